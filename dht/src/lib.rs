@@ -1,0 +1,1 @@
+//! One Kademlia node of the BitTorrent DHT as a pure state machine

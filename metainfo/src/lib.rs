@@ -1,0 +1,20 @@
+//! The nouns that every other room of Afflux speaks with.
+//!
+//! Here: [bencode], [info-hashes](hash), [piece and block indices](index), [bitfields](bitfield), the
+//! [layout](layout) that translates file bytes to pieces to blocks, .torrent files and magnet links.
+//! Not here: anything that reads a file, a socket or a clock; this crate is pure.
+//!
+//! BEPs: 3 (.torrent), 9 (magnet), 12 (announce-list), 19 (url-list), 27 (private), 47 (pad files),
+//! 52 (v2), 53 (`so=`).
+
+pub mod bencode;
+pub mod bitfield;
+pub mod hash;
+pub mod index;
+pub mod layout;
+pub mod limits;
+
+pub use bitfield::Bitfield;
+pub use hash::{InfoHash, InfoHashV2, InfoHashes, PeerId};
+pub use index::{BLOCK_LENGTH, BlockIndex, BlockRef, FileIndex, PieceIndex};
+pub use layout::Layout;

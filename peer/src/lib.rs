@@ -1,0 +1,1 @@
+//! One BitTorrent conversation as a pure state machine

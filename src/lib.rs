@@ -1,0 +1,1 @@
+//! The engine: tasks, sockets, clock and wiring.

@@ -1,0 +1,1 @@
+//! Block pool, byte ledger, piece cache, hasher and files of Afflux

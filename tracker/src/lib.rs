@@ -1,0 +1,1 @@
+//! BitTorrent tracker announces over HTTP and UDP as pure code
