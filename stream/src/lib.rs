@@ -1,1 +1,29 @@
-//! Everything between a player and bytes: ranges, windows, bodies and the HTTP server
+//! Everything between a player and the bytes of a file: what a `Range` header means, what goes into the
+//! answer, how far ahead to fetch, and the HTTP server that does it on real sockets.
+//!
+//! Not here: torrents, pieces, peers, users, the JSON API. The server takes a [`Library`] that opens
+//! files by an opaque id and lends verified bytes, and a closure for every route that isn't media.
+//!
+//! `range`, `conditions`, `multipart`, `reply`, `media_type`, `verdict`, `window` and `problem` are pure: no clock,
+//! no sockets, no tasks. `body` and `server` stand on tokio and hyper.
+
+pub mod body;
+pub mod conditions;
+pub mod library;
+pub mod limits;
+pub mod media_type;
+pub mod multipart;
+pub mod problem;
+pub mod range;
+pub mod reply;
+pub mod server;
+pub mod verdict;
+pub mod window;
+
+pub use body::{BoxError, ResponseBody};
+pub use library::{Library, Media, MediaFacts, MediaRequest, OpenError, ReadError, Reader};
+pub use media_type::{Kind, MediaType, media_type};
+pub use problem::Problem;
+pub use server::{HostPolicy, RemoteAddr, Server, ServerConfig};
+pub use verdict::{Verdict, verdict};
+pub use window::Window;

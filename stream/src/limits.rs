@@ -1,0 +1,55 @@
+//! The bounds of this crate, each with the attack or the waste it stops.
+
+use std::time::Duration;
+
+/// Ranges in one request. A request of a few hundred bytes could otherwise ask for thousands of parts, each with a head
+/// of its own (RFC 9110 section 17.15). No player sends more than one.
+pub const RANGES_MAX: usize = 8;
+
+/// Bytes of a `Range` header that are looked at. Eight ranges of two 20-digit numbers fit twice.
+pub const RANGE_HEADER_BYTES_MAX: usize = 1024;
+
+/// Bytes every part of a multipart answer has at least, when there are more than [`RANGES_TINY_MAX`]: a part's head costs about
+/// as much, so that less is a flood, not a wish.
+pub const RANGE_TINY_BYTES: u64 = 80;
+
+/// Parts that may be tiny: a client may want the first and the last byte.
+pub const RANGES_TINY_MAX: usize = 2;
+
+/// Entity tags looked at in one `If-Match` or `If-None-Match`; more are ignored, as if they didn't match.
+pub const ETAGS_MAX: usize = 64;
+
+/// Bytes in the opaque id of a media route. Longer ids are nobody's, and needn't reach the library.
+pub const ID_BYTES_MAX: usize = 128;
+
+/// Bytes of a file name that go into `Content-Disposition`: three times as many when percent-encoded, and still within
+/// what clients accept as one header.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// Bytes in all headers of a request, names and values. Stops a client from making us hold more.
+pub const HEADER_BYTES_MAX: usize = 16 * 1024;
+
+/// Headers in a request.
+pub const HEADERS_MAX: usize = 64;
+
+/// Bytes hyper may buffer per connection and direction: bounds what a client makes us hold before its head is refused, and how
+/// much of a body waits in user space for a slow socket. Four blocks are enough for one gathered write.
+pub const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Most bytes asked of a reader at once: one frame of a body, and what a slow socket holds on to.
+pub const FRAME_BYTES_MAX: usize = 256 * 1024;
+
+/// Parallel requests on one HTTP/2 connection. One connection must not stand for hundreds of readers.
+pub const H2_STREAMS_MAX: u32 = 16;
+
+/// How long a shutdown waits for answers under way. A film never ends in this time, short answers do.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+
+/// How long an idle connection is kept.
+pub const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// Pause after `accept` failed for want of descriptors or memory, so that the loop doesn't spin.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+const _: () = assert!(HEADER_BYTES_MAX < CONNECTION_BUFFER_BYTES);
+const _: () = assert!(RANGES_TINY_MAX < RANGES_MAX);
