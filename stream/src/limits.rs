@@ -13,8 +13,8 @@ pub const RANGE_HEADER_BYTES_MAX: usize = 1024;
 /// as much, so that less is a flood, not a wish.
 pub const RANGE_TINY_BYTES: u64 = 80;
 
-/// Parts that may be tiny: a client may want the first and the last byte.
-pub const RANGES_TINY_MAX: usize = 2;
+/// Parts of one answer that may be tiny: a client may want the first and the last byte, or a few fields of a header.
+pub const RANGES_TINY_MAX: usize = 4;
 
 /// Entity tags looked at in one `If-Match` or `If-None-Match`; more are ignored, as if they didn't match.
 pub const ETAGS_MAX: usize = 64;
