@@ -1,2 +1,7 @@
-//! The command line.
-fn main() {}
+//! The `afflux` binary: see `afflux::cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    afflux::cli::run()
+}

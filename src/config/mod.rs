@@ -1,0 +1,198 @@
+//! What a user may set, and where it comes from: flag, then environment, then the TOML file, then the default.
+//!
+//! A setting is written down once, in [`options`]: its flag, its environment variable, its key in the file and
+//! its help. [`Settings`] is what the rest of the program sees: every value present and checked.
+
+pub mod options;
+pub mod units;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use options::{GlobalOptions, HttpOptions, SwarmOptions, TuningOptions};
+
+use crate::failure::Failure;
+
+/// Where the daemon listens for peers and how it treats the swarm, all values settled.
+#[derive(Clone, Debug)]
+pub struct SwarmSettings {
+    /// Address to listen on and dial from; `None`: all, both families.
+    pub bind: Option<IpAddr>,
+    /// TCP and UDP port for peers; 0: any free one.
+    pub peer_port: u16,
+    /// Peers to dial whatever else is found.
+    pub peers: Vec<SocketAddr>,
+    /// Trackers besides those of the torrent.
+    pub trackers: Vec<String>,
+    /// Whether the DHT is joined.
+    pub dht: bool,
+    /// `host:port` of nodes to bootstrap from, instead of the default list.
+    pub dht_bootstrap: Option<Vec<String>>,
+    /// Connections over all torrents.
+    pub max_peers: u32,
+    /// Connections per torrent.
+    pub max_conns: u32,
+    /// Bytes per second over all torrents; `None`: no limit.
+    pub download_limit: Option<u64>,
+    /// Bytes per second over all torrents; `None`: no limit.
+    pub upload_limit: Option<u64>,
+    /// Order of pieces where no reader says otherwise.
+    pub strategy: Option<options::StrategyName>,
+    /// Whether trackers and URLs on private and loopback addresses are allowed.
+    pub allow_local_addresses: bool,
+}
+
+/// Bounds and patience, all values settled.
+#[derive(Clone, Debug)]
+pub struct Tuning {
+    /// Payload bytes that the whole process may hold in memory.
+    pub cache_bytes: u64,
+    /// Bytes buffered before a stream counts as ready, and the least read-ahead.
+    pub buffer_bytes: u64,
+    /// How long a reader may wait before its stream counts as stalled.
+    pub stream_timeout: Duration,
+    /// How long a magnet may take to become metadata.
+    pub torrent_timeout: Duration,
+    /// How long a connect, a handshake or a request may take.
+    pub peer_timeout: Duration,
+    /// How long one attempt of an announce may take.
+    pub announce_timeout: Duration,
+}
+
+/// What commands that serve HTTP need, all values settled.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// Address and port of the HTTP server.
+    pub listen: SocketAddr,
+    /// Whether a JWT is asked for.
+    pub auth_required: bool,
+    /// Requests per second of one user.
+    pub rate_limit: u32,
+    /// Streams of one user at once.
+    pub max_concurrent_streams: u32,
+}
+
+/// The values of one TOML file, before they are overlaid by flags and environment.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct File {
+    /// `data-dir`
+    pub data_dir: Option<PathBuf>,
+    /// `log`
+    pub log: Option<String>,
+    /// `[swarm]`
+    pub swarm: SwarmOptions,
+    /// `[http]`
+    pub http: HttpOptions,
+    /// `[limits]`
+    pub limits: TuningOptions,
+}
+
+impl File {
+    /// Reads the file a user named; without one there is nothing to read.
+    pub fn load(path: Option<&Path>) -> Result<Self, Failure> {
+        use figment::providers::{Format, Toml};
+        let Some(path) = path else { return Ok(Self::default()) };
+        if !path.is_file() {
+            return Err(Failure::usage(format!("the configuration file {} does not exist", path.display())));
+        }
+        figment::Figment::from(Toml::file_exact(path))
+            .extract()
+            .map_err(|error| Failure::usage(format!("in the configuration file {}: {error}", path.display())))
+    }
+}
+
+impl SwarmOptions {
+    /// Overlays these over the file's values and fills in defaults. Options of features that aren't built
+    /// are refused here, so that none is accepted and ignored.
+    pub fn settle(self, file: SwarmOptions) -> Result<SwarmSettings, Failure> {
+        let set = self.over(file);
+        set.refuse_unbuilt()?;
+        Ok(SwarmSettings {
+            bind: set.bind,
+            peer_port: set.peer_port.unwrap_or(options::PEER_PORT),
+            peers: set.peer,
+            trackers: set.tracker,
+            dht: !set.no_dht,
+            dht_bootstrap: (!set.dht_bootstrap.is_empty()).then_some(set.dht_bootstrap),
+            max_peers: set.max_peers.unwrap_or(options::MAX_PEERS),
+            max_conns: set.max_conns.unwrap_or(options::MAX_CONNS),
+            download_limit: set.download_limit.filter(|&rate| rate > 0),
+            upload_limit: set.upload_limit.filter(|&rate| rate > 0),
+            strategy: set.strategy,
+            allow_local_addresses: set.allow_local_addresses,
+        })
+    }
+}
+
+impl TuningOptions {
+    /// Overlays these over the file's values and fills in defaults.
+    pub fn settle(self, file: TuningOptions) -> Tuning {
+        let set = self.over(file);
+        let ms = |value: Option<u64>, default| Duration::from_millis(value.unwrap_or(default));
+        Tuning {
+            cache_bytes: set.stream_cache_size.unwrap_or(options::STREAM_CACHE_SIZE),
+            buffer_bytes: set.stream_buffer_size.unwrap_or(options::STREAM_BUFFER_SIZE),
+            stream_timeout: ms(set.stream_timeout, options::STREAM_TIMEOUT_MS),
+            torrent_timeout: ms(set.torrent_timeout, options::TORRENT_TIMEOUT_MS),
+            peer_timeout: ms(set.peer_timeout, options::PEER_TIMEOUT_MS),
+            announce_timeout: ms(set.announce_timeout, options::ANNOUNCE_TIMEOUT_MS),
+        }
+    }
+}
+
+impl HttpOptions {
+    /// Overlays these over the file's values and fills in defaults: loopback unless told otherwise.
+    pub fn settle(self, file: HttpOptions) -> HttpSettings {
+        let set = self.over(file);
+        let port = set.port.unwrap_or(options::STREAM_PORT);
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        HttpSettings {
+            listen: set.listen.unwrap_or(loopback),
+            auth_required: set.auth_required.unwrap_or(true),
+            rate_limit: set.stream_rate_limit.unwrap_or(options::STREAM_RATE_LIMIT),
+            max_concurrent_streams: set.max_concurrent_streams.unwrap_or(options::MAX_CONCURRENT_STREAMS),
+        }
+    }
+}
+
+/// The folder for state when none is named: the platform's data folder.
+pub fn default_data_dir() -> Result<PathBuf, Failure> {
+    use etcetera::BaseStrategy;
+    etcetera::choose_base_strategy()
+        .map(|strategy| strategy.data_dir().join("afflux"))
+        .map_err(|_| Failure::usage("there is no home folder to keep state in: say --data-dir DIR"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let file = TuningOptions { peer_timeout: Some(5000), torrent_timeout: Some(7000), ..Default::default() };
+        let flags = TuningOptions { peer_timeout: Some(2000), ..Default::default() };
+        let tuning = flags.settle(file);
+        assert_eq!(tuning.peer_timeout, Duration::from_secs(2));
+        assert_eq!(tuning.torrent_timeout, Duration::from_secs(7));
+        assert_eq!(tuning.stream_timeout, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn options_of_features_that_are_not_built_are_refused() {
+        let flags = SwarmOptions { no_pex: true, ..Default::default() };
+        let failure = flags.settle(SwarmOptions::default()).expect_err("--no-pex has nothing to switch off");
+        assert!(failure.to_string().contains("--no-pex"), "{failure}");
+    }
+
+    #[test]
+    fn a_mistake_in_the_file_names_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("afflux.toml");
+        std::fs::write(&path, "[limits]\npeer-timeuot = 3\n").unwrap();
+        let failure = File::load(Some(&path)).expect_err("the key is misspelt");
+        assert!(failure.to_string().contains("peer-timeuot"), "{failure}");
+        assert!(File::load(Some(&folder.path().join("none.toml"))).is_err());
+    }
+}

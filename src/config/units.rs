@@ -1,0 +1,110 @@
+//! Numbers as people write them: rates, sizes and counts, with a sentence when they can't be read.
+
+/// Bytes or bytes per second: digits with an optional `K`, `M` or `G` (1024-based) behind them.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let trimmed = text.trim();
+    let (digits, shift) = match trimmed.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&trimmed[..at], 10),
+        Some((at, 'm' | 'M')) => (&trimmed[..at], 20),
+        Some((at, 'g' | 'G')) => (&trimmed[..at], 30),
+        _ => (trimmed, 0),
+    };
+    let number: u64 = digits.parse().map_err(|_| allowed(text))?;
+    number.checked_shl(shift).filter(|scaled| scaled >> shift == number).ok_or_else(|| allowed(text))
+}
+
+fn allowed(text: &str) -> String {
+    format!("{text:?} is no number of bytes: allowed are digits, with K, M or G behind them if you like (500K)")
+}
+
+/// A checker for a whole number within bounds. `variable` is named in the message, because the value may have
+/// come from there.
+pub fn whole(
+    variable: &'static str,
+    least: u64,
+    most: u64,
+) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    move |text| match text.trim().parse::<u64>() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("{variable} is {text:?}: allowed is a whole number from {least} to {most}")),
+    }
+}
+
+/// Like [`whole`], for numbers that fit 32 bits.
+pub fn count(
+    variable: &'static str,
+    least: u32,
+    most: u32,
+) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
+    let check = whole(variable, u64::from(least), u64::from(most));
+    move |text| check(text).map(|number| number as u32)
+}
+
+/// Like [`whole`], for a TCP or UDP port; 0 lets the system choose.
+pub fn port(variable: &'static str) -> impl Fn(&str) -> Result<u16, String> + Clone + Send + Sync + 'static {
+    let check = whole(variable, 0, u64::from(u16::MAX));
+    move |text| check(text).map(|number| number as u16)
+}
+
+/// A size in bytes within bounds, suffixes allowed; names the variable like [`whole`].
+pub fn size(
+    variable: &'static str,
+    least: u64,
+    most: u64,
+) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    move |text| match bytes(text) {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!(
+            "{variable} is {text:?}: allowed are {least} to {most} bytes, with K, M or G behind the digits if you like"
+        )),
+    }
+}
+
+/// `true` or `false`; names the variable like [`whole`].
+pub fn truth(variable: &'static str) -> impl Fn(&str) -> Result<bool, String> + Clone + Send + Sync + 'static {
+    move |text| match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(format!("{variable} is {text:?}: allowed are true and false")),
+    }
+}
+
+/// Bytes for people: `3.4 MiB`.
+pub fn show_bytes(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024.0 || unit == "TiB" {
+            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1024.0;
+    }
+    unreachable!("the loop returns at its last unit")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_take_suffixes_and_refuse_what_overflows() {
+        assert_eq!(bytes("0"), Ok(0));
+        assert_eq!(bytes("10K"), Ok(10 << 10));
+        assert_eq!(bytes(" 2g "), Ok(2 << 30));
+        for wrong in ["", "K", "-1", "1.5M", "1T", "18446744073709551615K", "1e3", "½M"] {
+            assert!(bytes(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_out_of_bounds_names_its_variable_and_what_is_allowed() {
+        let error = count("MAX_PEERS", 1, 10)("11").unwrap_err();
+        assert!(error.contains("MAX_PEERS") && error.contains("11") && error.contains("1 to 10"), "{error}");
+    }
+
+    #[test]
+    fn bytes_are_shown_with_their_unit() {
+        assert_eq!(show_bytes(1023), "1023 B");
+        assert_eq!(show_bytes(1536), "1.5 KiB");
+        assert_eq!(show_bytes(u64::MAX), "16777216.0 TiB");
+    }
+}

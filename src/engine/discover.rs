@@ -1,0 +1,154 @@
+//! Where one torrent's peers come from: its trackers, the DHT, host names in its magnet.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use afflux_metainfo::InfoHash;
+use afflux_swarm::Source;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tracing::debug;
+
+use super::torrent::Input;
+use crate::announce::AnnouncerHandle;
+use crate::dht::DhtHandle;
+
+/// Time between DHT lookups at first: until the node has found its neighbours, lookups find nothing.
+const LOOKUP_INTERVAL_MIN: Duration = Duration::from_secs(3);
+/// Time between DHT lookups in the long run; an announce lives 30 minutes on nodes.
+const LOOKUP_INTERVAL_MAX: Duration = Duration::from_secs(10 * 60);
+/// Messages of peers that wait for the torrent; whoever finds more waits.
+const FOUND_MAX: usize = 16;
+
+/// One torrent's sources of peers.
+#[derive(Debug)]
+pub(super) struct Discovery {
+    announcer: Option<AnnouncerHandle>,
+    dht: Option<Lookups>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// The DHT's side.
+#[derive(Debug)]
+struct Lookups {
+    node: DhtHandle,
+    wanted: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Discovery {
+    /// Nothing yet.
+    pub(super) fn new() -> Self {
+        Self { announcer: None, dht: None, tasks: Vec::new() }
+    }
+
+    /// A way for an announcer to tell of peers.
+    pub(super) fn tracker_peers(&mut self, torrent: mpsc::Sender<Input>) -> mpsc::Sender<Vec<SocketAddr>> {
+        let (sender, found) = mpsc::channel(FOUND_MAX);
+        self.tasks.push(tokio::spawn(forward(found, torrent, Source::Tracker)));
+        sender
+    }
+
+    /// Has trackers from now on.
+    pub(super) fn set_announcer(&mut self, announcer: AnnouncerHandle) {
+        self.announcer = Some(announcer);
+    }
+
+    /// Looks in the DHT from now on, and announces `port` there.
+    pub(super) fn join_dht(&mut self, node: DhtHandle, info_hash: InfoHash, port: u16, torrent: mpsc::Sender<Input>) {
+        let wanted = Arc::new(Notify::new());
+        let task = tokio::spawn(look_up(node.clone(), info_hash, port, Arc::clone(&wanted), torrent));
+        self.dht = Some(Lookups { node, wanted, task });
+    }
+
+    /// BEP 27: a private torrent's peers come from its trackers alone.
+    pub(super) fn leave_dht(&mut self) {
+        if let Some(lookups) = self.dht.take() {
+            lookups.task.abort();
+        }
+    }
+
+    /// Resolves a host name that the source gives for a peer (`x.pe`).
+    pub(super) fn resolve(&mut self, host: String, port: u16, torrent: mpsc::Sender<Input>) {
+        self.tasks.push(tokio::spawn(async move {
+            match tokio::net::lookup_host((host.as_str(), port)).await {
+                Ok(addrs) => {
+                    let addrs = addrs.take(FOUND_MAX).collect();
+                    let _ = torrent.send(Input::Candidates { addrs, source: Source::Magnet }).await;
+                }
+                Err(error) => debug!(%host, %error, "the magnet's peer can't be resolved"),
+            }
+        }));
+    }
+
+    /// A peer's DHT node (BEP 5, `port`).
+    pub(super) fn add_node(&self, address: IpAddr, port: u16) {
+        if let Some(lookups) = &self.dht {
+            lookups.node.add_node(SocketAddr::new(address, port));
+        }
+    }
+
+    /// More peers are wanted soon.
+    pub(super) fn need_peers(&self) {
+        if let Some(announcer) = &self.announcer {
+            announcer.announce_now();
+        }
+        if let Some(lookups) = &self.dht {
+            lookups.wanted.notify_one();
+        }
+    }
+
+    /// The download is complete.
+    pub(super) fn completed(&self) {
+        if let Some(announcer) = &self.announcer {
+            announcer.completed();
+        }
+    }
+
+    /// Tells trackers that we leave, and ends everything here.
+    pub(super) fn stop(&mut self) -> impl Future<Output = ()> + use<> {
+        self.leave_dht();
+        self.tasks.drain(..).for_each(|task| task.abort());
+        let announcer = self.announcer.take();
+        async move {
+            if let Some(announcer) = announcer {
+                announcer.stop().await;
+            }
+        }
+    }
+}
+
+impl Drop for Discovery {
+    fn drop(&mut self) {
+        self.leave_dht();
+        self.tasks.drain(..).for_each(|task| task.abort());
+    }
+}
+
+async fn forward(mut found: mpsc::Receiver<Vec<SocketAddr>>, torrent: mpsc::Sender<Input>, source: Source) {
+    while let Some(addrs) = found.recv().await {
+        if torrent.send(Input::Candidates { addrs, source }).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Looks up again and again: often at first, seldom in the long run, at once (but not too often) when peers
+/// are missing.
+async fn look_up(
+    node: DhtHandle,
+    info_hash: InfoHash,
+    port: u16,
+    wanted: Arc<Notify>,
+    torrent: mpsc::Sender<Input>,
+) {
+    let mut interval = LOOKUP_INTERVAL_MIN;
+    loop {
+        forward(node.lookup(info_hash, Some(port)), torrent.clone(), Source::Dht).await;
+        tokio::time::sleep(LOOKUP_INTERVAL_MIN).await;
+        let rest = interval - LOOKUP_INTERVAL_MIN;
+        let _ = tokio::time::timeout(rest, wanted.notified()).await;
+        interval = (interval * 2).min(LOOKUP_INTERVAL_MAX);
+    }
+}

@@ -1,0 +1,189 @@
+//! A torrent's file as the range server sees it: facts, and readers over verified bytes.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use afflux_metainfo::layout::FileSpan;
+use afflux_metainfo::{FileIndex, PieceIndex};
+use afflux_storage::ReadError as StoreError;
+use afflux_stream::library::{Media, MediaFacts, ReadError, Reader};
+use afflux_swarm::{Kind, Window};
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::Torrent;
+use super::readers::Place;
+use super::torrent::Ready;
+use crate::failure::Failure;
+
+/// Bytes asked of the store at once: one extent of its pool, and a good frame for hyper.
+const READ_BYTES: u64 = 256 * 1024;
+/// When the store has too many reads queued, try again after this.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+
+/// An open file of a torrent.
+#[derive(Debug)]
+pub struct TorrentMedia {
+    torrent: Torrent,
+    ready: Arc<Ready>,
+    file: FileSpan,
+    facts: MediaFacts,
+}
+
+impl TorrentMedia {
+    /// Opens a file; fails if there is none of this number.
+    pub fn open(torrent: &Torrent, ready: &Arc<Ready>, index: FileIndex) -> Result<Self, Failure> {
+        let file = ready
+            .layout
+            .file(index)
+            .filter(|file| !file.pad)
+            .ok_or_else(|| Failure::usage(format!("the torrent has no file {index}")))?
+            .clone();
+        let name = file.path.last().cloned().unwrap_or_default();
+        let complete = ready.layout.pieces_of(file.range()).all(|piece| ready.store.have(PieceIndex(piece)));
+        let facts = MediaFacts {
+            length: file.length,
+            etag: format!("\"{}-{index}\"", torrent.info_hash()),
+            media_type: afflux_stream::media_type(&name),
+            name,
+            complete,
+            bitrate: None,
+            modified: None,
+        };
+        Ok(Self { torrent: torrent.clone(), ready: Arc::clone(ready), file, facts })
+    }
+}
+
+impl Media for TorrentMedia {
+    fn facts(&self) -> &MediaFacts {
+        &self.facts
+    }
+
+    fn reader(&self, _range: Range<u64>) -> Box<dyn Reader> {
+        Box::new(TorrentReader {
+            place: self.torrent.readers.enter(),
+            torrent: self.torrent.clone(),
+            ready: Arc::clone(&self.ready),
+            file: self.file.clone(),
+            runs: VecDeque::new(),
+            next: 0,
+            read: None,
+            pause: None,
+        })
+    }
+}
+
+/// One response's way through a file.
+struct TorrentReader {
+    torrent: Torrent,
+    ready: Arc<Ready>,
+    place: Place,
+    file: FileSpan,
+    /// Bytes read ahead of what was lent: the rest of one read.
+    runs: VecDeque<Bytes>,
+    /// Where the first of them lies in the file.
+    next: u64,
+    read: Option<oneshot::Receiver<Result<Vec<Bytes>, StoreError>>>,
+    pause: Option<std::pin::Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl Reader for TorrentReader {
+    fn poll_read(&mut self, cx: &mut Context<'_>, at: u64, most: usize) -> Poll<Result<Bytes, ReadError>> {
+        if at != self.next {
+            self.runs.clear();
+            self.read = None;
+            self.next = at;
+        }
+        loop {
+            if let Some(run) = self.runs.pop_front() {
+                return Poll::Ready(Ok(self.lend(run, most)));
+            }
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            if let Some(read) = &mut self.read {
+                let answer = ready!(std::pin::Pin::new(read).poll(cx)).unwrap_or(Err(StoreError::Closed));
+                self.read = None;
+                self.take(answer)?;
+                continue;
+            }
+            let (piece, range) = self.wanted(at);
+            if !self.ready.store.have(piece) {
+                self.place.wait_for(piece, cx.waker());
+                // It may have come between the two looks.
+                if !self.ready.store.have(piece) {
+                    return if self.is_over() { Poll::Ready(Err(ReadError::Ended)) } else { Poll::Pending };
+                }
+            }
+            match self.ready.store.try_read_cached(piece, range.clone()) {
+                Some(runs) => self.runs = runs.into(),
+                None => self.read = Some(self.ask(piece, range)),
+            }
+        }
+    }
+
+    fn set_window(&mut self, window: afflux_stream::window::Window) {
+        let offset = self.file.offset;
+        self.place.want(Window {
+            position: offset + window.position,
+            urgent_end: offset + window.urgent_end,
+            soon_end: offset + window.end,
+            file_end: offset + self.file.length,
+            rate: Some(window.rate),
+            waiting: window.waiting,
+            kind: if window.probe { Kind::Probe } else { Kind::Play },
+        });
+    }
+}
+
+impl TorrentReader {
+    /// Lends at most `most` bytes of a run and keeps the rest.
+    fn lend(&mut self, mut run: Bytes, most: usize) -> Bytes {
+        if run.len() > most {
+            self.runs.push_front(run.split_off(most));
+        }
+        self.next += run.len() as u64;
+        run
+    }
+
+    /// The piece that holds a byte of the file, and what to read of it.
+    fn wanted(&self, at: u64) -> (PieceIndex, Range<u32>) {
+        let layout = &self.ready.layout;
+        let start = self.file.offset + at;
+        let piece = PieceIndex((start / u64::from(layout.piece_length())) as u32);
+        let piece_start = layout.piece_offset(piece);
+        let piece_end = piece_start + u64::from(layout.length_of(piece));
+        let end = piece_end.min(self.file.range().end).min(start + READ_BYTES);
+        (piece, (start - piece_start) as u32..(end - piece_start) as u32)
+    }
+
+    fn ask(&self, piece: PieceIndex, range: Range<u32>) -> oneshot::Receiver<Result<Vec<Bytes>, StoreError>> {
+        let (reply, answer) = oneshot::channel();
+        self.ready.store.read(piece, range, Box::new(move |result| {
+            // A reader that left in the meantime needs no answer.
+            let _ = reply.send(result);
+        }));
+        answer
+    }
+
+    /// Takes an answer of the store. A piece that is gone is waited for again; only what can't be mended ends
+    /// the response.
+    fn take(&mut self, answer: Result<Vec<Bytes>, StoreError>) -> Result<(), ReadError> {
+        match answer {
+            Ok(runs) => self.runs = runs.into(),
+            Err(StoreError::NotHave | StoreError::Evicted | StoreError::Disk(_)) => {}
+            Err(StoreError::Busy) => self.pause = Some(Box::pin(tokio::time::sleep(BUSY_PAUSE))),
+            Err(StoreError::Closed) => return Err(ReadError::Ended),
+            Err(error @ StoreError::Range) => return Err(ReadError::Failed(error.to_string())),
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.torrent.status.has_changed().is_err()
+    }
+}

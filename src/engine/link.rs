@@ -1,0 +1,355 @@
+//! A link: the task of one peer. It owns the socket and the [`Connection`], and contains no rule of its own.
+//!
+//! Bytes from the socket go to the connection and the store, the connection's events go to the torrent in
+//! batches, the torrent's commands go to the connection, and what the connection has to say goes to the socket.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use afflux_metainfo::BlockRef;
+use afflux_peer::{CloseReason, Command, Connection, Event, Severity};
+use afflux_storage::ReadError;
+use afflux_swarm::{Parting, PeerKey};
+use bytes::Bytes;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::Sleep;
+use tracing::debug;
+
+use super::rates::{Allowance, PeerRates};
+use super::receive::{Outcome, ReceiveError, Receiver, Turn};
+use super::slots::Slot;
+use super::torrent::{Input, LinkReport, Ready};
+
+/// Batches of commands that wait for a link. A link that lets so many lie doesn't run any more; the torrent
+/// keeps what doesn't fit until the next turn.
+pub(super) const COMMAND_BATCHES_MAX: usize = 32;
+/// Reads for uploads under way at once: two keep the disk busy while one is sent, more only hold memory.
+const UPLOAD_READS_MAX: usize = 4;
+/// Read at most this much before others have their turn.
+const READ_BYTES_PER_TURN: usize = 1024 * 1024;
+/// Slices of one write: requests in one, then header and payload of each block.
+const WRITE_SLICES_MAX: usize = 64;
+/// A link with nothing due looks at the clock this often.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What a torrent says to a link.
+#[derive(Debug)]
+pub(super) enum ToLink {
+    /// For the connection, in order.
+    Commands(Vec<Command>),
+    /// The metadata is known now.
+    Ready(Arc<Ready>),
+    /// Close the connection.
+    Close,
+}
+
+/// One peer's task.
+pub(super) struct Link {
+    pub(super) peer: PeerKey,
+    pub(super) stream: TcpStream,
+    pub(super) connection: Connection,
+    pub(super) ready: Option<Arc<Ready>>,
+    pub(super) commands: mpsc::Receiver<ToLink>,
+    pub(super) torrent: mpsc::Sender<Input>,
+    pub(super) rates: PeerRates,
+    /// Held as long as the connection lives.
+    pub(super) slot: Slot,
+}
+
+/// An answer of the store to a read for an upload.
+type Upload = (BlockRef, Result<Vec<Bytes>, ReadError>);
+
+/// The link while it runs.
+struct Running {
+    link: Link,
+    receiver: Receiver,
+    events: Vec<Event>,
+    uploads: (mpsc::Sender<Upload>, mpsc::Receiver<Upload>),
+    upload_reads: usize,
+    /// A request that the upload rate doesn't allow yet.
+    delayed_upload: Option<BlockRef>,
+    /// The rate allows no reading until then.
+    read_at: Option<Instant>,
+    /// The rate allows no upload until then.
+    upload_at: Option<Instant>,
+    /// The connection takes no more bytes until some of ours have left.
+    held: bool,
+    /// The torrent doesn't know yet how many requests the connection wants.
+    unreported: bool,
+    /// Control bytes sent that are debited from the upload rate already.
+    control_debited: u64,
+}
+
+/// Runs a link to its end and tells the torrent about it.
+pub(super) async fn run(link: Link) {
+    let (peer, torrent) = (link.peer, link.torrent.clone());
+    let mut running = Running {
+        link,
+        receiver: Receiver::default(),
+        events: Vec::new(),
+        uploads: mpsc::channel(UPLOAD_READS_MAX),
+        upload_reads: 0,
+        delayed_upload: None,
+        read_at: None,
+        upload_at: None,
+        held: false,
+        unreported: true,
+        control_debited: 0,
+    };
+    let parting = running.converse().await;
+    let store = running.link.ready.as_ref().map(|ready| &ready.store);
+    running.receiver.release(store);
+    let copied_bytes = running.receiver.copied_bytes;
+    drop(running);
+    // A torrent that is gone needs no goodbye.
+    let _ = torrent.send(Input::Parted { peer, parting, copied_bytes }).await;
+}
+
+impl Running {
+    async fn converse(&mut self) -> Parting {
+        let mut timer = std::pin::pin!(tokio::time::sleep(IDLE));
+        loop {
+            let now = Instant::now();
+            if let Err(parting) = self.step(now).await {
+                return parting;
+            }
+            arm(timer.as_mut(), self.deadline(now));
+            let interest = self.interest();
+            tokio::select! {
+                message = self.link.commands.recv() => {
+                    if let Err(parting) = self.obey(message) {
+                        return parting;
+                    }
+                }
+                Some(upload) = self.uploads.1.recv() => self.send_upload(upload),
+                ready = readiness(&self.link.stream, interest) => {
+                    let read = match ready {
+                        Ok(ready) if ready.is_readable() || ready.is_read_closed() => self.read(Instant::now()),
+                        Ok(_) => Ok(()),
+                        Err(error) => Err(self.failed(&error)),
+                    };
+                    if let Err(parting) = read {
+                        return parting;
+                    }
+                }
+                () = timer.as_mut() => {
+                    let now = Instant::now();
+                    self.link.connection.handle_timeout(now);
+                    self.unreported = true;
+                }
+            }
+        }
+    }
+
+    /// What is to be done after whatever happened: serve, write, report.
+    async fn step(&mut self, now: Instant) -> Result<(), Parting> {
+        self.resume_reading(now);
+        self.start_uploads(now);
+        self.write(now).map_err(|error| self.failed(&error))?;
+        while let Some(event) = self.link.connection.poll_output() {
+            self.events.push(event);
+        }
+        let closed = self.events.iter().find_map(|event| match event {
+            Event::Closed(reason) => Some(*reason),
+            _ => None,
+        });
+        self.report(now).await?;
+        match closed {
+            Some(CloseReason::Silent | CloseReason::TransmitStalled) => Err(Parting::TimedOut),
+            None => Ok(()),
+        }
+    }
+
+    async fn report(&mut self, now: Instant) -> Result<(), Parting> {
+        if self.events.is_empty() && !self.unreported {
+            return Ok(());
+        }
+        self.unreported = false;
+        let facts = self.link.connection.facts(now);
+        let report = LinkReport {
+            room: self.link.connection.room(now),
+            outstanding: facts.outstanding,
+            round_trip: facts.round_trip.unwrap_or(Duration::ZERO),
+            download_rate: facts.download_rate,
+            upload_rate: facts.upload_rate,
+            totals: facts.totals,
+            events: std::mem::take(&mut self.events),
+        };
+        let input = Input::Reported { peer: self.link.peer, report };
+        self.link.torrent.send(input).await.map_err(|_| Parting::Closed)
+    }
+
+    fn obey(&mut self, message: Option<ToLink>) -> Result<(), Parting> {
+        let now = Instant::now();
+        match message {
+            Some(ToLink::Commands(commands)) => {
+                for command in commands {
+                    self.link.connection.handle_command(command, now);
+                }
+            }
+            Some(ToLink::Ready(ready)) => {
+                self.link.connection.set_metadata(ready.info.raw.clone());
+                let learnt = self.link.connection.learn_layout(Arc::clone(&ready.layout), now);
+                self.link.ready = Some(ready);
+                learnt.map_err(|violation| self.violated(violation))?;
+                self.unreported = true;
+            }
+            Some(ToLink::Close) | None => return Err(Parting::Closed),
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, now: Instant) -> Result<(), Parting> {
+        let mut budget = READ_BYTES_PER_TURN;
+        while budget > 0 {
+            let allowance = match self.link.rates.download(budget, now) {
+                Allowance::Bytes(bytes) => bytes,
+                Allowance::Later(at) => {
+                    self.link.connection.set_reading(false, now);
+                    self.read_at = Some(at);
+                    return Ok(());
+                }
+            };
+            let mut turn = Turn {
+                stream: &self.link.stream,
+                connection: &mut self.link.connection,
+                store: self.link.ready.as_ref().map(|ready| &ready.store),
+                events: &mut self.events,
+                now,
+            };
+            let outcome = self.receiver.receive(&mut turn, allowance);
+            let bytes = if let Ok(Outcome::Bytes(bytes)) = outcome { bytes } else { 0 };
+            self.link.rates.downloaded(allowance, bytes, now);
+            match outcome {
+                Ok(Outcome::Bytes(bytes)) => budget = budget.saturating_sub(bytes),
+                Ok(Outcome::Empty) => return Ok(()),
+                Ok(Outcome::Held) => {
+                    self.held = true;
+                    return Ok(());
+                }
+                Ok(Outcome::End) => return Err(Parting::Closed),
+                Err(ReceiveError::Io(error)) => return Err(self.failed(&error)),
+                Err(ReceiveError::Violation(violation)) => return Err(self.violated(violation)),
+            }
+        }
+        Ok(())
+    }
+
+    fn resume_reading(&mut self, now: Instant) {
+        if self.read_at.is_some_and(|at| at <= now) {
+            self.read_at = None;
+            self.link.connection.set_reading(true, now);
+        }
+    }
+
+    /// Writes what the socket takes.
+    fn write(&mut self, now: Instant) -> io::Result<()> {
+        loop {
+            let mut slices = [const { IoSlice::new(&[]) }; WRITE_SLICES_MAX];
+            let count = self.link.connection.transmit_slices(&mut slices);
+            if count == 0 {
+                self.held = false;
+                return Ok(());
+            }
+            match self.link.stream.try_write_vectored(&slices[..count]) {
+                Ok(length) => {
+                    self.held = false;
+                    self.link.connection.transmitted(length, now);
+                    self.debit_control(now);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn debit_control(&mut self, now: Instant) {
+        let sent = self.link.connection.facts(now).totals.control_sent;
+        self.link.rates.control_sent((sent - self.control_debited) as usize, now);
+        self.control_debited = sent;
+    }
+
+    /// Starts reads for the peer's requests, as far as rate and send buffer allow.
+    fn start_uploads(&mut self, now: Instant) {
+        if self.upload_at.is_some_and(|at| at > now) {
+            return;
+        }
+        self.upload_at = None;
+        while self.upload_reads < UPLOAD_READS_MAX {
+            let Some(block) = self.delayed_upload.take().or_else(|| self.link.connection.next_upload()) else { return };
+            let Some(ready) = &self.link.ready else {
+                self.link.connection.refuse_upload(block, now);
+                continue;
+            };
+            if let Allowance::Later(at) = self.link.rates.upload(block.length as usize, now) {
+                self.delayed_upload = Some(block);
+                self.upload_at = Some(at);
+                return;
+            }
+            self.upload_reads += 1;
+            let answers = self.uploads.0.clone();
+            let range = block.begin..block.begin + block.length;
+            ready.store.read(block.index, range, Box::new(move |result| {
+                // There is room for every read under way; a closed channel means that the link has ended.
+                let _ = answers.try_send((block, result));
+            }));
+        }
+    }
+
+    fn send_upload(&mut self, (block, result): Upload) {
+        self.upload_reads -= 1;
+        let now = Instant::now();
+        match result {
+            Ok(payload) => self.link.connection.send_block(block, payload, now),
+            Err(error) => {
+                debug!(piece = %block.index, %error, "a request can't be served");
+                self.link.connection.refuse_upload(block, now);
+            }
+        }
+    }
+
+    fn deadline(&self, now: Instant) -> Instant {
+        let due = [self.link.connection.deadline(), self.read_at, self.upload_at];
+        due.into_iter().flatten().min().unwrap_or(now + IDLE)
+    }
+
+    fn interest(&self) -> Option<Interest> {
+        let read = self.read_at.is_none() && !self.held;
+        let write = self.link.connection.pending_bytes() > 0;
+        match (read, write) {
+            (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
+            (true, false) => Some(Interest::READABLE),
+            (false, true) => Some(Interest::WRITABLE),
+            (false, false) => None,
+        }
+    }
+
+    fn failed(&self, error: &io::Error) -> Parting {
+        debug!(peer = ?self.link.peer, %error, "the connection failed");
+        Parting::Closed
+    }
+
+    fn violated(&self, violation: afflux_peer::Violation) -> Parting {
+        debug!(peer = ?self.link.peer, %violation, "the peer broke a rule");
+        Parting::Violation { ban: violation.severity() == Severity::Ban }
+    }
+}
+
+/// Waits until the socket is ready for what is of interest; for nothing, for ever.
+async fn readiness(stream: &TcpStream, interest: Option<Interest>) -> io::Result<tokio::io::Ready> {
+    match interest {
+        Some(interest) => stream.ready(interest).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sets a timer, unless it rings before that anyway: most deadlines move into the future with each message.
+fn arm(timer: std::pin::Pin<&mut Sleep>, deadline: Instant) {
+    let deadline = tokio::time::Instant::from_std(deadline);
+    if timer.is_elapsed() || deadline < timer.deadline() {
+        timer.reset(deadline);
+    }
+}

@@ -1,0 +1,536 @@
+//! The engine: what all torrents share, and the tasks that drive the pure machines on real sockets.
+//!
+//! One task per torrent owns its `Swarm` ([`torrent`]), one per peer its `Connection` (`link`); disk and hash
+//! threads belong to `storage`. Limits of the whole process are kept here: connections (`slots`), rates
+//! (`rates`), memory (the byte ledger).
+
+mod discover;
+mod greet;
+mod library;
+mod link;
+mod listen;
+mod open;
+mod rates;
+mod readers;
+mod receive;
+mod slots;
+mod status;
+pub mod torrent;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use afflux_metainfo::info::Info;
+use afflux_metainfo::magnet::PeerAddress;
+use afflux_metainfo::{InfoHash, Layout, PeerId};
+use afflux_peer::Direction;
+use afflux_storage::{Disk, DiskConfig, Kind, Ledger, Pool, Resume};
+use afflux_swarm::shaper::Limits;
+use afflux_swarm::{Strategy, Swarm};
+use dashmap::DashMap;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+pub use self::library::TorrentMedia;
+use self::open::Place;
+use self::rates::Rates;
+use self::readers::Readers;
+use self::slots::Slots;
+pub use self::status::{State, Status};
+use self::torrent::{Greeted, Input, Ready, TaskConfig};
+use crate::announce::{self, AnnounceConfig, Announcer, Totals};
+use crate::config::{SwarmSettings, Tuning};
+use crate::dht::{DhtConfig, DhtHandle};
+use crate::failure::Failure;
+use crate::fetch::{FetchConfig, Fetcher};
+use crate::source::Source;
+
+/// What we call ourselves (BEP 10 `v`, user agent, `Server`).
+pub const CLIENT: &str = concat!("Afflux/", env!("CARGO_PKG_VERSION"));
+/// Requests that we queue for a peer, told as `reqq`: 8 MiB, enough for 80 MiB/s at 100 ms.
+const REQUEST_QUEUE: u32 = 512;
+/// Dials of one torrent under way at once.
+const DIALS_MAX: u32 = 20;
+/// Peers of one torrent served at once, beside the optimistic one.
+const UNCHOKE_SLOTS: u32 = 8;
+/// Connections of one address to one torrent. More are a swarm behind one router, or a test on loopback.
+const PEERS_PER_ADDRESS_MAX: u32 = 16;
+/// The whole of a tracker's or web server's answer must be here by then.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How an engine is started.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Swarm side.
+    pub swarm: SwarmSettings,
+    /// Bounds and patience.
+    pub tuning: Tuning,
+    /// Folder for state.
+    pub data_dir: PathBuf,
+}
+
+/// What all torrents share.
+#[derive(Debug)]
+pub struct Shared {
+    config: EngineConfig,
+    peer_id: PeerId,
+    port: u16,
+    slots: Slots,
+    rates: Rates,
+    pub(crate) disk: Disk,
+    pub(crate) pool: Pool,
+    dht: Option<DhtHandle>,
+    fetcher: Arc<Fetcher>,
+    announces: Arc<announce::Shared>,
+    torrents: DashMap<InfoHash, Torrent>,
+    seeds: AtomicU64,
+    /// Memory came back after some torrent found none.
+    pub(crate) room: Arc<Notify>,
+    stop: CancellationToken,
+}
+
+/// A running engine.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// What to do with a torrent.
+#[derive(Clone, Debug)]
+pub struct AddOptions {
+    /// Where its bytes go.
+    pub kind: Kind,
+    /// Never create or change a file.
+    pub read_only: bool,
+    /// Verify what is on disk, whatever resume data says.
+    pub recheck: bool,
+    /// Order of pieces outside of readers' windows.
+    pub strategy: Strategy,
+}
+
+/// A torrent of a running engine; all clones are the same.
+#[derive(Clone, Debug)]
+pub struct Torrent {
+    info_hash: InfoHash,
+    name: Arc<str>,
+    inbox: mpsc::Sender<Input>,
+    ready: watch::Receiver<Option<Arc<Ready>>>,
+    status: watch::Receiver<Status>,
+    readers: Arc<Readers>,
+}
+
+impl Engine {
+    /// Binds sockets, starts threads, joins the DHT.
+    pub async fn start(config: EngineConfig) -> Result<Self, Failure> {
+        let resume_dir = config.data_dir.join("resume");
+        std::fs::create_dir_all(&resume_dir).map_err(|error| {
+            Failure::work(format!(
+                "state can't be kept in {}: {error}; say --data-dir DIR with a folder that can be written",
+                config.data_dir.display()
+            ))
+        })?;
+        let listeners = listen::bind(config.swarm.bind, config.swarm.peer_port).await?;
+        let port = listeners.port;
+        let now = Instant::now();
+        let ledger = Ledger::new(config.tuning.cache_bytes);
+        let pool = Pool::new(ledger);
+        let room = Arc::new(Notify::new());
+        let hook = Arc::clone(&room);
+        pool.on_room(Arc::new(move || hook.notify_waiters()));
+        let disk = Disk::start(DiskConfig::default())
+            .map_err(|error| Failure::work(format!("the disk threads can't be started: {error}")))?;
+        let policy = afflux_tracker::Policy { allow_local: config.swarm.allow_local_addresses };
+        let fetcher = Fetcher::new(FetchConfig {
+            policy,
+            user_agent: CLIENT.to_owned(),
+            timeout: FETCH_TIMEOUT,
+            proxy: None,
+            bind: config.swarm.bind,
+        })
+        .map(Arc::new)
+        .map_err(|error| Failure::work(format!("HTTP can't be used: {error}")))?;
+        let dht = start_dht(&config, port).await?;
+        let shared = Arc::new(Shared {
+            peer_id: make_peer_id()?,
+            port,
+            slots: Slots::new(config.swarm.max_peers),
+            rates: Rates::new(
+                Limits { download: config.swarm.download_limit, upload: config.swarm.upload_limit },
+                now,
+            ),
+            disk,
+            pool,
+            dht,
+            announces: announce::Shared::new(Arc::clone(&fetcher), config.swarm.bind),
+            fetcher,
+            torrents: DashMap::new(),
+            seeds: AtomicU64::new(random_u64()?),
+            room,
+            stop: CancellationToken::new(),
+            config,
+        });
+        listen::accept(listeners, Arc::clone(&shared));
+        Ok(Self { shared })
+    }
+
+    /// Reads what a user names a torrent by; a URL is fetched.
+    pub async fn resolve(&self, source: &str) -> Result<Source, Failure> {
+        Source::resolve(source, &self.shared.fetcher).await
+    }
+
+    /// Port on which peers are taken (TCP) and the DHT speaks (UDP).
+    pub fn port(&self) -> u16 {
+        self.shared.port
+    }
+
+    /// The byte ledger: what payload the process holds.
+    pub fn ledger(&self) -> &Ledger {
+        self.shared.pool.ledger()
+    }
+
+    /// Takes a torrent up, or finds it if it's there already.
+    pub fn add(&self, source: &Source, options: AddOptions) -> Result<Torrent, Failure> {
+        if let Source::Torrent(torrent) = source {
+            torrent.info.transferable().map_err(|reason| Failure::work(reason.to_string()))?;
+            self.shared.check_memory(&torrent.info.layout, &options.kind).map_err(Failure::work)?;
+        } else if source.hashes().v1().is_none() {
+            return Err(Failure::work(
+                "this torrent is v2 only (BEP 52), which can't be transferred yet: use its hybrid or v1 form",
+            ));
+        }
+        let info_hash = source.hashes().wire();
+        // Adding twice must not start two tasks: the entry is held until the torrent is in it.
+        match self.shared.torrents.entry(info_hash) {
+            dashmap::Entry::Occupied(known) => Ok(known.get().clone()),
+            dashmap::Entry::Vacant(free) => {
+                let torrent = start_torrent(&self.shared, source, options)?;
+                free.insert(torrent.clone());
+                Ok(torrent)
+            }
+        }
+    }
+
+    /// A torrent by its hash.
+    pub fn get(&self, info_hash: InfoHash) -> Option<Torrent> {
+        self.shared.torrents.get(&info_hash).map(|torrent| torrent.clone())
+    }
+
+    /// All torrents.
+    pub fn torrents(&self) -> Vec<Torrent> {
+        self.shared.torrents.iter().map(|torrent| torrent.clone()).collect()
+    }
+
+    /// Lets a torrent go: tells trackers, saves, closes.
+    pub async fn remove(&self, info_hash: InfoHash) {
+        if let Some((_, torrent)) = self.shared.torrents.remove(&info_hash) {
+            torrent.stop().await;
+        }
+    }
+
+    /// Ends everything within a few seconds: trackers told, resume data saved.
+    pub async fn shutdown(self) {
+        self.shared.stop.cancel();
+        let torrents: Vec<Torrent> = self.torrents();
+        self.shared.torrents.clear();
+        let stops = torrents.into_iter().map(|torrent| tokio::spawn(async move { torrent.stop().await }));
+        for stop in stops.collect::<Vec<_>>() {
+            let _ = stop.await;
+        }
+        if let Some(dht) = &self.shared.dht {
+            dht.shutdown().await;
+        }
+    }
+}
+
+impl Shared {
+    /// What a new connection is told.
+    fn connection_config(&self, remote: SocketAddr, direction: Direction) -> afflux_peer::Config {
+        afflux_peer::Config {
+            direction,
+            remote,
+            reqq: REQUEST_QUEUE,
+            client: CLIENT.to_owned(),
+            listen_port: Some(self.port),
+            peer_timeout: self.config.tuning.peer_timeout,
+            dht_port: self.dht.as_ref().map(DhtHandle::port),
+            upload_only: false,
+        }
+    }
+
+    /// A fresh seed for a machine.
+    fn seed(&self) -> u64 {
+        // Steps of the golden ratio spread well; the start is random.
+        self.seeds.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
+    }
+
+    fn introduction(&self) -> greet::Introduction {
+        greet::Introduction { peer_id: self.peer_id, dht: self.dht.is_some() }
+    }
+
+    /// Connects to a peer, within the limits on dials and connections.
+    async fn dial(&self, addr: SocketAddr, info_hash: InfoHash) -> Option<Greeted> {
+        let half_open = self.slots.half_open().await;
+        let slot = self.slots.connection()?;
+        let timeout = self.config.tuning.peer_timeout;
+        let greeted = greet::dial(addr, self.config.swarm.bind, info_hash, self.introduction(), timeout).await;
+        drop(half_open);
+        match greeted {
+            Ok((stream, handshake)) => {
+                Some(Greeted { stream, handshake, addr, direction: Direction::Outgoing, slot })
+            }
+            Err(error) => {
+                debug!(%addr, %error, "dialling failed");
+                None
+            }
+        }
+    }
+
+    /// Whether a torrent's pieces fit the memory there is; the error is a sentence for people.
+    fn check_memory(&self, layout: &Layout, kind: &Kind) -> Result<(), String> {
+        let budget = self.pool.ledger().limit();
+        let piece = u64::from(layout.piece_length()).min(layout.total_length());
+        let needed = if matches!(kind, Kind::Memory) { 2 * piece } else { piece };
+        if needed <= budget {
+            return Ok(());
+        }
+        Err(format!(
+            "its pieces of {piece} bytes need STREAM_CACHE_SIZE (--stream-cache-size) of at least {needed} bytes, \
+             and it is {budget}{}",
+            if matches!(kind, Kind::Memory) { "; or keep the film on disk with --keep" } else { "" }
+        ))
+    }
+
+    /// How a torrent's share of memory is split between pieces under way and pieces kept for readers.
+    fn memory_split(&self, kind: &Kind) -> (u64, Option<u64>) {
+        let budget = self.pool.ledger().limit();
+        match kind {
+            // Bodies and uploads hold what they send a little longer than the cache does: an eighth is theirs.
+            Kind::Memory => (budget * 3 / 8, Some(budget / 2)),
+            _ => (budget * 3 / 4, None),
+        }
+    }
+}
+
+impl Torrent {
+    /// The hash it is known by on the wire.
+    pub fn info_hash(&self) -> InfoHash {
+        self.info_hash
+    }
+
+    /// Its name, as far as it was known at the start.
+    pub fn name(&self) -> String {
+        self.ready.borrow().as_ref().map_or_else(|| self.name.to_string(), |ready| ready.info.name.clone())
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Metadata and storage, once they are there.
+    pub fn ready(&self) -> Option<Arc<Ready>> {
+        self.ready.borrow().clone()
+    }
+
+    /// Waits for metadata and storage; the error is why there won't be any.
+    pub async fn wait_ready(&self) -> Result<Arc<Ready>, Failure> {
+        let (mut ready, mut status) = (self.ready.clone(), self.status.clone());
+        loop {
+            if let Some(ready) = ready.borrow_and_update().clone() {
+                return Ok(ready);
+            }
+            if let Some(error) = status.borrow_and_update().error.clone() {
+                return Err(Failure::work(error));
+            }
+            tokio::select! {
+                changed = ready.changed() => changed.map_err(|_| ended())?,
+                changed = status.changed() => changed.map_err(|_| ended())?,
+            }
+        }
+    }
+
+    /// Waits for the next look at how it is doing.
+    pub async fn next_status(&self, seen: &mut watch::Receiver<Status>) -> Result<Status, Failure> {
+        seen.changed().await.map_err(|_| ended())?;
+        Ok(seen.borrow_and_update().clone())
+    }
+
+    /// A receiver of looks.
+    pub fn watch(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Fetches only these files from now on (a bit per file).
+    pub async fn select(&self, files: Vec<bool>) {
+        let _ = self.inbox.send(Input::Select(files)).await;
+    }
+
+    /// Peers to try.
+    pub async fn add_peers(&self, addrs: Vec<SocketAddr>) {
+        let _ = self.inbox.send(Input::Candidates { addrs, source: afflux_swarm::Source::Given }).await;
+    }
+
+    /// Readers at this moment.
+    pub fn reader_count(&self) -> usize {
+        self.readers.count()
+    }
+
+    async fn stop(&self) {
+        let (done, stopped) = oneshot::channel();
+        if self.inbox.send(Input::Stop(done)).await.is_ok() {
+            let _ = stopped.await;
+        }
+    }
+}
+
+fn ended() -> Failure {
+    Failure::work("the torrent was ended")
+}
+
+fn start_torrent(shared: &Arc<Shared>, source: &Source, options: AddOptions) -> Result<Torrent, Failure> {
+    let info_hash = source.hashes().wire();
+    let resume_dir = matches!(options.kind, Kind::Disk { .. }).then(|| shared.config.data_dir.join("resume"));
+    let info = match source {
+        Source::Torrent(torrent) => Some(torrent.info.clone()),
+        Source::Magnet(_) => resume_dir.as_ref().and_then(|folder| remembered_info(folder, info_hash)),
+    };
+    let (open_bytes_max, keep_bytes_max) = shared.memory_split(&options.kind);
+    let now = Instant::now();
+    let config = afflux_swarm::Config {
+        peers_max: shared.config.swarm.max_conns,
+        dials_max: DIALS_MAX,
+        peers_per_address_max: PEERS_PER_ADDRESS_MAX,
+        open_bytes_max,
+        keep_bytes_max,
+        strategy: options.strategy,
+        unchoke_slots: UNCHOKE_SLOTS,
+        local_peer_id: shared.peer_id,
+        private: source.private(),
+        serve: true,
+    };
+    let mut swarm = Swarm::new(config, source.hashes(), None, shared.seed(), now);
+    swarm.add_candidates(&shared.config.swarm.peers, afflux_swarm::Source::Given, now);
+    swarm.add_candidates(&source.peers(), afflux_swarm::Source::Magnet, now);
+    let (inbox_sender, inbox) = mpsc::channel(torrent::INBOX_MAX);
+    let (ready_sender, ready) = watch::channel(None);
+    let (status_sender, status) = watch::channel(Status::default());
+    let (totals_sender, totals) = watch::channel(Totals::default());
+    let readers = Arc::new(Readers::default());
+    let discovery = start_discovery(shared, source, &inbox_sender, totals);
+    let task = TaskConfig {
+        shared: Arc::clone(shared),
+        place: Place {
+            info_hash,
+            kind: options.kind,
+            read_only: options.read_only,
+            resume_dir,
+            recheck: options.recheck,
+        },
+        inbox,
+        to_self: inbox_sender.clone(),
+        swarm,
+        rates: shared.rates.torrent(Limits::default(), now),
+        readers: Arc::clone(&readers),
+        ready: ready_sender,
+        status: status_sender,
+        totals: totals_sender,
+        discovery,
+    };
+    torrent::start(task, info);
+    Ok(Torrent { info_hash, name: source.name().into(), inbox: inbox_sender, ready, status, readers })
+}
+
+fn start_discovery(
+    shared: &Arc<Shared>,
+    source: &Source,
+    torrent: &mpsc::Sender<Input>,
+    totals: watch::Receiver<Totals>,
+) -> discover::Discovery {
+    let info_hash = source.hashes().wire();
+    let mut discovery = discover::Discovery::new();
+    let mut tiers = source.trackers();
+    tiers.extend(shared.config.swarm.trackers.iter().map(|url| vec![url.clone()]));
+    if !tiers.is_empty() {
+        let config = AnnounceConfig {
+            tiers,
+            info_hash,
+            peer_id: shared.peer_id,
+            port: shared.port,
+            timeout: shared.config.tuning.announce_timeout,
+        };
+        let peers = discovery.tracker_peers(torrent.clone());
+        discovery.set_announcer(Announcer::start(config, Arc::clone(&shared.announces), totals, peers));
+    }
+    if let Some(dht) = shared.dht.clone().filter(|_| !source.private()) {
+        for (host, port) in source.nodes() {
+            if let Ok(address) = host.parse::<IpAddr>() {
+                dht.add_node(SocketAddr::new(address, port));
+            }
+        }
+        discovery.join_dht(dht, info_hash, shared.port, torrent.clone());
+    }
+    if let Source::Magnet(magnet) = source {
+        for peer in &magnet.peers {
+            if let PeerAddress::Host { host, port } = peer {
+                discovery.resolve(host.clone(), *port, torrent.clone());
+            }
+        }
+    }
+    discovery
+}
+
+/// The metadata of a magnet that was here before.
+fn remembered_info(folder: &std::path::Path, info_hash: InfoHash) -> Option<Info> {
+    let resume = Resume::load(folder, info_hash).ok()??;
+    let info = Info::from_metadata(resume.extra.into()).ok()?;
+    (info.hashes.wire() == info_hash && info.transferable().is_ok()).then_some(info)
+}
+
+async fn start_dht(config: &EngineConfig, port: u16) -> Result<Option<DhtHandle>, Failure> {
+    if !config.swarm.dht {
+        return Ok(None);
+    }
+    let dht = DhtConfig {
+        bind: config.swarm.bind,
+        port,
+        bootstrap: config.swarm.dht_bootstrap.clone(),
+        allow_local: config.swarm.allow_local_addresses,
+        state_file: config.data_dir.join("dht.state"),
+    };
+    match DhtHandle::start(dht).await {
+        Ok(handle) => Ok(Some(handle)),
+        Err(error) => {
+            warn!(%error, port, "the DHT can't be used: its UDP port can't be bound");
+            Ok(None)
+        }
+    }
+}
+
+/// `-AF` + four version digits + `-` + twelve random characters (BEP 20).
+fn make_peer_id() -> Result<PeerId, Failure> {
+    let mut id = *b"-AF0000-............";
+    let version = [
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        env!("CARGO_PKG_VERSION_MINOR"),
+        env!("CARGO_PKG_VERSION_PATCH"),
+    ];
+    for (digit, part) in id[3..6].iter_mut().zip(version) {
+        *digit = part.bytes().last().unwrap_or(b'0');
+    }
+    const LETTERS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-.";
+    let random = [random_u64()?.to_le_bytes(), random_u64()?.to_le_bytes()].concat();
+    for (place, byte) in id[8..].iter_mut().zip(random) {
+        *place = LETTERS[usize::from(byte % 64)];
+    }
+    Ok(PeerId(id))
+}
+
+fn random_u64() -> Result<u64, Failure> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::work(format!("the system gives no random numbers: {error}")))?;
+    Ok(u64::from_le_bytes(bytes))
+}

@@ -1,0 +1,111 @@
+//! Opening a torrent's storage with what is remembered of it, and remembering.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use afflux_metainfo::info::Info;
+use afflux_metainfo::{Bitfield, InfoHash, Layout, PieceIndex};
+use afflux_storage::{Event, Kind, Resume, Store, StoreConfig};
+use tracing::warn;
+
+use super::Shared;
+use super::torrent::Ready;
+
+/// Where a torrent's bytes and its resume data go.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) info_hash: InfoHash,
+    pub(super) kind: Kind,
+    /// Never creates or changes a file (seeding).
+    pub(super) read_only: bool,
+    /// Folder of resume files; `None`: nothing is remembered.
+    pub(super) resume_dir: Option<PathBuf>,
+    /// Verify what is on disk, whatever resume data says.
+    pub(super) recheck: bool,
+}
+
+/// A torrent's storage, as it was found.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) info: Info,
+    pub(super) layout: Arc<Layout>,
+    pub(super) store: Store,
+    /// Pieces to believe in at once.
+    pub(super) have: Bitfield,
+    /// Pieces that may be there and must be verified first.
+    pub(super) recheck: Bitfield,
+}
+
+/// Opens storage. Blocks; the error is a sentence for people.
+pub(super) fn open(
+    info: Info,
+    place: &Place,
+    shared: &Shared,
+    notify: Arc<dyn Fn(Event) + Send + Sync>,
+) -> Result<Opened, String> {
+    let layout = Arc::new(info.layout.clone());
+    let hashes = info.piece_hashes.as_ref().ok_or("the torrent has no v1 piece hashes")?;
+    shared.check_memory(&layout, &place.kind)?;
+    let (have, recheck) = found(&layout, place);
+    let config = StoreConfig {
+        info_hash: place.info_hash,
+        kind: place.kind.clone(),
+        layout: Arc::clone(&layout),
+        hashes: hashes.iter().copied().collect(),
+        have: have.clone(),
+        unwanted: Vec::new(),
+        read_only: place.read_only,
+    };
+    let store = Store::open(config, &shared.disk, &shared.pool, notify).map_err(|error| error.to_string())?;
+    Ok(Opened { info, layout, store, have, recheck })
+}
+
+/// What is on disk already: what to believe, and what to verify first.
+fn found(layout: &Layout, place: &Place) -> (Bitfield, Bitfield) {
+    let nothing = Bitfield::new(layout.piece_count());
+    let Kind::Disk { dir } = &place.kind else { return (nothing.clone(), nothing) };
+    let remembered = match &place.resume_dir {
+        Some(folder) if !place.recheck => match Resume::load(folder, place.info_hash) {
+            Ok(resume) => resume,
+            Err(error) => {
+                warn!(%error, "the resume data can't be used; files are checked instead");
+                None
+            }
+        },
+        _ => None,
+    };
+    let trusted = remembered.and_then(|resume| match resume.trust(layout, dir) {
+        Ok(trusted) => Some(trusted),
+        Err(error) => {
+            warn!(%error, "the resume data doesn't fit the torrent; files are checked instead");
+            None
+        }
+    });
+    match trusted {
+        Some(trusted) => (trusted.have, trusted.recheck),
+        None => (nothing, on_disk(layout, dir)),
+    }
+}
+
+/// The pieces of files that exist with any length: they may be right.
+fn on_disk(layout: &Layout, dir: &std::path::Path) -> Bitfield {
+    let mut pieces = Bitfield::new(layout.piece_count());
+    for file in layout.files().iter().filter(|file| !file.pad && file.length > 0) {
+        let path = file.path.iter().fold(dir.to_path_buf(), |path, part| path.join(part));
+        let length = std::fs::symlink_metadata(&path).map_or(0, |facts| if facts.is_file() { facts.len() } else { 0 });
+        for piece in layout.pieces_of(file.offset..file.offset + length.min(file.length)) {
+            pieces.insert(PieceIndex(piece));
+        }
+    }
+    pieces
+}
+
+/// Remembers what is verified and written. Blocks.
+pub(super) fn save(ready: &Ready, place: &Place) {
+    let Some(folder) = place.resume_dir.as_ref().filter(|_| matches!(place.kind, Kind::Disk { .. })) else { return };
+    let mut resume = ready.store.snapshot();
+    resume.extra = ready.info.raw.to_vec();
+    if let Err(error) = resume.save(folder) {
+        warn!(%error, "resume data can't be saved; files will be checked at the next start");
+    }
+}

@@ -1,0 +1,188 @@
+//! The readers of one torrent: what they want, and who waits for which piece.
+//!
+//! Readers live in HTTP bodies, on whatever thread polls them; the torrent's task is told by a flag, never by
+//! a queue that could run full. Both locks are leaves: nothing is called or awaited under them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use afflux_metainfo::PieceIndex;
+use afflux_swarm::{ReaderKey, Window};
+use tokio::sync::Notify;
+
+/// What a reader wants changed since the torrent's task last looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Its window is this now.
+    Want(ReaderKey, Window),
+    /// It is gone.
+    Forget(ReaderKey),
+}
+
+#[derive(Debug, Default)]
+struct Wishes {
+    next_key: u64,
+    /// The newest window of each reader that changed; `None`: it went away.
+    changed: BTreeMap<u64, Option<Window>>,
+    /// Readers alive.
+    alive: usize,
+}
+
+/// All readers of one torrent.
+#[derive(Debug, Default)]
+pub(super) struct Readers {
+    wishes: Mutex<Wishes>,
+    waiting: Mutex<BTreeMap<(PieceIndex, u64), Waker>>,
+    notify: Notify,
+}
+
+/// One reader's place; dropping it forgets its window.
+#[derive(Debug)]
+pub(super) struct Place {
+    key: u64,
+    readers: Arc<Readers>,
+    /// The piece it waits for.
+    waits_for: Option<PieceIndex>,
+}
+
+impl Readers {
+    /// A place for a new reader.
+    pub(super) fn enter(self: &Arc<Self>) -> Place {
+        let mut wishes = lock(&self.wishes);
+        wishes.next_key += 1;
+        wishes.alive += 1;
+        Place { key: wishes.next_key, readers: Arc::clone(self), waits_for: None }
+    }
+
+    /// Readers alive.
+    pub(super) fn count(&self) -> usize {
+        lock(&self.wishes).alive
+    }
+
+    /// Waits until some reader wants something else.
+    pub(super) async fn changed(&self) {
+        self.notify.notified().await;
+    }
+
+    /// Takes what changed: readers that left before those that want, so that a seek frees before it asks.
+    pub(super) fn take_changes(&self) -> Vec<Change> {
+        let changed = std::mem::take(&mut lock(&self.wishes).changed);
+        let (wants, gone): (Vec<_>, Vec<_>) = changed.into_iter().partition(|(_, window)| window.is_some());
+        let gone = gone.into_iter().map(|(key, _)| Change::Forget(ReaderKey(key)));
+        gone.chain(wants.into_iter().filter_map(|(key, window)| Some(Change::Want(ReaderKey(key), window?)))).collect()
+    }
+
+    /// A piece can be read now, or never will: whoever waits for it looks again.
+    pub(super) fn wake(&self, piece: PieceIndex) {
+        let woken = {
+            let mut waiting = lock(&self.waiting);
+            let mut rest = waiting.split_off(&(piece, 0));
+            let mut later = rest.split_off(&(PieceIndex(piece.0.saturating_add(1)), 0));
+            waiting.append(&mut later);
+            rest
+        };
+        woken.into_values().for_each(Waker::wake);
+    }
+
+    /// Everybody looks again: the torrent ended, or can't go on.
+    pub(super) fn wake_all(&self) {
+        let woken = std::mem::take(&mut *lock(&self.waiting));
+        woken.into_values().for_each(Waker::wake);
+    }
+}
+
+impl Place {
+    /// Says what the reader wants from now on.
+    pub(super) fn want(&self, window: Window) {
+        lock(&self.readers.wishes).changed.insert(self.key, Some(window));
+        self.readers.notify.notify_one();
+    }
+
+    /// Wakes the reader when the piece can be read. Look again after this: it may have come in between.
+    pub(super) fn wait_for(&mut self, piece: PieceIndex, waker: &Waker) {
+        let mut waiting = lock(&self.readers.waiting);
+        if let Some(other) = self.waits_for.replace(piece).filter(|&other| other != piece) {
+            waiting.remove(&(other, self.key));
+        }
+        waiting.insert((piece, self.key), waker.clone());
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(piece) = self.waits_for {
+            lock(&self.readers.waiting).remove(&(piece, self.key));
+        }
+        let mut wishes = lock(&self.readers.wishes);
+        wishes.alive -= 1;
+        wishes.changed.insert(self.key, None);
+        drop(wishes);
+        self.readers.notify.notify_one();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use afflux_swarm::Kind;
+
+    use super::*;
+
+    fn window(position: u64) -> Window {
+        Window {
+            position,
+            urgent_end: position,
+            soon_end: position,
+            file_end: position,
+            rate: None,
+            waiting: false,
+            kind: Kind::Play,
+        }
+    }
+
+    #[test]
+    fn only_the_newest_window_counts_and_leavers_come_first() {
+        let readers = Arc::new(Readers::default());
+        let (first, second) = (readers.enter(), readers.enter());
+        first.want(window(1));
+        second.want(window(2));
+        second.want(window(3));
+        drop(first);
+        assert_eq!(
+            readers.take_changes(),
+            [Change::Forget(ReaderKey(1)), Change::Want(ReaderKey(2), window(3))]
+        );
+        assert!(readers.take_changes().is_empty());
+        assert_eq!(readers.count(), 1);
+    }
+
+    #[test]
+    fn a_piece_wakes_those_who_wait_for_it_and_nobody_else() {
+        struct Count(AtomicUsize);
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let readers = Arc::new(Readers::default());
+        let woken = |piece| {
+            let counters = [Arc::new(Count(AtomicUsize::new(0))), Arc::new(Count(AtomicUsize::new(0)))];
+            let mut places = [readers.enter(), readers.enter()];
+            for (nth, place) in places.iter_mut().enumerate() {
+                place.wait_for(PieceIndex(nth as u32 + 5), &Waker::from(Arc::clone(&counters[nth])));
+            }
+            readers.wake(PieceIndex(piece));
+            counters.map(|counter| counter.0.load(Ordering::Relaxed))
+        };
+        assert_eq!(woken(4), [0, 0]);
+        assert_eq!(woken(5), [1, 0]);
+        assert_eq!(woken(6), [0, 1]);
+    }
+}

@@ -1,0 +1,62 @@
+//! How a torrent is doing, for people and programs.
+
+use afflux_peer::Totals;
+use afflux_swarm::{Progress, Snapshot};
+
+/// What a torrent is at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// The metadata is being fetched.
+    #[default]
+    Metadata,
+    /// Files on disk are being verified.
+    Checking,
+    /// Pieces are missing.
+    Downloading,
+    /// Everything selected is there.
+    Seeding,
+    /// It can't go on; see [`Status::error`].
+    Error,
+}
+
+impl State {
+    /// The word of the HTTP API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Metadata => "metadata",
+            Self::Checking => "checking",
+            Self::Downloading => "downloading",
+            Self::Seeding => "seeding",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One look at a torrent.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// What it is at.
+    pub state: State,
+    /// How much of what is selected is there.
+    pub progress: Progress,
+    /// Peers and rates.
+    pub snapshot: Snapshot,
+    /// What was carried since the start.
+    pub totals: Totals,
+    /// Payload bytes that were copied on the way, because a read was laid out wrongly (links that ended).
+    pub copied_bytes: u64,
+    /// Pieces checked, of how many, while it's checking.
+    pub checked: Option<(u32, u32)>,
+    /// Why it can't go on.
+    pub error: Option<String>,
+}
+
+impl Status {
+    /// The part of what is selected that is there, from 0 to 1.
+    pub fn fraction(&self) -> f64 {
+        match self.progress.bytes_selected {
+            0 => 0.0,
+            all => self.progress.bytes_have as f64 / all as f64,
+        }
+    }
+}

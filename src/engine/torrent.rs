@@ -1,0 +1,604 @@
+//! The task of one torrent: it owns the [`Swarm`] and does what its outputs say.
+//!
+//! Everything reaches it through one bounded inbox (and the flag of its readers), is handled in batches, and
+//! leaves in batches: one message per link and turn.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use afflux_metainfo::info::Info;
+use afflux_metainfo::{Bitfield, BlockRef, Layout, PieceIndex};
+use afflux_peer::{Command, Connection, Direction, Event, Handshake, Totals as PeerTotals};
+use afflux_storage::{Event as StorageEvent, Store};
+use afflux_swarm::{Connected, Output, Parting, PeerKey, Report, Source, Swarm};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{debug, info, warn};
+
+use super::link::{self, COMMAND_BATCHES_MAX, Link, ToLink};
+use super::open::{self, Opened, Place};
+use super::rates::TorrentRates;
+use super::readers::{Change, Readers};
+use super::slots::Slot;
+use super::status::{State, Status};
+use super::{Shared, discover};
+use crate::announce::Totals;
+
+/// Messages that wait for a torrent. Links wait when it's full and stop reading, so a flood stays in the
+/// kernel's buffers; 1,024 are a few milliseconds of work.
+pub(super) const INBOX_MAX: usize = 1024;
+/// Messages handled before outputs are drained: large steps, but a seek never waits for more than this.
+const BATCH: usize = 256;
+/// Commands kept for a link whose channel is full. One that lets more lie is stuck and gets closed.
+const OUTBOX_COMMANDS_MAX: usize = 16_384;
+/// How often status, totals and resume data are looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// Resume data is saved this long after something was written. What a crash loses is rechecked.
+const SAVE_INTERVAL: Duration = Duration::from_secs(20);
+/// Without memory for another piece nothing is asked for this long, unless memory comes back before.
+const STARVED: Duration = Duration::from_millis(50);
+/// A stopping torrent waits this long for its links and its disk.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What a torrent is once its metadata is known and its storage open.
+#[derive(Debug)]
+pub struct Ready {
+    /// What is shared.
+    pub info: Info,
+    /// Its geometry.
+    pub layout: Arc<Layout>,
+    /// Its bytes.
+    pub store: Store,
+}
+
+/// What a link saw since its last report.
+#[derive(Debug)]
+pub(super) struct LinkReport {
+    pub(super) events: Vec<Event>,
+    pub(super) room: u32,
+    pub(super) outstanding: u32,
+    pub(super) round_trip: Duration,
+    pub(super) download_rate: u64,
+    pub(super) upload_rate: u64,
+    pub(super) totals: PeerTotals,
+}
+
+/// A connection whose handshakes are done.
+#[derive(Debug)]
+pub(super) struct Greeted {
+    pub(super) stream: TcpStream,
+    pub(super) handshake: Handshake,
+    pub(super) addr: SocketAddr,
+    pub(super) direction: Direction,
+    pub(super) slot: Slot,
+}
+
+/// Everything that reaches a torrent's task.
+pub(super) enum Input {
+    Greeted(Greeted),
+    DialFailed(SocketAddr),
+    Reported { peer: PeerKey, report: LinkReport },
+    Parted { peer: PeerKey, parting: Parting, copied_bytes: u64 },
+    Storage(StorageEvent),
+    Opened(Result<Box<Opened>, String>),
+    Candidates { addrs: Vec<SocketAddr>, source: Source },
+    /// Only these files' pieces are wanted (a bit per file).
+    Select(Vec<bool>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// The torrent's side of a link.
+struct Peer {
+    addr: SocketAddr,
+    commands: mpsc::Sender<ToLink>,
+    outbox: Vec<Command>,
+    /// The numbers of its last report, for when we look again without it.
+    last: (u32, u32, Duration, u64, u64),
+    totals: PeerTotals,
+}
+
+/// How a torrent's task is started.
+pub(super) struct TaskConfig {
+    pub(super) shared: Arc<Shared>,
+    pub(super) place: Place,
+    pub(super) inbox: mpsc::Receiver<Input>,
+    pub(super) to_self: mpsc::Sender<Input>,
+    pub(super) swarm: Swarm,
+    pub(super) rates: TorrentRates,
+    pub(super) readers: Arc<Readers>,
+    pub(super) ready: watch::Sender<Option<Arc<Ready>>>,
+    pub(super) status: watch::Sender<Status>,
+    pub(super) totals: watch::Sender<Totals>,
+    pub(super) discovery: discover::Discovery,
+}
+
+/// The task's state.
+pub(super) struct Task {
+    config: TaskConfig,
+    peers: BTreeMap<PeerKey, Peer>,
+    ready: Option<Arc<Ready>>,
+    /// Opened, and being checked before it's used.
+    checking: Option<Arc<Ready>>,
+    selected: Option<Vec<bool>>,
+    starved_until: Option<Instant>,
+    refused: Vec<(PeerKey, BlockRef)>,
+    next_tick: Instant,
+    save_due: Option<Instant>,
+    saving: bool,
+    gone: PeerTotals,
+    copied_bytes: u64,
+    checked: Option<(u32, u32)>,
+    error: Option<String>,
+}
+
+/// Starts the task with what is known; `info` if the source was a .torrent.
+pub(super) fn start(config: TaskConfig, info: Option<Info>) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        let now = Instant::now();
+        let mut task = Task {
+            config,
+            peers: BTreeMap::new(),
+            ready: None,
+            checking: None,
+            selected: None,
+            starved_until: None,
+            refused: Vec::new(),
+            next_tick: now,
+            save_due: None,
+            saving: false,
+            gone: PeerTotals::default(),
+            copied_bytes: 0,
+            checked: None,
+            error: None,
+        };
+        if let Some(info) = info {
+            task.open(info);
+        }
+        task.run().await;
+    })
+}
+
+impl Task {
+    async fn run(&mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let readers = Arc::clone(&self.config.readers);
+        let shared = Arc::clone(&self.config.shared);
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                count = self.config.inbox.recv_many(&mut batch, BATCH) => if count == 0 { return },
+                () = readers.changed() => {}
+                () = shared.room.notified(), if self.starved_until.is_some() => self.starved_until = None,
+                () = tokio::time::sleep_until(deadline.into()) => {}
+            }
+            let now = Instant::now();
+            for input in batch.drain(..) {
+                if let Input::Stop(done) = input {
+                    self.stop().await;
+                    let _ = done.send(());
+                    return;
+                }
+                self.handle(input, now);
+            }
+            self.turn(now);
+        }
+    }
+
+    /// After the inputs: readers' wishes, timers, outputs, messages to the links.
+    fn turn(&mut self, now: Instant) {
+        for change in self.config.readers.take_changes() {
+            match change {
+                Change::Want(reader, window) => self.config.swarm.want(reader, window, now),
+                Change::Forget(reader) => self.config.swarm.forget(reader, now),
+            }
+        }
+        if self.config.swarm.deadline().is_some_and(|deadline| deadline <= now) {
+            self.config.swarm.handle_timeout(now);
+        }
+        self.end_starvation(now);
+        self.act(now);
+        self.return_refused(now);
+        self.flush();
+        if self.next_tick <= now {
+            self.tick(now);
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let due = [self.config.swarm.deadline(), self.starved_until, Some(self.next_tick)];
+        due.into_iter().flatten().min().unwrap_or(self.next_tick)
+    }
+
+    fn handle(&mut self, input: Input, now: Instant) {
+        match input {
+            Input::Greeted(greeted) => self.welcome(greeted, now),
+            Input::DialFailed(addr) => self.config.swarm.handle_dial_failed(addr, now),
+            Input::Reported { peer, report } => self.hear(peer, report, now),
+            Input::Parted { peer, parting, copied_bytes } => {
+                self.copied_bytes += copied_bytes;
+                if let Some(gone) = self.peers.remove(&peer) {
+                    add(&mut self.gone, &gone.totals);
+                }
+                self.config.swarm.handle_disconnected(peer, parting, now);
+            }
+            Input::Storage(event) => self.stored(event, now),
+            Input::Opened(Ok(opened)) => self.opened(*opened, now),
+            Input::Opened(Err(reason)) => self.fail(reason),
+            Input::Candidates { addrs, source } => self.config.swarm.add_candidates(&addrs, source, now),
+            Input::Select(files) => {
+                self.selected = Some(files);
+                self.apply_selection(now);
+            }
+            Input::Stop(_) => {}
+        }
+    }
+
+    fn welcome(&mut self, greeted: Greeted, now: Instant) {
+        let Greeted { stream, handshake, addr, direction, slot } = greeted;
+        let connected = Connected {
+            addr,
+            direction: match direction {
+                Direction::Incoming => afflux_swarm::Direction::Incoming,
+                Direction::Outgoing => afflux_swarm::Direction::Outgoing,
+            },
+            peer_id: handshake.peer_id,
+            fast: handshake.reserved.fast(),
+        };
+        let peer = match self.config.swarm.handle_connected(connected, now) {
+            Ok(peer) => peer,
+            Err(refusal) => return debug!(%addr, %refusal, "connection refused"),
+        };
+        let config = self.config.shared.connection_config(addr, direction);
+        let ready = self.ready.clone();
+        let layout = ready.as_ref().map(|ready| Arc::clone(&ready.layout));
+        let metadata_size = ready.as_ref().map(|ready| ready.info.raw.len() as u32);
+        let seed = self.config.shared.seed();
+        let mut connection = Connection::new(config, &handshake, layout, metadata_size, seed, now);
+        if let Some(ready) = &ready {
+            connection.set_metadata(ready.info.raw.clone());
+        }
+        let (sender, commands) = mpsc::channel(COMMAND_BATCHES_MAX);
+        tokio::spawn(link::run(Link {
+            peer,
+            stream,
+            connection,
+            ready,
+            commands,
+            torrent: self.config.to_self.clone(),
+            rates: self.config.rates.link(now),
+            slot,
+        }));
+        let last = (0, 0, Duration::ZERO, 0, 0);
+        let totals = PeerTotals::default();
+        self.peers.insert(peer, Peer { addr, commands: sender, outbox: Vec::new(), last, totals });
+    }
+
+    fn hear(&mut self, peer: PeerKey, report: LinkReport, now: Instant) {
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        known.totals = report.totals;
+        known.last =
+            (report.room, report.outstanding, report.round_trip, report.download_rate, report.upload_rate);
+        for event in &report.events {
+            if let Event::DhtPort(port) = event {
+                self.config.discovery.add_node(known.addr.ip(), *port);
+            }
+        }
+        let report = Report {
+            events: report.events.into_iter(),
+            room: if self.starved_until.is_some() { 0 } else { report.room },
+            outstanding: report.outstanding,
+            round_trip: report.round_trip,
+            download_rate: report.download_rate,
+            upload_rate: report.upload_rate,
+        };
+        self.config.swarm.handle_report(peer, report, now);
+    }
+
+    fn stored(&mut self, event: StorageEvent, now: Instant) {
+        match event {
+            StorageEvent::Verified { piece, digests } => {
+                self.config.swarm.handle_verified(piece, digests.as_deref(), now);
+            }
+            StorageEvent::Failed { piece, digests } => {
+                warn!(%piece, "a piece's hash is wrong; its senders are suspects");
+                if let Some(ready) = &self.ready {
+                    ready.store.want_digests(piece);
+                }
+                self.config.swarm.handle_failed(piece, &digests, now);
+            }
+            StorageEvent::Written { .. } => {
+                self.save_due.get_or_insert(now + SAVE_INTERVAL);
+            }
+            StorageEvent::Lost { piece, error } => {
+                warn!(%piece, %error, "a piece can't be read any more; it is fetched again");
+                self.config.swarm.handle_lost(&[piece], now);
+            }
+            StorageEvent::Stopped(error) => self.pause(error.to_string(), now),
+            StorageEvent::Checked { done, total, .. } => self.checked = Some((done, total)),
+            StorageEvent::CheckFinished { have } => {
+                self.checked = None;
+                if let Some(ready) = self.checking.take() {
+                    self.begin(ready, have, now);
+                }
+            }
+        }
+    }
+
+    /// Opens storage off this task; the answer is [`Input::Opened`].
+    fn open(&mut self, info: Info) {
+        let place = self.config.place.clone();
+        let (shared, readers) = (Arc::clone(&self.config.shared), Arc::clone(&self.config.readers));
+        let (to_self, to_events) = (self.config.to_self.clone(), self.config.to_self.clone());
+        let notify = Arc::new(move |event: StorageEvent| {
+            if let StorageEvent::Verified { piece, .. } | StorageEvent::Lost { piece, .. } = event {
+                readers.wake(piece);
+            }
+            // Fails only when the torrent is gone; then nobody cares.
+            let _ = to_events.blocking_send(Input::Storage(event));
+        });
+        tokio::task::spawn_blocking(move || {
+            let opened = open::open(info, &place, &shared, notify);
+            let _ = to_self.blocking_send(Input::Opened(opened.map(Box::new)));
+        });
+    }
+
+    fn opened(&mut self, opened: Opened, now: Instant) {
+        let ready = Arc::new(Ready { layout: opened.layout, info: opened.info, store: opened.store });
+        if opened.recheck.is_empty() {
+            return self.begin(ready, opened.have, now);
+        }
+        info!(pieces = opened.recheck.count(), "checking files that may have changed");
+        self.checked = Some((0, opened.recheck.count()));
+        ready.store.check(opened.recheck.iter().collect::<Vec<_>>());
+        self.checking = Some(ready);
+    }
+
+    /// Metadata and storage are there: transfer.
+    fn begin(&mut self, ready: Arc<Ready>, have: Bitfield, now: Instant) {
+        if ready.info.private {
+            self.config.discovery.leave_dht();
+        }
+        self.config.swarm.learn_layout(Arc::clone(&ready.layout), have, now);
+        for peer in self.peers.values_mut() {
+            // A link whose channel is full is closed at the next flush.
+            if peer.commands.try_send(ToLink::Ready(Arc::clone(&ready))).is_err() {
+                peer.outbox.resize(OUTBOX_COMMANDS_MAX + 1, Command::NotInterested);
+            }
+        }
+        self.ready = Some(Arc::clone(&ready));
+        self.apply_selection(now);
+        self.config.ready.send_replace(Some(ready));
+        self.save_due = Some(now);
+    }
+
+    fn apply_selection(&mut self, now: Instant) {
+        let (Some(files), Some(ready)) = (&self.selected, &self.ready) else { return };
+        let layout = &ready.layout;
+        let mut wanted = Bitfield::new(layout.piece_count());
+        for (file, _) in layout.files().iter().zip(files).filter(|(_, selected)| **selected) {
+            for piece in layout.pieces_of(file.range()) {
+                wanted.insert(PieceIndex(piece));
+            }
+        }
+        self.config.swarm.select(wanted, now);
+    }
+
+    /// Does what the swarm wants done.
+    fn act(&mut self, now: Instant) {
+        while let Some(output) = self.config.swarm.poll_output() {
+            match output {
+                Output::Send(peer, command) => self.send(peer, command, now),
+                Output::Dial(addr) => self.dial(addr),
+                Output::Disconnect(peer, reason) => {
+                    debug!(?peer, ?reason, "disconnecting");
+                    // Dropping the channel ends the link, which then reports.
+                    self.close(peer);
+                }
+                Output::Ban(address) => info!(%address, "banned: it sent corrupt data or broke the protocol"),
+                Output::Evict(piece) => self.with_store(|store| store.evict(piece)),
+                Output::Discard(piece) => self.with_store(|store| store.discard(piece)),
+                Output::MetadataComplete(raw) => self.parse_metadata(raw, now),
+                Output::Completed => self.config.discovery.completed(),
+                Output::NeedPeers => self.config.discovery.need_peers(),
+            }
+        }
+    }
+
+    fn with_store(&self, act: impl FnOnce(&Store)) {
+        if let Some(ready) = &self.ready {
+            act(&ready.store);
+        }
+    }
+
+    fn send(&mut self, peer: PeerKey, command: Command, now: Instant) {
+        if let (Command::Request(block), Some(ready)) = (&command, &self.ready)
+            && ready.store.reserve(*block).is_err()
+        {
+            self.starved_until = Some(now + STARVED);
+            self.refused.push((peer, *block));
+            return;
+        }
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.outbox.push(command);
+        }
+    }
+
+    /// Tells the swarm that requests found no memory, and that nobody has room until some comes back.
+    fn return_refused(&mut self, now: Instant) {
+        for (peer, block) in std::mem::take(&mut self.refused) {
+            let events = std::iter::once(Event::RequestReturned(block));
+            self.report_again(peer, events, Some(0), now);
+        }
+        self.act(now);
+    }
+
+    fn end_starvation(&mut self, now: Instant) {
+        if self.starved_until.is_none_or(|until| until > now) {
+            return;
+        }
+        self.starved_until = None;
+        let peers: Vec<PeerKey> = self.peers.keys().copied().collect();
+        for peer in peers {
+            self.report_again(peer, std::iter::empty(), None, now);
+        }
+    }
+
+    fn report_again(
+        &mut self,
+        peer: PeerKey,
+        events: impl Iterator<Item = Event>,
+        room: Option<u32>,
+        now: Instant,
+    ) {
+        let Some(known) = self.peers.get(&peer) else { return };
+        let (last_room, outstanding, round_trip, download_rate, upload_rate) = known.last;
+        let room = room.unwrap_or(last_room);
+        let report = Report { events, room, outstanding, round_trip, download_rate, upload_rate };
+        self.config.swarm.handle_report(peer, report, now);
+    }
+
+    /// Gives each link what was said to it in this turn.
+    fn flush(&mut self) {
+        let mut stuck = Vec::new();
+        for (&key, peer) in &mut self.peers {
+            if peer.outbox.is_empty() {
+                continue;
+            }
+            if peer.outbox.len() > OUTBOX_COMMANDS_MAX {
+                stuck.push(key);
+                continue;
+            }
+            if let Ok(place) = peer.commands.try_reserve() {
+                place.send(ToLink::Commands(std::mem::take(&mut peer.outbox)));
+            }
+        }
+        stuck.into_iter().for_each(|peer| self.close(peer));
+    }
+
+    fn close(&mut self, peer: PeerKey) {
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.outbox.clear();
+            // The old sender is dropped, and with it the channel.
+            known.commands = mpsc::channel(1).0;
+        }
+    }
+
+    fn dial(&self, addr: SocketAddr) {
+        let shared = Arc::clone(&self.config.shared);
+        let (to_self, info_hash) = (self.config.to_self.clone(), self.config.place.info_hash);
+        tokio::spawn(async move {
+            let input = match shared.dial(addr, info_hash).await {
+                Some(greeted) => Input::Greeted(greeted),
+                None => Input::DialFailed(addr),
+            };
+            let _ = to_self.send(input).await;
+        });
+    }
+
+    fn parse_metadata(&mut self, raw: bytes::Bytes, now: Instant) {
+        match Info::from_metadata(raw) {
+            Ok(info) => match info.transferable() {
+                Ok(()) => self.open(info),
+                Err(reason) => self.fail(reason.to_string()),
+            },
+            Err(error) => {
+                // The hash is right, so every peer would send the same: another try changes nothing.
+                self.config.swarm.reject_metadata(now);
+                self.fail(format!("the torrent's metadata is broken: {error}"));
+            }
+        }
+    }
+
+    fn fail(&mut self, reason: String) {
+        warn!(%reason, "the torrent can't go on");
+        self.error = Some(reason);
+        self.config.swarm.pause(Instant::now());
+        self.config.readers.wake_all();
+        self.next_tick = Instant::now();
+    }
+
+    /// Writing has stopped: nothing more is asked, what is there is served on.
+    fn pause(&mut self, reason: String, now: Instant) {
+        warn!(%reason, "writing has stopped");
+        self.error = Some(reason);
+        self.config.swarm.pause(now);
+        self.next_tick = now;
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.next_tick = now + TICK;
+        let snapshot = self.config.swarm.snapshot();
+        let progress = self.config.swarm.progress();
+        let mut totals = self.gone;
+        self.peers.values().for_each(|peer| add(&mut totals, &peer.totals));
+        let state = match (&self.error, &self.ready) {
+            (Some(_), _) => State::Error,
+            (None, None) if self.checking.is_some() => State::Checking,
+            (None, None) => State::Metadata,
+            (None, Some(_)) if progress.pieces_have < progress.pieces_selected => State::Downloading,
+            (None, Some(_)) => State::Seeding,
+        };
+        self.config.totals.send_replace(Totals {
+            uploaded: totals.payload_sent,
+            downloaded: totals.payload_received,
+            left: self.bytes_left(),
+        });
+        self.config.status.send_replace(Status {
+            state,
+            progress,
+            snapshot,
+            totals,
+            copied_bytes: self.copied_bytes,
+            checked: self.checked,
+            error: self.error.clone(),
+        });
+        if self.save_due.is_some_and(|due| due <= now) && !self.saving {
+            self.save_due = None;
+            self.save();
+        }
+    }
+
+    fn bytes_left(&self) -> u64 {
+        let progress = self.config.swarm.progress();
+        progress.bytes_selected - progress.bytes_have
+    }
+
+    fn save(&self) {
+        if let Some(ready) = self.ready.clone() {
+            let place = self.config.place.clone();
+            tokio::task::spawn_blocking(move || open::save(&ready, &place));
+        }
+    }
+
+    /// Ends links, trackers and storage, in bounded time, and remembers where we were.
+    async fn stop(&mut self) {
+        self.config.readers.wake_all();
+        self.peers.clear();
+        // From here on nobody waits for us: storage threads that have something to say find the inbox closed.
+        self.config.inbox.close();
+        while self.config.inbox.try_recv().is_ok() {}
+        let discovery = self.config.discovery.stop();
+        let ready = self.ready.clone().or(self.checking.clone());
+        let place = self.config.place.clone();
+        let storage = tokio::task::spawn_blocking(move || {
+            if let Some(ready) = ready {
+                ready.store.close();
+                open::save(&ready, &place);
+            }
+        });
+        let both = async { tokio::join!(discovery, storage) };
+        if tokio::time::timeout(STOP_TIMEOUT, both).await.is_err() {
+            warn!("stopping took too long; what wasn't saved is checked at the next start");
+        }
+    }
+}
+
+fn add(sum: &mut PeerTotals, more: &PeerTotals) {
+    sum.payload_received += more.payload_received;
+    sum.payload_sent += more.payload_sent;
+    sum.control_received += more.control_received;
+    sum.control_sent += more.control_sent;
+    sum.wasted += more.wasted;
+}
