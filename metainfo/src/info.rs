@@ -8,10 +8,17 @@ use std::fmt;
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::bencode::{Dict, Document};
 use crate::error::TorrentError;
-use crate::hash::InfoHashes;
-use crate::index::{FileIndex, PieceIndex};
+use crate::hash::{InfoHash, InfoHashV2, InfoHashes};
+use crate::index::{BLOCK_LENGTH, FileIndex, PieceIndex};
 use crate::layout::Layout;
+use crate::limits;
+use crate::path::safe_component;
+
+mod rows;
+mod v1;
+mod v2;
 
 /// The SHA-1 of every piece (BEP 3, `pieces`): a view into the `info` dictionary, cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,6 +39,18 @@ impl PieceHashes {
     /// All hashes, in the order of the pieces.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8; 20]> {
         self.0.as_chunks::<20>().0.iter()
+    }
+
+    fn read(info: Dict<'_, '_>, raw: &Bytes, layout: &Layout) -> Result<Self, TorrentError> {
+        let pieces = info.get_bytes(b"pieces").ok_or(TorrentError::Field("pieces"))?;
+        if !pieces.len().is_multiple_of(20) {
+            return Err(TorrentError::PiecesUnaligned(pieces.len()));
+        }
+        let (expected, actual) = (layout.piece_count(), pieces.len() / 20);
+        if actual != expected as usize {
+            return Err(TorrentError::PiecesCount { expected, actual });
+        }
+        Ok(Self(raw.slice_ref(pieces)))
     }
 }
 
@@ -72,6 +91,14 @@ pub enum Warning {
         /// The name as the torrent has it, escaped.
         original: String,
         /// The name as it is stored, `/` between components.
+        stored: String,
+    },
+    /// The torrent's own name, which is its folder's, was unsafe.
+    #[error("the torrent's folder {original} is stored as {stored:?}: its name is unsafe")]
+    RenamedFolder {
+        /// The name as the torrent has it, escaped.
+        original: String,
+        /// The name as it is stored.
         stored: String,
     },
     /// So many more files were renamed that they aren't listed.
@@ -132,12 +159,108 @@ pub struct Info {
 
 impl Info {
     /// Reads an `info` dictionary that came from peers (BEP 9). Compare [`Info::hashes`] with what was asked for.
-    pub fn from_metadata(_raw: Bytes) -> Result<Self, TorrentError> {
-        todo!()
+    pub fn from_metadata(raw: Bytes) -> Result<Self, TorrentError> {
+        let document = Document::parse(&raw, &limits::METADATA)?;
+        let dict = document.root().as_dict().ok_or(TorrentError::NotADictionary)?;
+        Self::read(dict, raw.clone())
+    }
+
+    /// Reads the dictionary at hand; `raw` is the very memory that it is a view of.
+    pub(crate) fn read(dict: Dict<'_, '_>, raw: Bytes) -> Result<Self, TorrentError> {
+        refuse_repeated_keys(dict)?;
+        let mut warnings = Vec::new();
+        if !dict.is_canonical() {
+            warnings.push(Warning::UnsortedKeys("info dictionary"));
+        }
+        let version = Version::of(dict)?;
+        let hashes = version.hashes(&raw);
+        let raw_name = utf8_first(dict, b"name.utf-8", b"name").ok_or(TorrentError::Field("name"))?;
+        let name = safe_component(raw_name).unwrap_or_else(|| hashes.wire().to_string());
+        let piece_length = version.piece_length(dict)?;
+
+        let mut budget = rows::PathBudget::new(raw_name);
+        let (rows, v2) = match version {
+            Version::V1 => (v1::read(dict, piece_length, &mut budget)?, None),
+            Version::V2 => {
+                let (rows, v2) = v2::aligned(v2::read(dict, raw_name, &mut budget)?, piece_length);
+                (rows, Some(v2))
+            }
+            Version::Hybrid => {
+                let tree = v2::read(dict, raw_name, &mut budget)?;
+                let rows = v1::read(dict, piece_length, &mut budget)?;
+                let v2 = v2::agree(&rows, &tree, piece_length)?;
+                (rows, Some(v2))
+            }
+        };
+        let layout = rows::lay_out(&name, raw_name, rows, piece_length, &mut warnings)?;
+        let piece_hashes = match version {
+            Version::V2 => None,
+            Version::V1 | Version::Hybrid => Some(PieceHashes::read(dict, &raw, &layout)?),
+        };
+        let private = dict.get_int(b"private").is_some_and(|flag| flag != 0);
+        Ok(Self { name, layout, piece_hashes, private, hashes, v2, warnings, raw })
     }
 
     /// Whether this version can transfer it.
     pub fn transferable(&self) -> Result<(), Incompatible> {
         if self.piece_hashes.is_some() { Ok(()) } else { Err(Incompatible::V2Only) }
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    V1,
+    V2,
+    Hybrid,
+}
+
+impl Version {
+    fn of(info: Dict<'_, '_>) -> Result<Self, TorrentError> {
+        let Some(version) = info.get(b"meta version") else { return Ok(Self::V1) };
+        match version.as_int().ok_or(TorrentError::Field("meta version"))? {
+            1 => Ok(Self::V1),
+            2 if info.get(b"pieces").is_some() => Ok(Self::Hybrid),
+            2 => Ok(Self::V2),
+            other => Err(TorrentError::MetaVersion(other)),
+        }
+    }
+
+    fn hashes(self, raw: &[u8]) -> InfoHashes {
+        match self {
+            Self::V1 => InfoHashes::V1(InfoHash::of(raw)),
+            Self::V2 => InfoHashes::V2(InfoHashV2::of(raw)),
+            Self::Hybrid => InfoHashes::Hybrid(InfoHash::of(raw), InfoHashV2::of(raw)),
+        }
+    }
+
+    fn piece_length(self, info: Dict<'_, '_>) -> Result<u64, TorrentError> {
+        let field = info.get_int(b"piece length").ok_or(TorrentError::Field("piece length"))?;
+        let length = u64::try_from(field)
+            .ok()
+            .filter(|length| (1..=u64::from(limits::PIECE_LENGTH_MAX)).contains(length))
+            .ok_or(TorrentError::PieceLength(field))?;
+        if self != Self::V1 && (!length.is_power_of_two() || length < u64::from(BLOCK_LENGTH)) {
+            return Err(TorrentError::PieceLengthV2(field));
+        }
+        Ok(length)
+    }
+}
+
+/// What hashed data says must be said once: readers differ on which of two equal keys they take.
+fn refuse_repeated_keys(dict: Dict<'_, '_>) -> Result<(), TorrentError> {
+    if dict.is_canonical() {
+        return Ok(());
+    }
+    let mut keys: Vec<&[u8]> = dict.iter().map(|(key, _)| key).collect();
+    keys.sort_unstable();
+    match keys.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(TorrentError::DuplicateKey(crate::path::safe_text(pair[0]))),
+        None => Ok(()),
+    }
+}
+
+/// The string under the first key if it's there and is UTF-8, else the one under the second, whatever it is. Older programs wrote
+/// names in the code page of their day, and the same in UTF-8 beside it.
+fn utf8_first<'a>(dict: Dict<'_, 'a>, utf8: &[u8], plain: &[u8]) -> Option<&'a [u8]> {
+    dict.get_bytes(utf8).filter(|name| std::str::from_utf8(name).is_ok()).or_else(|| dict.get_bytes(plain))
 }

@@ -15,11 +15,13 @@ pub mod error;
 pub mod hash;
 pub mod index;
 pub mod info;
+mod layers;
 pub mod layout;
 pub mod limits;
 pub mod magnet;
 pub mod path;
 pub mod torrent;
+mod url;
 
 pub use bitfield::Bitfield;
 pub use error::TorrentError;
