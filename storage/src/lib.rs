@@ -1,27 +1,39 @@
 //! Where a torrent's bytes live between the socket and the player: memory first, then files.
 //!
-//! Here: the process-wide byte [ledger], the [pool] of block buffers, the [intake] that assembles pieces, the
-//! hasher, the cache of verified pieces, the [disk] threads with their bounded file handles, [resume] files and
-//! the per-torrent face of all of it, [`Store`].
+//! Here: the process-wide byte [ledger], the [pool] of block buffers, the intake that assembles pieces, the
+//! cache of verified pieces, the [disk] and hash threads with their bounded file handles, [resume] files and the
+//! per-torrent face of all of it, [`Store`].
 //! Not here: what to fetch and what to evict (`swarm`), sockets and tasks (`src`). Threads are std's; nothing is async.
 //!
 //! BEPs: 3 (pieces and their SHA-1), 47 (pad files are never stored).
 //!
+//! # A block's way
+//! [`Store::reserve`] → [`Store::take_buffer`] → the socket writes into it → [`Store::fill`] → a hash thread
+//! → [`Event::Verified`], readable from memory → a write thread → [`Event::Written`], memory may go.
+//! It is the same memory all the way, and no copy is made in this crate.
+//!
 //! # Locks
-//! Every mutex is a leaf: nothing is called, allocated from the pool, dropped back to it, or waited for while one
-//! is held (a condition variable releases the lock it waits with).
+//! Every mutex is a leaf: nothing is called, allocated, dropped back to the pool or waited for while one is held
+//! (a condition variable releases the lock it waits with).
 
+mod cache;
+mod check;
 pub mod disk;
-pub mod intake;
+mod files;
+mod intake;
 pub mod ledger;
 pub mod limits;
+mod lock;
 pub mod pool;
+mod queue;
 pub mod resume;
 pub mod store;
+mod torrent;
 
+pub use check::hash_files;
 pub use disk::{Disk, DiskConfig};
 pub use intake::Full;
 pub use ledger::{Charge, Ledger};
 pub use pool::{BlockBuffer, Pool};
 pub use resume::Resume;
-pub use store::{Check, Event, Kind, ReadError, ReadReply, Store, StoreConfig};
+pub use store::{Check, Event, Kind, Notify, ReadError, ReadReply, Store, StoreConfig};

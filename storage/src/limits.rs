@@ -8,3 +8,33 @@ pub const EXTENT_BLOCKS: u32 = 16;
 
 /// Bytes in a full extent (256 KiB).
 pub const EXTENT_BYTES: u32 = EXTENT_BLOCKS * BLOCK_LENGTH;
+
+/// Most idle memory that the pool keeps for the next piece. More would only keep resident memory up after a
+/// burst; less makes every extent cost its page faults anew.
+pub const FREE_LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Adjacent blocks that make it worth calling the hash thread: fewer means a wake-up per block, more means that
+/// they leave the processor's cache before they are hashed.
+pub const HASH_RUN_BLOCKS: usize = 8;
+
+/// Blocks that the hash thread takes at once; others get their turn at the piece's lock in between.
+pub const HASH_RUN_BLOCKS_MAX: usize = 64;
+
+/// Bytes of one read: a reader that asks for more would hold the whole ledger while others wait.
+pub const READ_BYTES_MAX: u32 = 1024 * 1024;
+
+/// Reads that may wait for the disk threads. Attack: peers that request faster than the disk can serve.
+pub const READS_QUEUED_MAX: usize = 4096;
+
+/// Buffers in one vectored write; Linux takes 1024 (`IOV_MAX`), other systems fewer.
+pub const WRITE_SLICES_MAX: usize = 512;
+
+/// Bytes that are read at once to recheck a piece: long enough for the disk, short enough for the processor's cache.
+pub const CHECK_READ_BYTES: usize = EXTENT_BYTES as usize;
+
+const _: () = assert!(HASH_RUN_BLOCKS <= HASH_RUN_BLOCKS_MAX);
+const _: () = assert!(READ_BYTES_MAX >= EXTENT_BYTES);
+
+/// Largest resume file: the info dictionary (16 MiB at most from peers, 32 MiB from a .torrent), 16 bytes per file,
+/// a bit per piece. Attack: a file of any size put into the data folder.
+pub const RESUME_BYTES_MAX: usize = 48 * 1024 * 1024;

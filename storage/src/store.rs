@@ -1,13 +1,21 @@
-//! One torrent's storage.
+//! The face of one torrent's storage.
+//!
+//! Nothing here blocks but [`Store::sync`], [`Store::snapshot`] and [`Store::close`], which say so: the rest can be
+//! called from tasks. What the disk and hash threads do meanwhile comes as [`Event`]s.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex};
 
 use afflux_metainfo::{Bitfield, BlockRef, FileIndex, InfoHash, Layout, PieceIndex};
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::check::CheckRun;
+use crate::files::Files;
+use crate::intake::{Fill, Intake};
+use crate::lock::lock;
+use crate::torrent::{Progress, ReadJob, Torrent};
 use crate::{BlockBuffer, Disk, Full, Pool, Resume, disk};
 
 /// Where verified pieces are kept.
@@ -113,111 +121,251 @@ pub enum ReadError {
     Disk(#[from] disk::Error),
 }
 
-/// Takes what was read.
+/// Takes what was read: the range in order, in parts of up to 256 KiB that are shared with the cache.
 pub type ReadReply = Box<dyn FnOnce(Result<Vec<Bytes>, ReadError>) + Send>;
 
-/// One torrent's storage; all clones are the same.
-#[derive(Clone, Debug)]
-pub struct Store;
+/// Takes events. Called on hash and disk threads: it must be quick and must not call [`Store::close`].
+pub type Notify = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// One torrent's storage; all clones are the same. Its memory and handles go with the last clone.
+#[derive(Clone)]
+pub struct Store(Arc<Torrent>);
 
 /// A check under way; it goes on when this is dropped.
-#[derive(Clone, Debug)]
-pub struct Check;
+#[derive(Clone)]
+pub struct Check(Arc<CheckRun>);
 
 impl Check {
-    /// Stops after the pieces being read now.
+    /// Stops after the pieces that are being read now; `CheckFinished` still comes.
     pub fn cancel(&self) {
-        todo!()
+        self.0.cancel();
     }
 }
 
 impl Store {
-    /// Opens a torrent's storage; creates the download folder, but no file yet.
-    pub fn open(
-        _config: StoreConfig,
-        _disk: &Disk,
-        _pool: &Pool,
-        _notify: Arc<dyn Fn(Event) + Send + Sync>,
-    ) -> Result<Self, disk::Error> {
-        todo!()
+    /// Opens a torrent's storage. Creates the download folder unless read-only, but no file yet.
+    ///
+    /// # Errors
+    /// If the folder can't be made or isn't one, or `hashes` or `have` are not of the layout's pieces.
+    pub fn open(config: StoreConfig, disk: &Disk, pool: &Pool, notify: Notify) -> Result<Self, disk::Error> {
+        let StoreConfig { info_hash, kind, layout, hashes, have, unwanted, read_only } = config;
+        if hashes.len() != layout.piece_count() as usize || have.length() != layout.piece_count() {
+            return Err(disk::Error::Misuse("hashes or bitfield of another number of pieces"));
+        }
+        let id = disk.next_store();
+        let (files, have) = match kind {
+            Kind::Disk { dir } => {
+                prepare_folder(&dir, read_only)?;
+                let files = Files::new(dir, layout.clone(), disk.handles().clone(), id, unwanted);
+                (Some(files), have)
+            }
+            Kind::Memory => (None, Bitfield::new(layout.piece_count())),
+        };
+        Ok(Self(Arc::new(Torrent {
+            id,
+            info_hash,
+            intake: Intake::new(layout.clone(), pool.clone()),
+            layout,
+            hashes,
+            pool: pool.clone(),
+            disk: disk.clone(),
+            progress: Mutex::new(Progress::new(have, files.is_some())),
+            files,
+            read_only,
+            notify,
+            idle: Condvar::new(),
+        })))
     }
-    /// Makes sure that the block finds memory when it arrives; call before asking a peer for it. Admits its piece if it's
-    /// the first: then the whole piece is charged, so no later block of it is refused.
-    pub fn reserve(&self, _block: BlockRef) -> Result<(), Full> {
-        todo!()
+
+    /// Makes sure that a block finds memory when it arrives; called before a peer is asked for it, once per
+    /// request.
+    ///
+    /// The first block of a piece admits the piece: all of its bytes are charged then, so later blocks of it are
+    /// never refused. For what can't arrive (a piece that we have, no block of ours, a closed or read-only store)
+    /// nothing is reserved and nothing refused. One task calls this per torrent.
+    ///
+    /// # Errors
+    /// [`Full`] if the piece can't be admitted; [`Pool::on_room`] tells when to try again.
+    pub fn reserve(&self, block: BlockRef) -> Result<(), Full> {
+        if !self.takes_blocks(block.index) {
+            return Ok(());
+        }
+        self.0.intake.reserve(block)
     }
-    /// Undoes one [`reserve`](Self::reserve) whose block won't come (cancelled, rejected, peer gone). Nothing after a fill.
-    pub fn release(&self, _block: BlockRef) {
-        todo!()
+
+    /// Undoes one [`reserve`](Self::reserve) whose block won't come: cancelled, rejected, the peer is gone. After
+    /// the block was filled it does nothing. A piece that nothing arrived of and nothing is asked of is let go.
+    pub fn release(&self, block: BlockRef) {
+        self.0.intake.release(block);
     }
-    /// Memory for a block whose payload is about to arrive; `None` if not reserved, or taken or filled already.
-    pub fn take_buffer(&self, _block: BlockRef) -> Option<BlockBuffer> {
-        todo!()
+
+    /// Memory for a block whose payload is about to arrive; its length is the block's. `None` if it wasn't
+    /// reserved, or was taken or filled already.
+    pub fn take_buffer(&self, block: BlockRef) -> Option<BlockBuffer> {
+        self.0.intake.take_buffer(block)
     }
-    /// Gives an unfilled buffer back.
-    pub fn put_back(&self, _block: BlockRef, _buffer: BlockBuffer) {
-        todo!()
+
+    /// Gives a buffer back unfilled: the connection died midway. The request is still to be released.
+    pub fn put_back(&self, block: BlockRef, buffer: BlockBuffer) {
+        self.0.intake.put_back(block, buffer);
     }
-    /// The block is complete; it goes to the hasher. `false` if nobody waits for it any more.
-    pub fn fill(&self, _block: BlockRef, _buffer: BlockBuffer) -> bool {
-        todo!()
+
+    /// The block's payload is complete; it goes to the hash threads. `false` if nobody waits for it any more
+    /// (its piece was discarded, or the buffer is another block's); the memory is given back then.
+    pub fn fill(&self, block: BlockRef, buffer: BlockBuffer) -> bool {
+        match self.0.intake.fill(block, buffer) {
+            Fill::Stale => false,
+            Fill::Accepted => true,
+            Fill::HashDue => {
+                self.0.queue_hash(block.index);
+                true
+            }
+        }
     }
-    /// Forgets all blocks of a piece under way.
-    pub fn discard(&self, _piece: PieceIndex) {
-        todo!()
+
+    /// Forgets all blocks of a piece under way. Buffers that links still have are worthless from then on.
+    pub fn discard(&self, piece: PieceIndex) {
+        self.0.intake.discard(piece);
     }
-    /// Asks for block digests with the next `Verified` of this piece too (after it failed).
-    pub fn want_digests(&self, _piece: PieceIndex) {
-        todo!()
+
+    /// Asks for block digests with the next `Verified` of this piece, to compare with those of a failure.
+    pub fn want_digests(&self, piece: PieceIndex) {
+        if piece.0 < self.0.layout.piece_count() {
+            lock(&self.0.progress).digests_wanted.insert(piece);
+        }
     }
-    /// Reads verified bytes: from memory, and then replies at once, or by a disk thread.
-    pub fn read(&self, _piece: PieceIndex, _range: Range<u32>, _reply: ReadReply) {
-        todo!()
+
+    /// Reads verified bytes: from memory, replying before this returns, or by a disk thread.
+    ///
+    /// Misses are read and cached by whole extents of 256 KiB, so neighbouring reads hit. One read is of at
+    /// most [`READ_BYTES_MAX`](crate::limits::READ_BYTES_MAX) bytes. When memory is short a read from disk waits
+    /// until some comes back, holding none.
+    pub fn read(&self, piece: PieceIndex, range: Range<u32>, reply: ReadReply) {
+        if let Err(error) = self.0.readable(piece, &range) {
+            return reply(Err(error));
+        }
+        if let Some(parts) = self.0.read_cached(piece, &range) {
+            return reply(Ok(parts));
+        }
+        if self.0.files.is_none() {
+            return reply(Err(ReadError::Evicted));
+        }
+        let job = ReadJob { torrent: self.0.clone(), piece, range, reply };
+        if let Err(job) = self.0.disk.queue_read(job) {
+            (job.reply)(Err(ReadError::Busy));
+        }
     }
-    /// Verified bytes if all of them are in memory.
-    pub fn try_read_cached(&self, _piece: PieceIndex, _range: Range<u32>) -> Option<Vec<Bytes>> {
-        todo!()
+
+    /// Verified bytes, if all of them are in memory.
+    pub fn try_read_cached(&self, piece: PieceIndex, range: Range<u32>) -> Option<Vec<Bytes>> {
+        self.0.readable(piece, &range).ok()?;
+        self.0.read_cached(piece, &range)
     }
-    /// Lets go of a piece: from memory, and for [`Kind::Memory`] it's not ours any more.
-    pub fn evict(&self, _piece: PieceIndex) {
-        todo!()
+
+    /// Lets go of a piece in memory. A memory torrent doesn't have it from then on (no event tells); nor does a disk
+    /// torrent whose writing has stopped, if the piece is not on disk. One that is about to be written stays.
+    pub fn evict(&self, piece: PieceIndex) {
+        self.0.evict(piece);
     }
+
     /// Whether the piece is verified and readable.
-    pub fn have(&self, _piece: PieceIndex) -> bool {
-        todo!()
+    pub fn have(&self, piece: PieceIndex) -> bool {
+        lock(&self.0.progress).have.contains(piece)
     }
+
     /// All pieces that are verified and readable.
     pub fn have_all(&self) -> Bitfield {
-        todo!()
+        lock(&self.0.progress).have.clone()
     }
-    /// Rechecks pieces on the disk threads, several at once.
-    pub fn check(&self, _pieces: impl IntoIterator<Item = PieceIndex>) -> Check {
-        todo!()
+
+    /// Rechecks pieces on the disk threads, several at once: a [`Checked`](Event::Checked) each, and
+    /// [`CheckFinished`](Event::CheckFinished) at the end. Pieces that don't exist are passed over; those of a
+    /// memory torrent are as good as when they were verified.
+    pub fn check(&self, pieces: impl IntoIterator<Item = PieceIndex>) -> Check {
+        let count = self.0.layout.piece_count();
+        let pieces = pieces.into_iter().filter(|piece| piece.0 < count).collect();
+        let run = Arc::new(CheckRun::new(self.0.clone(), pieces));
+        self.0.disk.queue_check(&run);
+        Check(run)
     }
-    /// Tries again to write what is verified but not on disk, after `Stopped`.
+
+    /// Goes on writing after [`Stopped`](Event::Stopped): what is verified but not on disk is tried again, and
+    /// what had to leave memory meanwhile is [`Lost`](Event::Lost).
     pub fn retry(&self) {
-        todo!()
+        self.0.retry();
     }
-    /// Makes written data survive a power cut. Blocks.
+
+    /// Why writing has stopped, if it has.
+    pub fn stopped(&self) -> Option<disk::Error> {
+        lock(&self.0.progress).stopped.clone()
+    }
+
+    /// Makes what is written survive a power cut. Blocks.
     pub fn sync(&self) -> Result<(), disk::Error> {
-        todo!()
+        self.0.files.as_ref().map_or(Ok(()), Files::sync)
     }
-    /// What to remember (`extra` is empty). Looks at files: blocks for a moment.
+
+    /// What to remember of this torrent; `extra` is left empty for the caller. Looks at every file: blocks.
+    ///
+    /// After [`close`](Self::close) it's marked clean. Without a [`sync`](Self::sync) before, it is safe against a
+    /// killed process but not against a power cut.
     pub fn snapshot(&self) -> Resume {
-        todo!()
+        let (have, clean) = {
+            let progress = lock(&self.0.progress);
+            (progress.written.clone(), progress.closed && progress.jobs == 0)
+        };
+        let files = match &self.0.files {
+            Some(files) => files.fingerprints(),
+            None => vec![None; self.0.layout.files().len()],
+        };
+        Resume { info_hash: self.0.info_hash, have, files, clean, extra: Vec::new() }
     }
-    /// Waits until all that is verified is written, then lets go of memory and handles. Blocks.
+
+    /// Takes no more blocks or reads, waits until what was complete is hashed and written, then lets go of
+    /// memory and handles. Blocks; never call it from a [`Notify`].
     pub fn close(&self) {
-        todo!()
+        lock(&self.0.progress).closed = true;
+        // Reads that wait for memory find out.
+        self.0.pool.ledger().wake();
+        self.0.wait_for_jobs();
+        self.0.intake.discard_all();
+        self.0.pool.cache().remove_store(self.0.id);
+        if let Some(files) = &self.0.files {
+            files.close();
+        }
+    }
+
+    fn takes_blocks(&self, piece: PieceIndex) -> bool {
+        let progress = lock(&self.0.progress);
+        !self.0.read_only && !progress.closed && !progress.have.contains(piece)
     }
 }
 
-/// SHA-1 of every piece of files below `root`, on `threads` threads; `progress` gets (pieces done, pieces in all).
-pub fn hash_files(
-    _layout: &Layout,
-    _root: &Path,
-    _threads: usize,
-    _progress: &(dyn Fn(u32, u32) + Sync),
-) -> Result<Vec<[u8; 20]>, disk::Error> {
-    todo!()
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let progress = lock(&self.0.progress);
+        let (have, written) = (progress.have.count(), progress.written.count());
+        write!(f, "Store({}: {have} pieces, {written} on disk)", self.0.info_hash)
+    }
+}
+
+impl std::fmt::Debug for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Check")
+    }
+}
+
+fn prepare_folder(dir: &std::path::Path, read_only: bool) -> Result<(), disk::Error> {
+    let failed = |error: std::io::Error| match error.raw_os_error() {
+        Some(number) => disk::Error::from_errno("opening", dir, rustix::io::Errno::from_raw_os_error(number)),
+        None => disk::Error::InTheWay { path: dir.to_path_buf() },
+    };
+    if !read_only {
+        std::fs::create_dir_all(dir).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => disk::Error::InTheWay { path: dir.to_path_buf() },
+            _ => failed(error),
+        })?;
+    }
+    let metadata = std::fs::metadata(dir).map_err(failed)?;
+    if metadata.is_dir() { Ok(()) } else { Err(disk::Error::InTheWay { path: dir.to_path_buf() }) }
 }

@@ -1,0 +1,171 @@
+//! Hashing what is on disk: rechecks of a torrent's pieces, and the pieces of a torrent to be created.
+//!
+//! Each thread reads into a scratch buffer of its own, a small constant that holds nothing for anybody and so
+//! isn't charged to the ledger: a recheck never waits for memory.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
+use afflux_metainfo::{Layout, PieceIndex};
+use sha1::{Digest, Sha1};
+
+use crate::cache::StoreId;
+use crate::disk::Error;
+use crate::files::{Files, Handles};
+use crate::limits::CHECK_READ_BYTES;
+use crate::lock::lock;
+use crate::store::Event;
+use crate::torrent::Torrent;
+
+/// A recheck that several threads work at, piece by piece.
+pub(crate) struct CheckRun {
+    torrent: Arc<Torrent>,
+    pieces: Vec<PieceIndex>,
+    next: AtomicUsize,
+    done: AtomicU32,
+    /// Threads that have not run out of pieces yet.
+    active: AtomicUsize,
+    cancelled: AtomicBool,
+    /// Buffers between two steps, at most one per thread.
+    scratch: Mutex<Vec<Vec<u8>>>,
+}
+
+impl CheckRun {
+    pub(crate) fn new(torrent: Arc<Torrent>, pieces: Vec<PieceIndex>) -> Self {
+        let active = AtomicUsize::new(torrent.disk.check_threads());
+        Self {
+            torrent,
+            pieces,
+            next: AtomicUsize::new(0),
+            done: AtomicU32::new(0),
+            active,
+            cancelled: AtomicBool::new(false),
+            scratch: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, SeqCst);
+    }
+
+    /// Checks one piece; says whether this thread should come again.
+    pub(crate) fn step(&self) -> bool {
+        let over = self.cancelled.load(SeqCst) || self.torrent.is_closed();
+        let next = if over { None } else { self.pieces.get(self.next.fetch_add(1, SeqCst)) };
+        let Some(&piece) = next else {
+            if self.active.fetch_sub(1, SeqCst) == 1 {
+                let have = lock(&self.torrent.progress).have.clone();
+                (self.torrent.notify)(Event::CheckFinished { have });
+            }
+            return false;
+        };
+        let mut scratch = lock(&self.scratch).pop().unwrap_or_default();
+        let ok = self.torrent.check(piece, &mut scratch);
+        lock(&self.scratch).push(scratch);
+        let done = self.done.fetch_add(1, SeqCst) + 1;
+        (self.torrent.notify)(Event::Checked { piece, ok, done, total: self.pieces.len() as u32 });
+        true
+    }
+}
+
+impl Torrent {
+    /// Hashes a piece as it is on disk, and has it or not from then on.
+    fn check(&self, piece: PieceIndex, scratch: &mut Vec<u8>) -> bool {
+        let unwritten = {
+            let progress = lock(&self.progress);
+            progress.unwritten.contains(&piece)
+        };
+        let Some(files) = self.files.as_ref().filter(|_| !unwritten) else {
+            // Verified on its way here, and nowhere but in memory.
+            return lock(&self.progress).have.contains(piece);
+        };
+        let digest = hash_piece(files, &self.layout, piece, scratch);
+        let ok = digest.is_ok_and(|digest| digest == self.hashes[piece.as_usize()]);
+        let raced = {
+            let mut progress = lock(&self.progress);
+            let raced = progress.unwritten.contains(&piece);
+            if ok {
+                progress.have.insert(piece);
+                progress.written.insert(piece);
+            } else if !raced {
+                progress.have.remove(piece);
+                progress.written.remove(piece);
+            }
+            raced
+        };
+        if !ok && !raced {
+            self.pool.cache().remove_piece(self.id, piece);
+        }
+        ok || raced
+    }
+}
+
+fn hash_piece(
+    files: &Files,
+    layout: &Layout,
+    piece: PieceIndex,
+    scratch: &mut Vec<u8>,
+) -> Result<[u8; 20], Error> {
+    scratch.resize(CHECK_READ_BYTES, 0);
+    let start = layout.piece_offset(piece);
+    let end = start + u64::from(layout.length_of(piece));
+    let mut hash = Sha1::new();
+    let mut at = start;
+    while at < end {
+        let length = (end - at).min(CHECK_READ_BYTES as u64) as usize;
+        let part = &mut scratch[..length];
+        files.read_at(at, part)?;
+        hash.update(part);
+        at += length as u64;
+    }
+    Ok(hash.finalize().into())
+}
+
+/// SHA-1 of every piece of the files of `layout` below `root`, on `threads` threads. For making torrents.
+///
+/// `progress` gets the number of pieces done and of pieces in all, from any of the threads. No symbolic link
+/// below `root` is followed.
+///
+/// # Errors
+/// The first file that can't be read, or is shorter than the layout says.
+pub fn hash_files(
+    layout: &Layout,
+    root: &Path,
+    threads: usize,
+    progress: &(dyn Fn(u32, u32) + Sync),
+) -> Result<Vec<[u8; 20]>, Error> {
+    let threads = threads.max(1);
+    let handles = Arc::new(Handles::new(threads * 2));
+    let files = Files::new(root.to_path_buf(), Arc::new(layout.clone()), handles, StoreId(0), []);
+    let total = layout.piece_count();
+    let (next, done) = (AtomicU32::new(0), AtomicU32::new(0));
+    let work = || -> Result<Vec<(usize, [u8; 20])>, Error> {
+        let mut scratch = Vec::new();
+        let mut digests = Vec::new();
+        loop {
+            let piece = PieceIndex(next.fetch_add(1, SeqCst));
+            if piece.0 >= total {
+                return Ok(digests);
+            }
+            let digest = hash_piece(&files, layout, piece, &mut scratch).inspect_err(|_| {
+                // The others needn't go on.
+                next.store(total, SeqCst);
+            })?;
+            digests.push((piece.as_usize(), digest));
+            progress(done.fetch_add(1, SeqCst) + 1, total);
+        }
+    };
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|worker| worker.join()).collect()
+    });
+    let mut digests = vec![[0; 20]; total as usize];
+    for outcome in outcomes {
+        let part = outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        for (piece, digest) in part {
+            digests[piece] = digest;
+        }
+    }
+    Ok(digests)
+}

@@ -1,0 +1,439 @@
+//! What one torrent's storage knows, and the steps that disk and hash threads take for it.
+//!
+//! The life of a piece: blocks fill (`intake`), are hashed, and then the piece is *had*: in the cache, kept. For
+//! disk torrents it's also *unwritten* until a write thread is done with it; then it is *written*, and the cache
+//! may let it go. Not here: the face for callers ([`Store`](crate::Store)).
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex};
+
+use afflux_metainfo::{Bitfield, InfoHash, Layout, PieceIndex};
+use bytes::Bytes;
+use sha1::{Digest, Sha1};
+
+use crate::cache::{Key, StoreId};
+use crate::disk::{Disk, Error};
+use crate::files::Files;
+use crate::intake::{Complete, Intake, Next};
+use crate::limits::{EXTENT_BLOCKS, EXTENT_BYTES, READ_BYTES_MAX};
+use crate::lock::{lock, wait};
+use crate::pool::{BlockBuffer, Extent, ExtentBuffer, Grant, Pool};
+use crate::store::{Event, Notify, ReadError, ReadReply};
+
+pub(crate) struct Torrent {
+    pub(crate) id: StoreId,
+    pub(crate) info_hash: InfoHash,
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) hashes: Arc<[[u8; 20]]>,
+    pub(crate) pool: Pool,
+    pub(crate) disk: Disk,
+    pub(crate) intake: Intake,
+    /// `None` for torrents in memory.
+    pub(crate) files: Option<Files>,
+    pub(crate) read_only: bool,
+    pub(crate) notify: Notify,
+    pub(crate) progress: Mutex<Progress>,
+    /// Told when `progress.jobs` becomes zero.
+    pub(crate) idle: Condvar,
+}
+
+/// What is where.
+pub(crate) struct Progress {
+    /// Verified and readable.
+    pub(crate) have: Bitfield,
+    /// Verified and on disk.
+    pub(crate) written: Bitfield,
+    /// Had once, given up to make room (memory torrents).
+    pub(crate) evicted: Bitfield,
+    /// Verified, in the cache, not on disk yet.
+    pub(crate) unwritten: BTreeSet<PieceIndex>,
+    /// Pieces whose block digests are asked for.
+    pub(crate) digests_wanted: BTreeSet<PieceIndex>,
+    /// Why nothing is written any more.
+    pub(crate) stopped: Option<Error>,
+    pub(crate) closed: bool,
+    /// Jobs of this torrent that hash and write threads have, or will.
+    pub(crate) jobs: usize,
+    /// The files without bytes were created.
+    pub(crate) empty_files_made: bool,
+}
+
+impl Progress {
+    pub(crate) fn new(have: Bitfield, on_disk: bool) -> Self {
+        let none = Bitfield::new(have.length());
+        Self {
+            written: if on_disk { have.clone() } else { none.clone() },
+            have,
+            evicted: none,
+            unwritten: BTreeSet::new(),
+            digests_wanted: BTreeSet::new(),
+            stopped: None,
+            closed: false,
+            jobs: 0,
+            empty_files_made: false,
+        }
+    }
+}
+
+impl Torrent {
+    pub(crate) fn queue_hash(self: &Arc<Self>, piece: PieceIndex) {
+        self.job_queued();
+        self.disk.queue_hash(self.clone(), piece);
+    }
+
+    pub(crate) fn queue_write(self: &Arc<Self>, piece: PieceIndex) {
+        self.job_queued();
+        self.disk.queue_write(self.clone(), piece);
+    }
+
+    fn job_queued(&self) {
+        lock(&self.progress).jobs += 1;
+    }
+
+    pub(crate) fn job_done(&self) {
+        let mut progress = lock(&self.progress);
+        progress.jobs -= 1;
+        if progress.jobs == 0 {
+            self.idle.notify_all();
+        }
+    }
+
+    pub(crate) fn wait_for_jobs(&self) {
+        let mut progress = lock(&self.progress);
+        while progress.jobs > 0 {
+            progress = wait(&self.idle, progress);
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.progress).closed
+    }
+
+    /// Hashes what is ready of a piece; on a hash thread.
+    pub(crate) fn hash(self: &Arc<Self>, piece: PieceIndex) {
+        while let Some(mut run) = self.intake.take_run(piece) {
+            for block in &run.blocks {
+                run.hash.update(&block[..]);
+            }
+            match self.intake.return_run(run) {
+                Next::Continue => {}
+                Next::Gone => return,
+                Next::Complete(complete) => return self.settle(complete),
+            }
+        }
+    }
+
+    /// Decides about a piece whose blocks are all there and hashed.
+    fn settle(self: &Arc<Self>, complete: Complete) {
+        let Complete { piece, id, digest, blocks } = complete;
+        if digest != self.hashes[piece.as_usize()] {
+            let digests = block_digests(&blocks);
+            drop(blocks);
+            self.intake.finish(piece, id);
+            (self.notify)(Event::Failed { piece, digests });
+            return;
+        }
+        let wanted = lock(&self.progress).digests_wanted.remove(&piece);
+        let digests = wanted.then(|| block_digests(&blocks));
+        let Some(extents) = share(blocks) else {
+            // Can't be, by the checks of `intake`; it would be our fault, so nobody's digests are given.
+            tracing::error!(%piece, "the blocks of a verified piece don't fit together");
+            self.intake.finish(piece, id);
+            (self.notify)(Event::Failed { piece, digests: Vec::new() });
+            return;
+        };
+        for (number, extent) in (0u32..).zip(extents) {
+            self.pool.cache().insert(self.key(piece, number), extent, true);
+        }
+        {
+            let mut progress = lock(&self.progress);
+            progress.have.insert(piece);
+            progress.evicted.remove(piece);
+            if self.files.is_some() {
+                progress.written.remove(piece);
+                progress.unwritten.insert(piece);
+            }
+        }
+        self.intake.finish(piece, id);
+        (self.notify)(Event::Verified { piece, digests });
+        if self.files.is_some() {
+            self.queue_write(piece);
+        }
+    }
+
+    /// Writes a verified piece; on a write thread.
+    pub(crate) fn write(&self, piece: PieceIndex) {
+        let Some(files) = &self.files else { return };
+        let due = {
+            let progress = lock(&self.progress);
+            progress.unwritten.contains(&piece) && progress.stopped.is_none()
+        };
+        if !due {
+            return self.let_go(piece);
+        }
+        let outcome = self.write_piece(files, piece);
+        match outcome {
+            Ok(()) => {
+                {
+                    let mut progress = lock(&self.progress);
+                    progress.unwritten.remove(&piece);
+                    progress.written.insert(piece);
+                }
+                self.let_go(piece);
+                (self.notify)(Event::Written { piece });
+            }
+            Err(error) => self.stop_writing(error),
+        }
+    }
+
+    fn write_piece(&self, files: &Files, piece: PieceIndex) -> Result<(), Error> {
+        if !std::mem::replace(&mut lock(&self.progress).empty_files_made, true) {
+            files.create_empty()?;
+        }
+        let extents = self.pool.cache().piece(self.id, piece);
+        let buffers: Vec<&[u8]> = extents.iter().map(|extent| &extent[..]).collect();
+        let length: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+        if length != self.layout.length_of(piece) as usize {
+            return Err(Error::Misuse("a piece was evicted before it was written"));
+        }
+        files.write_at(self.layout.piece_offset(piece), &buffers)
+    }
+
+    /// The cache may evict the piece from here on.
+    fn let_go(&self, piece: PieceIndex) {
+        self.pool.cache().dispose(self.id, piece);
+        self.pool.ledger().wake();
+    }
+
+    /// Stops writing until [`retry`](Self::retry). What is not on disk stays readable while there is memory.
+    fn stop_writing(&self, error: Error) {
+        let unwritten: Vec<PieceIndex> = {
+            let mut progress = lock(&self.progress);
+            if progress.stopped.is_some() {
+                Vec::new()
+            } else {
+                progress.stopped = Some(error.clone());
+                progress.empty_files_made = false;
+                progress.unwritten.iter().copied().collect()
+            }
+        };
+        if unwritten.is_empty() {
+            return;
+        }
+        for piece in unwritten {
+            self.let_go(piece);
+        }
+        (self.notify)(Event::Stopped(error));
+    }
+
+    /// Goes on writing after a stop.
+    pub(crate) fn retry(self: &Arc<Self>) {
+        let (error, unwritten): (Error, Vec<PieceIndex>) = {
+            let mut progress = lock(&self.progress);
+            let Some(error) = progress.stopped.take() else { return };
+            (error, progress.unwritten.iter().copied().collect())
+        };
+        for piece in unwritten {
+            let there = self.pool.cache().keep(self.id, piece);
+            if there == self.extent_count(piece) {
+                self.queue_write(piece);
+            } else {
+                self.lose(piece, error.clone());
+            }
+        }
+    }
+
+    /// A piece turned out to be gone.
+    pub(crate) fn lose(&self, piece: PieceIndex, error: Error) {
+        let had = {
+            let mut progress = lock(&self.progress);
+            progress.written.remove(piece);
+            progress.unwritten.remove(&piece);
+            progress.have.remove(piece)
+        };
+        self.pool.cache().remove_piece(self.id, piece);
+        if had {
+            (self.notify)(Event::Lost { piece, error });
+        }
+    }
+
+    pub(crate) fn evict(&self, piece: PieceIndex) {
+        {
+            let mut progress = lock(&self.progress);
+            if !progress.have.contains(piece) {
+                return;
+            }
+            if self.files.is_none() {
+                progress.have.remove(piece);
+                progress.evicted.insert(piece);
+            } else if progress.unwritten.contains(&piece) {
+                if progress.stopped.is_none() {
+                    return;
+                }
+                progress.have.remove(piece);
+                progress.unwritten.remove(&piece);
+            }
+        }
+        self.pool.cache().remove_piece(self.id, piece);
+    }
+
+    /// Says whether such bytes can be asked for now.
+    pub(crate) fn readable(&self, piece: PieceIndex, range: &Range<u32>) -> Result<(), ReadError> {
+        let progress = lock(&self.progress);
+        if progress.closed {
+            return Err(ReadError::Closed);
+        }
+        let length = self.layout.length_of(piece);
+        if range.is_empty() || range.end > length || range.end - range.start > READ_BYTES_MAX {
+            return Err(ReadError::Range);
+        }
+        match progress.have.contains(piece) {
+            true => Ok(()),
+            false if progress.evicted.contains(piece) => Err(ReadError::Evicted),
+            false => Err(ReadError::NotHave),
+        }
+    }
+
+    /// The range from memory, if all of it is there.
+    pub(crate) fn read_cached(&self, piece: PieceIndex, range: &Range<u32>) -> Option<Vec<Bytes>> {
+        let cache = self.pool.cache();
+        let lend = |number| Some(lend(cache.get(self.key(piece, number))?, number, range));
+        extents_of(range).map(lend).collect()
+    }
+
+    /// Reads, from disk what isn't in memory; on a read thread. Waits for memory without holding any.
+    fn read_disk(&self, piece: PieceIndex, range: &Range<u32>) -> Result<Vec<Bytes>, ReadError> {
+        loop {
+            self.readable(piece, range)?;
+            let missing: usize = extents_of(range)
+                .filter(|&number| !self.pool.cache().contains(self.key(piece, number)))
+                .map(|number| self.extent_length(piece, number))
+                .sum();
+            if missing == 0 {
+                if let Some(parts) = self.read_cached(piece, range) {
+                    return Ok(parts);
+                }
+                continue;
+            }
+            self.gone_unwritten(piece)?;
+            let Some(files) = &self.files else { return Err(ReadError::Evicted) };
+            let unit = missing.min(EXTENT_BYTES as usize);
+            let Some(mut grant) = self.pool.wait_grant(missing, unit, || self.is_closed()) else {
+                return Err(if self.is_closed() { ReadError::Closed } else { ReadError::Range });
+            };
+            if let Some(parts) = self.read_into(files, piece, range, &mut grant)? {
+                return Ok(parts);
+            }
+        }
+    }
+
+    /// `None` if more went out of memory than was granted.
+    fn read_into(
+        &self,
+        files: &Files,
+        piece: PieceIndex,
+        range: &Range<u32>,
+        grant: &mut Grant,
+    ) -> Result<Option<Vec<Bytes>>, ReadError> {
+        let mut parts = Vec::new();
+        for number in extents_of(range) {
+            let key = self.key(piece, number);
+            let extent = match self.pool.cache().get(key) {
+                Some(extent) => extent,
+                None => {
+                    let Some(part) = grant.split(self.extent_length(piece, number)) else { return Ok(None) };
+                    let mut buffer = part.lease();
+                    let offset = self.layout.piece_offset(piece) + u64::from(number * EXTENT_BYTES);
+                    files.read_at(offset, &mut buffer)?;
+                    let extent = buffer.share();
+                    self.pool.cache().insert(key, extent.clone(), false);
+                    extent
+                }
+            };
+            parts.push(lend(extent, number, range));
+        }
+        Ok(Some(parts))
+    }
+
+    /// A piece that could not be written, and that the cache has let go since, is nowhere.
+    fn gone_unwritten(&self, piece: PieceIndex) -> Result<(), ReadError> {
+        let error = {
+            let progress = lock(&self.progress);
+            progress.unwritten.contains(&piece).then(|| progress.stopped.clone()).flatten()
+        };
+        match error {
+            None => Ok(()),
+            Some(error) => {
+                self.lose(piece, error);
+                Err(ReadError::NotHave)
+            }
+        }
+    }
+
+    fn extent_count(&self, piece: PieceIndex) -> usize {
+        self.layout.length_of(piece).div_ceil(EXTENT_BYTES) as usize
+    }
+
+    fn extent_length(&self, piece: PieceIndex, number: u32) -> usize {
+        (self.layout.length_of(piece) - number * EXTENT_BYTES).min(EXTENT_BYTES) as usize
+    }
+
+    fn key(&self, piece: PieceIndex, extent: u32) -> Key {
+        Key { store: self.id, piece, extent }
+    }
+}
+
+impl Drop for Torrent {
+    fn drop(&mut self) {
+        self.pool.cache().remove_store(self.id);
+    }
+}
+
+/// A read that waits for a disk thread.
+pub(crate) struct ReadJob {
+    pub(crate) torrent: Arc<Torrent>,
+    pub(crate) piece: PieceIndex,
+    pub(crate) range: Range<u32>,
+    pub(crate) reply: ReadReply,
+}
+
+impl ReadJob {
+    pub(crate) fn run(self) {
+        let outcome = self.torrent.read_disk(self.piece, &self.range);
+        if let Err(ReadError::Disk(error)) = &outcome
+            && error.is_loss()
+        {
+            self.torrent.lose(self.piece, error.clone());
+        }
+        (self.reply)(outcome);
+    }
+}
+
+/// The numbers of the extents that a range of a piece touches.
+fn extents_of(range: &Range<u32>) -> Range<u32> {
+    range.start / EXTENT_BYTES..range.end.div_ceil(EXTENT_BYTES)
+}
+
+/// The part of an extent that a range of its piece covers.
+fn lend(extent: Arc<Extent>, number: u32, range: &Range<u32>) -> Bytes {
+    let first = number * EXTENT_BYTES;
+    let start = range.start.saturating_sub(first) as usize;
+    let end = ((range.end - first) as usize).min(extent.len());
+    extent.lend(start..end)
+}
+
+fn block_digests(blocks: &[BlockBuffer]) -> Vec<[u8; 20]> {
+    blocks.iter().map(|block| Sha1::digest(&block[..]).into()).collect()
+}
+
+/// Joins the blocks of a piece to extents that are only read from here on.
+fn share(blocks: Vec<BlockBuffer>) -> Option<Vec<Arc<Extent>>> {
+    let mut blocks = blocks.into_iter().peekable();
+    let mut extents = Vec::with_capacity(blocks.len().div_ceil(EXTENT_BLOCKS as usize));
+    while blocks.peek().is_some() {
+        let extent = ExtentBuffer::join(blocks.by_ref().take(EXTENT_BLOCKS as usize))?;
+        extents.push(extent.share());
+    }
+    Some(extents)
+}
