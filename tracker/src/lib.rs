@@ -13,6 +13,8 @@ pub mod guard;
 pub mod http;
 pub mod limits;
 mod random;
+#[cfg(test)]
+mod testing;
 pub mod tiers;
 pub mod udp;
 pub mod url;
