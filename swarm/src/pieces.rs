@@ -11,6 +11,7 @@
 //! Not here: which block is asked of whom (`picker`), whose fault a bad one is (`blame`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use afflux_metainfo::{BlockIndex, PieceIndex};
@@ -291,6 +292,11 @@ impl PieceTable {
     /// The open pieces with missing blocks, ascending.
     pub fn partial(&self) -> impl Iterator<Item = PieceIndex> + '_ {
         self.partial.iter().copied()
+    }
+
+    /// The same within a range of pieces.
+    pub fn partial_within(&self, range: Range<PieceIndex>) -> impl Iterator<Item = PieceIndex> + '_ {
+        self.partial.range(range).copied()
     }
 
     /// Number of open pieces.
