@@ -5,7 +5,7 @@
 //! files by an opaque id and lends verified bytes, and a closure for every route that isn't media.
 //!
 //! `range`, `conditions`, `multipart`, `reply`, `media_type`, `verdict`, `window` and `problem` are pure: no clock,
-//! no sockets, no tasks. `body` and `server` stand on tokio and hyper.
+//! no sockets, no tasks. `body`, `respond` and `server` stand on tokio and hyper.
 
 pub mod body;
 pub mod conditions;
@@ -16,6 +16,7 @@ pub mod multipart;
 pub mod problem;
 pub mod range;
 pub mod reply;
+pub mod respond;
 pub mod server;
 pub mod verdict;
 pub mod window;
@@ -24,6 +25,7 @@ pub use body::{BoxError, ResponseBody};
 pub use library::{Library, Media, MediaFacts, MediaRequest, OpenError, ReadError, Reader};
 pub use media_type::{Kind, MediaType, media_type};
 pub use problem::Problem;
+pub use respond::respond;
 pub use server::{HostPolicy, RemoteAddr, Server, ServerConfig};
 pub use verdict::{Verdict, verdict};
-pub use window::Window;
+pub use window::{Window, WindowConfig};

@@ -48,6 +48,9 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 /// How long an idle connection is kept.
 pub const IDLE_MAX: Duration = Duration::from_secs(60);
 
+/// Connections that may wait in the kernel's queue while all slots are taken: a player's burst of opens, of many players at once.
+pub const ACCEPT_BACKLOG: u32 = 256;
+
 /// Pause after `accept` failed for want of descriptors or memory, so that the loop doesn't spin.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 

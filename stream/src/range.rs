@@ -126,14 +126,14 @@ fn compare(a: &str, b: &str) -> Ordering {
 /// Whether several parts together are worth refusing: more than two of them overlap, they add up to more than the file,
 /// or many are tiny (RFC 9110 sections 14.2 and 17.15).
 fn is_flood(parts: &[Range<u64>], length: u64) -> bool {
-    let asked = parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.end - part.start));
+    let asked = parts.iter().map(|part| u128::from(part.end - part.start)).sum::<u128>();
     let tiny = parts.iter().filter(|part| part.end - part.start < RANGE_TINY_BYTES).count();
     let overlapping = parts
         .iter()
         .enumerate()
         .filter(|&(i, a)| parts.iter().enumerate().any(|(j, b)| i != j && a.start < b.end && b.start < a.end))
         .count();
-    asked > length || tiny > RANGES_TINY_MAX || overlapping > 2
+    asked > u128::from(length) || tiny > RANGES_TINY_MAX || overlapping > 2
 }
 
 #[cfg(test)]
@@ -244,6 +244,8 @@ mod tests {
     #[test]
     fn floods_get_the_whole_file() {
         assert_eq!(of("bytes=0-,0-", 100), Some(Resolved::Full), "more than the file");
+        let most = u64::MAX;
+        assert_eq!(of("bytes=0-18446744073709551614,0-18446744073709551614", most), Some(Resolved::Full));
         assert_eq!(of("bytes=0-200,100-300,200-400", 10_000), Some(Resolved::Full), "three overlap");
         assert_eq!(of("bytes=0-0,2-2,4-4,6-6,8-8", 10_000), Some(Resolved::Full), "tiny");
         assert_eq!(of("bytes=500-700,601-999", 10_000), Some(Resolved::Many(vec![500..701, 601..1000])));

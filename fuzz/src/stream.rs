@@ -1,0 +1,73 @@
+//! Targets of the stream crate: what players and strangers put into headers.
+
+use std::ops::Range;
+use std::time::{Duration, UNIX_EPOCH};
+
+use afflux_stream::conditions::{Outcome, Validators, evaluate};
+use afflux_stream::range::{Resolved, Spec, parse, resolve};
+use http::{HeaderMap, HeaderValue};
+
+/// A file's length (8 bytes, big endian), then a `Range` header.
+///
+/// Whatever it says: parts are inside the file, not empty, few, and worth their heads; what is unsatisfiable touches nothing; and
+/// what was understood, written plainly, is understood the same way.
+pub fn range_header(data: &[u8]) {
+    let Some((length, header)) = data.split_first_chunk::<8>() else { return };
+    let (length, Ok(header)) = (u64::from_be_bytes(*length), str::from_utf8(header)) else { return };
+    let Some(ranges) = parse(header) else { return };
+    let inside = |part: &Range<u64>| part.start < part.end && part.end <= length;
+    match resolve(&ranges, length) {
+        Resolved::Full => {}
+        Resolved::One(part) => assert!(inside(&part), "{part:?} of {length}"),
+        Resolved::Many(parts) => {
+            assert!((2..=8).contains(&parts.len()) && parts.iter().all(inside), "{parts:?} of {length}");
+            let sum: u64 = parts.iter().map(|part| part.end - part.start).sum();
+            assert!(sum <= length, "{parts:?} of {length}");
+        }
+        Resolved::Unsatisfiable => assert!(ranges.specs().iter().all(|spec| match *spec {
+            Spec::Between(first, _) | Spec::From(first) => first >= length,
+            Spec::Last(n) => n == 0,
+        })),
+    }
+    let plain: Vec<String> = ranges
+        .specs()
+        .iter()
+        .map(|spec| match spec {
+            Spec::Between(first, last) => format!("{first}-{last}"),
+            Spec::From(first) => format!("{first}-"),
+            Spec::Last(n) => format!("-{n}"),
+        })
+        .collect();
+    assert_eq!(parse(&format!("bytes={}", plain.join(","))), Some(ranges));
+}
+
+/// Lines of conditional headers: a byte that names the header, then its value up to the line's end.
+///
+/// No precondition panics; without any, ranges count; and a request that names our tag everywhere is never told that the file is
+/// another one.
+pub fn conditions(data: &[u8]) {
+    const NAMES: [&str; 5] =
+        ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"];
+    const ETAG: &str = "\"0011-7\"";
+    let mut headers = HeaderMap::new();
+    for line in data.split(|b| *b == b'\n').take(16) {
+        let Some((name, value)) = line.split_first() else { continue };
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.append(NAMES[usize::from(*name) % NAMES.len()], value);
+        }
+    }
+    for modified in [None, Some(UNIX_EPOCH + Duration::from_millis(784_111_777_500))] {
+        let outcome = evaluate(&headers, Validators { etag: ETAG, modified });
+        if headers.is_empty() {
+            assert_eq!(outcome, Outcome::Proceed { ranges: true });
+        }
+        if modified.is_none() && !headers.contains_key("if-match") {
+            assert_ne!(outcome, Outcome::Failed, "without If-Match or a date nothing can fail");
+        }
+        let mut ours = headers.clone();
+        ours.insert("if-match", HeaderValue::from_static(ETAG));
+        ours.insert("if-range", HeaderValue::from_static(ETAG));
+        let outcome = evaluate(&ours, Validators { etag: ETAG, modified });
+        assert!(matches!(outcome, Outcome::Proceed { ranges: true } | Outcome::NotModified), "{outcome:?}");
+    }
+}

@@ -1,0 +1,283 @@
+//! One connection: hyper's machine, the dispatcher in front of the routes, and the patience with its client.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{RemoteAddr, ServerConfig, guard, is_media};
+use crate::body::{BoxError, ResponseBody};
+use crate::library::{Library, MediaRequest};
+use crate::limits::{CONNECTION_BUFFER_BYTES, H2_STREAMS_MAX, HEADER_BYTES_MAX, HEADERS_MAX, IDLE_MAX};
+use crate::problem::Problem;
+use crate::reply;
+use crate::respond::{respond, without_media};
+
+/// What all connections have in common.
+pub(super) struct Shared<L, S> {
+    config: ServerConfig,
+    library: Arc<L>,
+    json: S,
+    http: auto::Builder<TokioExecutor>,
+}
+
+impl<L, S> Shared<L, S> {
+    pub(super) fn new(config: ServerConfig, library: Arc<L>, json: S) -> Shared<L, S> {
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(config.header_timeout)
+            .max_headers(HEADERS_MAX)
+            .max_buf_size(CONNECTION_BUFFER_BYTES);
+        http.http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(H2_STREAMS_MAX)
+            .max_header_list_size(HEADER_BYTES_MAX as u32)
+            .max_send_buf_size(CONNECTION_BUFFER_BYTES)
+            .keep_alive_interval(IDLE_MAX);
+        Shared { config, library, json, http }
+    }
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve<L, S, F>(
+    shared: Arc<Shared<L, S>>,
+    stream: TcpStream,
+    remote: SocketAddr,
+    shutdown: CancellationToken,
+) where
+    L: Library,
+    S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<ResponseBody>> + Send + 'static,
+{
+    // Heads and the last bytes of a piece go out at once; a peer that is gone already shows on the first read.
+    let _ = stream.set_nodelay(true);
+    let activity = Arc::new(Activity::default());
+    let service = {
+        let (shared, activity) = (shared.clone(), activity.clone());
+        service_fn(move |request| {
+            let turn = Turn::begin(&activity);
+            let shared = shared.clone();
+            async move {
+                let response = answer(&shared, request, remote).await;
+                Ok::<_, Infallible>(response.map(|body| counted(body, turn)))
+            }
+        })
+    };
+    let mut connection = pin!(shared.http.serve_connection(TokioIo::new(stream), service));
+    let mut closing = false;
+    let mut patience = Patience::new(shared.config.header_timeout);
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "an HTTP connection was cut");
+                }
+                return;
+            }
+            () = shutdown.cancelled(), if !closing => {
+                closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            verdict = patience.judge(&activity) => match verdict {
+                Impatience::Silent => return,
+                Impatience::Idle if closing => return,
+                Impatience::Idle => {
+                    closing = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+}
+
+/// Checks, then routes: media first, all else to the JSON service. A panic in a route is a 500, not the connection's end.
+async fn answer<L, S, F>(
+    shared: &Shared<L, S>,
+    mut request: Request<Incoming>,
+    remote: SocketAddr,
+) -> Response<ResponseBody>
+where
+    L: Library,
+    S: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Response<ResponseBody>>,
+{
+    let mut response = if let Some(problem) = guard::refusal(&request, &shared.config.hosts) {
+        problem.into_response()
+    } else if is_media(request.uri().path()) {
+        caught(media(shared, request, remote)).await
+    } else {
+        request.extensions_mut().insert(RemoteAddr(remote));
+        caught(async { (shared.json)(request).await }).await
+    };
+    response.headers_mut().entry(header::SERVER).or_insert(SERVER);
+    response
+}
+
+const SERVER: HeaderValue = HeaderValue::from_static(concat!("Afflux/", env!("CARGO_PKG_VERSION")));
+
+/// Answers a media route. The library is asked only by what reads.
+async fn media<L: Library, S>(
+    shared: &Shared<L, S>,
+    request: Request<Incoming>,
+    remote: SocketAddr,
+) -> Response<ResponseBody> {
+    let (head, _) = request.into_parts();
+    if head.method == Method::OPTIONS {
+        return without_media(reply::preflight());
+    }
+    if head.method != Method::GET && head.method != Method::HEAD {
+        return without_media(reply::method_not_allowed());
+    }
+    let Some((id, path)) = guard::media_route(head.uri.path()) else {
+        return without_media(reply::problem(Problem::NOT_FOUND, &head.method));
+    };
+    let request = MediaRequest {
+        id: id.to_owned(),
+        path: path.to_owned(),
+        query: head.uri.query().map(str::to_owned),
+        user_agent: head
+            .headers
+            .get(header::USER_AGENT)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned),
+        remote,
+    };
+    match shared.library.open(&request).await {
+        Ok(media) => respond(&head, &media, shared.config.window),
+        Err(error) => without_media(reply::problem(error.into(), &head.method)),
+    }
+}
+
+/// Runs a route; if it panics, the client hears of it and the connection lives on.
+async fn caught(route: impl Future<Output = Response<ResponseBody>>) -> Response<ResponseBody> {
+    let mut route = pin!(route);
+    std::future::poll_fn(|cx| {
+        // A route that panicked is dropped and never polled again, so nothing sees it half done.
+        match catch_unwind(AssertUnwindSafe(|| route.as_mut().poll(cx))) {
+            Ok(polled) => polled,
+            Err(_) => {
+                tracing::error!("an HTTP route panicked");
+                Poll::Ready(Problem::INTERNAL.into_response())
+            }
+        }
+    })
+    .await
+}
+
+/// What goes on in a connection.
+#[derive(Default)]
+struct Activity {
+    /// Requests begun.
+    begun: AtomicUsize,
+    /// Requests whose response isn't over.
+    open: AtomicUsize,
+}
+
+/// One request, from its head to the last byte of its response.
+struct Turn(Arc<Activity>);
+
+impl Turn {
+    fn begin(activity: &Arc<Activity>) -> Turn {
+        activity.begun.fetch_add(1, Ordering::Relaxed);
+        activity.open.fetch_add(1, Ordering::Relaxed);
+        Turn(activity.clone())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Why a connection isn't waited for any longer.
+enum Impatience {
+    /// No request at all. hyper's own timer begins only after it knows the version, which it learns from the first bytes.
+    Silent,
+    /// Requests, but none for long.
+    Idle,
+}
+
+/// The clock of a connection on which nothing happens.
+struct Patience {
+    next: Instant,
+    begun: usize,
+    /// Since when the number of requests hasn't changed and none is open.
+    quiet_since: Option<Instant>,
+    step: std::time::Duration,
+}
+
+impl Patience {
+    fn new(header_timeout: std::time::Duration) -> Patience {
+        let step = header_timeout.min(IDLE_MAX);
+        Patience { next: Instant::now() + header_timeout, begun: 0, quiet_since: None, step }
+    }
+
+    /// Returns when patience ends. Cancel-safe: everything it knows is in `self`.
+    async fn judge(&mut self, activity: &Activity) -> Impatience {
+        loop {
+            tokio::time::sleep_until(self.next).await;
+            let now = Instant::now();
+            self.next = now + self.step;
+            let begun = activity.begun.load(Ordering::Relaxed);
+            if begun == 0 {
+                return Impatience::Silent;
+            }
+            let quiet = begun == self.begun && activity.open.load(Ordering::Relaxed) == 0;
+            self.begun = begun;
+            if !quiet {
+                self.quiet_since = None;
+            } else if now.duration_since(*self.quiet_since.get_or_insert(now)) >= IDLE_MAX {
+                return Impatience::Idle;
+            }
+        }
+    }
+}
+
+/// A body that keeps its turn open until it is dropped.
+struct Counted {
+    body: ResponseBody,
+    _turn: Turn,
+}
+
+fn counted(body: ResponseBody, turn: Turn) -> ResponseBody {
+    Counted { body, _turn: turn }.boxed_unsync()
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
