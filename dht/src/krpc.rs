@@ -479,7 +479,7 @@ mod tests {
               1:q9:find_node2:roi1e1:t2:aa1:v4:AF001:y1:qe";
         let mut expected =
             message(asks(Method::FindNode { target: OTHER, want: Want { v4: true, v6: true } }));
-        (expected.read_only, expected.version) = (true, Some(b"AF00"));
+        (expected.read_only, expected.version) = (true, Some(&b"AF00"[..]));
         assert_eq!(Message::decode(bytes).as_ref(), Ok(&expected));
         assert_eq!(expected.encode(), bytes);
         let bytes = b"d2:ip6:axje.u1:rd2:id20:mnopqrstuvwxyz123456e1:t2:aa1:y1:re";
