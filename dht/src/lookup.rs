@@ -156,6 +156,11 @@ impl Search {
         self.candidates.iter().filter_map(with_token).take(BUCKET_NODES_MAX)
     }
 
+    /// Whether an announce would reach as many nodes as it should, or as there are.
+    fn can_announce(&self) -> bool {
+        self.writable().count() >= BUCKET_NODES_MAX || self.is_done()
+    }
+
     /// The nearest candidate that wasn't asked yet, if it is among the eight nearest that may still matter.
     /// Given addresses come only when there are fewer.
     fn fresh(&self) -> Option<usize> {
@@ -277,7 +282,11 @@ impl Traversal {
 
     fn has_enough(&self) -> bool {
         match self.goal {
-            Goal::Peers(options) => self.found.len() >= options.peers_enough,
+            Goal::Peers(options) => {
+                self.found.len() >= options.peers_enough
+                    && (options.announce.is_none()
+                        || self.searches.iter().flatten().all(Search::can_announce))
+            }
             Goal::Join(_) | Goal::Refresh => false,
         }
     }
