@@ -7,7 +7,7 @@
 //! doesn't ask.
 //!
 //! BEPs: 5 (the protocol), 20 (the `v` key), 32 (IPv6), 42 (node ids bound to addresses; preferred, never
-//! enforced), 43 (read-only nodes).
+//! enforced), 43 (read-only nodes). Of BEP 44 only that `get` is answered with nodes: no items are stored.
 //!
 //! After any call that takes `now`: drain [`Node::poll_output`], then sleep until [`Node::deadline`].
 

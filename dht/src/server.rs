@@ -1,5 +1,7 @@
 //! The answering side: `ping`, `find_node`, `get_peers`, `announce_peer` (BEP 5, BEP 32).
 //!
+//! BEP 44's `get` is answered with nodes and a token, never with an item, because some clients look with it for
+//! the nodes to announce to. Its `put` is an unknown method.
 //! A reply is never larger than [`limits::REPLY_BYTES_MAX`], nor than [`limits::AMPLIFICATION_MAX`] times its
 //! query. Not here: rates (`flood`), and whether we answer at all (`node`).
 
@@ -48,6 +50,10 @@ impl Server {
             Method::Ping => {}
             Method::FindNode { target, want } => {
                 add_nodes(&mut response, question.from, target, want, tables)
+            }
+            Method::Get { target, want } => {
+                add_nodes(&mut response, question.from, target, want, tables);
+                response.token = Some(&token);
             }
             Method::GetPeers { info_hash, want } => {
                 add_nodes(&mut response, question.from, info_hash.into(), want, tables);

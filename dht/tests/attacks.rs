@@ -139,6 +139,7 @@ fn no_reply_outweighs_its_query_by_more_than_the_factor() {
         query(b"t", Method::FindNode { target: STRANGER, want: both }),
         query(b"t", Method::GetPeers { info_hash: hash(1), want: Want::default() }),
         query(b"t", Method::GetPeers { info_hash: hash(1), want: both }),
+        query(b"t", Method::Get { target: STRANGER, want: both }),
         b"d1:q4:vote1:t1:x1:y1:qe".to_vec(),
         b"d1:t1:x1:y1:qe".to_vec(),
     ];
