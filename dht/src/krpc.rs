@@ -70,7 +70,7 @@ pub struct Query<'a> {
     pub method: Method<'a>,
 }
 
-/// The four methods of BEP 5.
+/// The four methods of BEP 5, and the reading one of BEP 44.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Method<'a> {
     /// Are you there?
@@ -86,6 +86,14 @@ pub enum Method<'a> {
     GetPeers {
         /// The torrent.
         info_hash: InfoHash,
+        /// Families of nodes asked for.
+        want: Want,
+    },
+    /// Which item is stored here (BEP 44)? We store none, but others find their way, and a place to announce,
+    /// through the nodes and the token of the answer.
+    Get {
+        /// The item's place.
+        target: NodeId,
         /// Families of nodes asked for.
         want: Want,
     },
@@ -233,6 +241,7 @@ impl Method<'_> {
             Self::Ping => "ping",
             Self::FindNode { .. } => "find_node",
             Self::GetPeers { .. } => "get_peers",
+            Self::Get { .. } => "get",
             Self::AnnouncePeer { .. } => "announce_peer",
         }
     }
@@ -258,7 +267,7 @@ impl Response<'_> {
 
 fn query<'a>(root: Dict<'_, 'a>) -> Result<Body<'a>, Malformed> {
     let method = root.get_bytes(b"q").ok_or(Malformed::Key("q"))?;
-    if !matches!(method, b"ping" | b"find_node" | b"get_peers" | b"announce_peer") {
+    if !matches!(method, b"ping" | b"find_node" | b"get_peers" | b"get" | b"announce_peer") {
         return Ok(Body::UnknownQuery { method });
     }
     let arguments = root.get(b"a").and_then(|value| value.as_dict()).ok_or(Malformed::Key("a"))?;
@@ -266,6 +275,7 @@ fn query<'a>(root: Dict<'_, 'a>) -> Result<Body<'a>, Malformed> {
     let method = match method {
         b"ping" => Method::Ping,
         b"find_node" => Method::FindNode { target: self::id(arguments, "target")?, want: want(arguments) },
+        b"get" => Method::Get { target: self::id(arguments, "target")?, want: want(arguments) },
         b"get_peers" => Method::GetPeers { info_hash: info_hash(arguments)?, want: want(arguments) },
         _ => Method::AnnouncePeer {
             info_hash: info_hash(arguments)?,
@@ -349,7 +359,7 @@ fn write_arguments(d: &mut Writer, query: &Query<'_>) {
         a.bytes("id").bytes(query.id.0);
         match &query.method {
             Method::Ping => {}
-            Method::FindNode { target, want } => {
+            Method::FindNode { target, want } | Method::Get { target, want } => {
                 a.bytes("target").bytes(target.0);
                 write_want(a, *want);
             }
@@ -479,7 +489,7 @@ mod tests {
               1:q9:find_node2:roi1e1:t2:aa1:v4:AF001:y1:qe";
         let mut expected =
             message(asks(Method::FindNode { target: OTHER, want: Want { v4: true, v6: true } }));
-        (expected.read_only, expected.version) = (true, Some(b"AF00"));
+        (expected.read_only, expected.version) = (true, Some(&b"AF00"[..]));
         assert_eq!(Message::decode(bytes).as_ref(), Ok(&expected));
         assert_eq!(expected.encode(), bytes);
         let bytes = b"d2:ip6:axje.u1:rd2:id20:mnopqrstuvwxyz123456e1:t2:aa1:y1:re";
