@@ -22,10 +22,6 @@ pub const OPEN_PIECES_MAX: usize = 4_096;
 /// Pieces that may be open whatever `open_bytes_max` says: with none, nothing would ever be fetched.
 pub const OPEN_PIECES_MIN: usize = 1;
 
-/// Pieces that a peer refused us while it didn't choke us: not asked of it again until it unchokes us anew.
-/// Attack: a peer that rejects everything at once would be asked forever.
-pub const REFUSED_PIECES_MAX: usize = 256;
-
 /// Allowed-fast pieces remembered per peer (BEP 6 suggests ten).
 pub const ALLOWED_FAST_MAX: usize = 64;
 
@@ -67,6 +63,15 @@ pub const PEER_RATE_MIN: u64 = 1024;
 
 /// A round trip that nobody has measured.
 pub const ROUND_TRIP_DEFAULT: Duration = Duration::from_millis(100);
+
+/// Pieces with deadlines that are looked at per reader in one turn.
+pub const URGENT_PIECES_MAX: u32 = 32;
+
+/// Open pieces of a reader's urgent band that are searched for late blocks.
+pub const LATE_PROBES_MAX: usize = 64;
+
+/// Blocks looked at for one that another peer is slow with, in the endgame.
+pub const ENDGAME_PROBES_MAX: usize = 512;
 
 /// Pieces looked at in the rarest-first buckets before falling back to the scan of the peer's own pieces.
 pub const PROBES_MAX: usize = 64;

@@ -37,13 +37,13 @@ pub(super) struct Peer {
     /// Payload it sends, in bytes per second; what it last showed while it was busy.
     pub(super) rate: u64,
     pub(super) upload_rate: u64,
+    /// Payload sent to it, in bytes.
+    pub(super) uploaded: u64,
     allowed_fast: Vec<PieceIndex>,
     pub(super) last_piece: Option<PieceIndex>,
     /// The state of the board at which nothing was found for it.
     pub(super) starved_at: Option<u64>,
     pub(super) connected_at: Instant,
-    pub(super) choked_at: Instant,
-    pub(super) unchoked_at: Instant,
 }
 
 impl Peer {
@@ -67,12 +67,11 @@ impl Peer {
             round_trip: Duration::ZERO,
             rate: 0,
             upload_rate: 0,
+            uploaded: 0,
             allowed_fast: Vec::new(),
             last_piece: None,
             starved_at: None,
             connected_at: now,
-            choked_at: now,
-            unchoked_at: now,
         }
     }
 
