@@ -8,5 +8,7 @@ pub mod metadata;
 pub mod rate;
 pub mod roster;
 pub mod shaper;
+#[cfg(test)]
+mod testing;
 
 pub use key::{PeerKey, Slab};
