@@ -272,7 +272,7 @@ mod tests {
 
     fn start() -> Instant {
         // The tests' own clock starts somewhere; machines get it as an argument.
-        crate::testing::start()
+        crate::testing::epoch()
     }
 
     fn only(wants: &Wants) -> Reader {

@@ -22,7 +22,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn blocks_are_asked_in_order_and_come_back_when_nobody_delivers() {
-    let (mut table, now) = (table(), crate::testing::start());
+    let (mut table, now) = (table(), crate::testing::epoch());
     for block in 0..3 {
         assert_eq!(table.piece(PIECE).unwrap().next_missing(), Some(BlockIndex(block)));
         assert!(table.ask(PIECE, BlockIndex(block), peer(1), now, SECOND));
@@ -35,7 +35,7 @@ fn blocks_are_asked_in_order_and_come_back_when_nobody_delivers() {
 
 #[test]
 fn a_block_is_missing_only_when_its_last_asker_gives_up() {
-    let (mut table, now) = (table(), crate::testing::start());
+    let (mut table, now) = (table(), crate::testing::epoch());
     assert!(table.ask(PIECE, BlockIndex(0), peer(1), now, SECOND));
     assert!(!table.ask(PIECE, BlockIndex(0), peer(1), now, SECOND));
     assert!(table.ask(PIECE, BlockIndex(0), peer(2), now, SECOND));
@@ -49,7 +49,7 @@ fn a_block_is_missing_only_when_its_last_asker_gives_up() {
 
 #[test]
 fn a_block_is_late_when_it_takes_twice_what_was_expected() {
-    let (mut table, now) = (table(), crate::testing::start());
+    let (mut table, now) = (table(), crate::testing::epoch());
     table.ask(PIECE, BlockIndex(0), peer(1), now, SECOND);
     let Block::Asked(asked) = table.piece(PIECE).unwrap().blocks()[0] else { panic!("not asked") };
     assert_eq!(asked.expected_at(), now + SECOND);
@@ -58,7 +58,7 @@ fn a_block_is_late_when_it_takes_twice_what_was_expected() {
 
 #[test]
 fn what_comes_is_new_once_then_a_duplicate_and_stray_when_the_piece_is_closed() {
-    let (mut table, now) = (table(), crate::testing::start());
+    let (mut table, now) = (table(), crate::testing::epoch());
     table.ask(PIECE, BlockIndex(0), peer(1), now, SECOND);
     assert!(matches!(table.receive(PIECE, BlockIndex(0)), Receipt::New { asked: Some(_), whole: false }));
     assert!(matches!(table.receive(PIECE, BlockIndex(0)), Receipt::Duplicate));
@@ -127,7 +127,7 @@ fn model_unask(model: &mut Model, piece: u32, block: u32, peer: u32) -> bool {
 proptest! {
     #[test]
     fn the_table_never_drifts_from_the_model(steps in prop::collection::vec(step(), 0..200)) {
-        let now = crate::testing::start();
+        let now = crate::testing::epoch();
         let (mut table, mut model) = (PieceTable::default(), Model::new());
         for step in steps {
             match step {
