@@ -13,6 +13,15 @@ pub const PEERS_MAX: u32 = 2_000;
 /// Most blocks asked of one peer at once, whatever its pipeline says (ours: the largest `reqq` we honour).
 pub const OUTSTANDING_MAX: u32 = 2_000;
 
+/// While a reader waits: what a peer is asked for beyond a round trip.
+pub const READER_SLACK: Duration = Duration::from_millis(50);
+
+/// While a reader waits: least blocks asked of a peer at once.
+pub const READER_DEPTH_MIN: u32 = 2;
+
+/// The same for a peer that has sent nothing yet: its pipeline's slow start may go so far.
+pub const READER_DEPTH_UNKNOWN: u32 = 4;
+
 /// Most peers asked for the same block at once: what a late block can cost in duplicates.
 pub const ASKERS_MAX: usize = 3;
 

@@ -106,7 +106,7 @@ fn a_peer_that_rejects_everything_is_not_asked_for_ever() {
     world.complete(30);
     let key = world.peers[rejecting].key.unwrap();
     let asked = world.requests_since(0).iter().filter(|(peer, _)| *peer == key).count();
-    assert!(asked <= 32 + 16, "asked {asked} times for 32 pieces");
+    assert!(asked <= 512, "asked {asked} times for 512 blocks");
 }
 
 #[test]

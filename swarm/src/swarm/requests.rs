@@ -19,9 +19,10 @@ use crate::pieces::{Block, OpenPiece};
 impl Swarm {
     /// Asks the peer for as much as its pipeline wants.
     pub(super) fn fill(&mut self, key: PeerKey, now: Instant) {
+        let waiting = self.wants.anyone_waits();
         while let Some(peer) = self.peers.get(key) {
             let starved = peer.starved_at == Some(self.board.version);
-            if peer.room() == 0 || peer.useful == 0 || starved {
+            if peer.room(waiting) == 0 || peer.useful == 0 || starved {
                 return;
             }
             let expected = peer.expected(self.rate_default);

@@ -110,6 +110,7 @@ impl Swarm {
     }
 
     fn collect_bids(&self, bids: &mut Vec<Bid>) {
+        let waiting = self.wants.anyone_waits();
         let serving =
             self.peers.iter().filter(|(_, peer)| !peer.chokes_us && peer.useful > 0 && peer.depth > 0);
         bids.extend(serving.map(|(key, peer)| Bid {
@@ -118,7 +119,7 @@ impl Swarm {
             round_trip_nanos: u64::try_from(peer.round_trip().as_nanos()).unwrap_or(u64::MAX),
             block_nanos: peer.block_nanos(self.rate_default),
             queued: peer.asked.len() as u64,
-            room: peer.room(),
+            room: peer.room(waiting),
         }));
     }
 

@@ -189,9 +189,14 @@ impl World {
         let end = self.now + Duration::from_secs(limit_s);
         self.settle();
         while !done(self) {
-            assert!(self.now < end, "not done after {limit_s} s: {:?}", self.swarm.snapshot(self.now));
+            assert!(self.now < end, "not done after {limit_s} s: {:?}{}", self.swarm.snapshot(self.now), self.tail());
             self.step();
         }
+    }
+
+    fn tail(&self) -> String {
+        let last = self.log.len().saturating_sub(30);
+        self.log[last..].iter().map(|(at, output)| format!("\n{at:>6} {output:?}")).collect()
     }
 
     pub fn run_for(&mut self, duration: Duration) {
