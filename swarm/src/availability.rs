@@ -151,8 +151,7 @@ impl Availability {
                 }
                 _ => break,
             };
-            let rarer =
-                best.is_none_or(|best| self.counts[found.as_usize()] < self.counts[best.as_usize()]);
+            let rarer = best.is_none_or(|best| self.counts[found.as_usize()] < self.counts[best.as_usize()]);
             if rarer {
                 best = Some(found);
             }

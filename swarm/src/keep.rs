@@ -117,7 +117,7 @@ mod tests {
             waiting: false,
             kind: Kind::Play,
         };
-        wants.want(ReaderKey(1), window, Some(layout), crate::testing::start());
+        wants.want(ReaderKey(1), window, Some(layout), crate::testing::epoch());
         wants
     }
 

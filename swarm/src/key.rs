@@ -61,12 +61,11 @@ slab_key!(
     PeerKey
 );
 
-/// Values under generational keys. Places are used again, lowest free first, so that what happens depends
-/// on nothing but the order of calls.
+/// Values under generational keys. The place freed last is given out first, so that what happens depends on
+/// nothing but the order of calls, and tables beside the slab stay small.
 #[derive(Clone, Debug)]
 pub struct Slab<T, K = PeerKey> {
     places: Vec<Place<T>>,
-    /// Free places, as a heap would be too much: the last freed is given out first.
     free: Vec<u32>,
     key: PhantomData<K>,
 }

@@ -13,6 +13,15 @@ pub const PEERS_MAX: u32 = 2_000;
 /// Most blocks asked of one peer at once, whatever its pipeline says (ours: the largest `reqq` we honour).
 pub const OUTSTANDING_MAX: u32 = 2_000;
 
+/// While a reader waits: what a peer is asked for beyond a round trip.
+pub const READER_SLACK: Duration = Duration::from_millis(50);
+
+/// While a reader waits: least blocks asked of a peer at once.
+pub const READER_DEPTH_MIN: u32 = 2;
+
+/// The same for a peer that has sent nothing yet: its pipeline's slow start may go so far.
+pub const READER_DEPTH_UNKNOWN: u32 = 4;
+
 /// Most peers asked for the same block at once: what a late block can cost in duplicates.
 pub const ASKERS_MAX: usize = 3;
 
@@ -21,10 +30,6 @@ pub const OPEN_PIECES_MAX: usize = 4_096;
 
 /// Pieces that may be open whatever `open_bytes_max` says: with none, nothing would ever be fetched.
 pub const OPEN_PIECES_MIN: usize = 1;
-
-/// Pieces that a peer refused us while it didn't choke us: not asked of it again until it unchokes us anew.
-/// Attack: a peer that rejects everything at once would be asked forever.
-pub const REFUSED_PIECES_MAX: usize = 256;
 
 /// Allowed-fast pieces remembered per peer (BEP 6 suggests ten).
 pub const ALLOWED_FAST_MAX: usize = 64;
@@ -67,6 +72,15 @@ pub const PEER_RATE_MIN: u64 = 1024;
 
 /// A round trip that nobody has measured.
 pub const ROUND_TRIP_DEFAULT: Duration = Duration::from_millis(100);
+
+/// Pieces with deadlines that are looked at per reader in one turn.
+pub const URGENT_PIECES_MAX: u32 = 32;
+
+/// Open pieces of a reader's urgent band that are searched for late blocks.
+pub const LATE_PROBES_MAX: usize = 64;
+
+/// Blocks looked at for one that another peer is slow with, in the endgame.
+pub const ENDGAME_PROBES_MAX: usize = 512;
 
 /// Pieces looked at in the rarest-first buckets before falling back to the scan of the peer's own pieces.
 pub const PROBES_MAX: usize = 64;

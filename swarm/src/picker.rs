@@ -37,6 +37,10 @@ pub struct Board<'a> {
     pub strategy: Strategy,
     /// Memory for pieces under way, in bytes.
     pub open_bytes_max: u64,
+    /// How much of it is left to readers' windows when new pieces are opened outside of them.
+    pub reserve_bytes: u64,
+    /// Set when a piece couldn't be opened for want of memory: worth trying again once some is freed.
+    pub crowded: bool,
 }
 
 /// The peer that wants work.
@@ -54,6 +58,8 @@ pub struct Applicant<'a> {
     pub expected: Duration,
     /// The piece it worked on last.
     pub last_piece: Option<PieceIndex>,
+    /// Whether it may be given what windows cover.
+    pub windows: bool,
     /// Whether it may be given what no window covers.
     pub background: bool,
 }
@@ -82,7 +88,9 @@ impl Board<'_> {
         if let Some(allowed) = applicant.allowed_only {
             return self.allowed(applicant, allowed);
         }
-        if let Some(pick) = self.ahead(applicant, now) {
+        if applicant.windows
+            && let Some(pick) = self.ahead(applicant, now)
+        {
             return Some(pick);
         }
         if !applicant.background {
@@ -92,32 +100,37 @@ impl Board<'_> {
     }
 
     /// The next missing block of a piece for this peer, whether or not the piece is open.
-    pub fn block_of(&self, piece: PieceIndex, applicant: &Applicant<'_>) -> Option<Pick> {
+    pub fn block_of(&mut self, piece: PieceIndex, applicant: &Applicant<'_>) -> Option<Pick> {
         if !applicant.offers.contains(piece) {
             return None;
         }
         if let Some(open) = self.table.piece(piece) {
-            let fits = if applicant.on_parole {
-                open.owner() == Some(applicant.key)
-            } else {
-                open.admits(applicant.key)
-            };
+            let own = open.owner() == Some(applicant.key) || open.is_untouched();
+            let fits = open.admits(applicant.key) && (own || !applicant.on_parole);
             let block = open.next_missing().filter(|_| fits)?;
             return Some(Pick { piece, block, opens: false });
         }
-        let opens = self.availability.pickable().contains(piece) && self.admits(self.layout.length_of(piece));
-        opens.then_some(Pick { piece, block: BlockIndex(0), opens: true })
+        if !self.availability.pickable().contains(piece) {
+            return None;
+        }
+        if !self.admits(self.layout.length_of(piece)) {
+            self.crowded = true;
+            return None;
+        }
+        Some(Pick { piece, block: BlockIndex(0), opens: true })
     }
 
-    fn allowed(&self, applicant: &Applicant<'_>, allowed: &[PieceIndex]) -> Option<Pick> {
-        let wanted = allowed.iter().filter(|&&piece| applicant.background || self.wants.covers(piece));
+    fn allowed(&mut self, applicant: &Applicant<'_>, allowed: &[PieceIndex]) -> Option<Pick> {
+        let wants = self.wants;
+        let wanted = allowed.iter().filter(|&&piece| applicant.background || wants.covers(piece));
         wanted.copied().find_map(|piece| self.block_of(piece, applicant))
     }
 
     /// Band 2. Of several readers the one whose next missing piece is due first; the newest among equals.
-    fn ahead(&self, applicant: &Applicant<'_>, now: Instant) -> Option<Pick> {
+    fn ahead(&mut self, applicant: &Applicant<'_>, now: Instant) -> Option<Pick> {
         let mut best: Option<(Instant, u64, Pick)> = None;
-        for reader in self.wants.readers() {
+        let wants = self.wants;
+        for reader in wants.readers() {
             let soon = reader.soon();
             if soon.is_empty() {
                 continue;
@@ -152,12 +165,12 @@ impl Board<'_> {
     }
 
     /// The first block of pieces `start..end` that the peer may be asked for.
-    fn first_within(&self, start: u32, end: u32, applicant: &Applicant<'_>) -> Option<Pick> {
+    fn first_within(&mut self, start: u32, end: u32, applicant: &Applicant<'_>) -> Option<Pick> {
         if start >= end {
             return None;
         }
-        let open = self
-            .table
+        let table = self.table;
+        let open = table
             .partial_within(PieceIndex(start)..PieceIndex(end))
             .take(PARTIAL_PROBES_MAX)
             .find_map(|piece| self.block_of(piece, applicant));
@@ -170,28 +183,33 @@ impl Board<'_> {
     }
 
     /// Band 3: the piece it works on already, else the rarest of those under way.
-    fn under_way(&self, applicant: &Applicant<'_>) -> Option<Pick> {
-        let open = |&piece: &PieceIndex| self.table.is_open(piece);
-        let last = applicant.last_piece.filter(open).and_then(|piece| self.block_of(piece, applicant));
+    fn under_way(&mut self, applicant: &Applicant<'_>) -> Option<Pick> {
+        let table = self.table;
+        let last = applicant.last_piece.filter(|&piece| table.is_open(piece));
+        let last = last.and_then(|piece| self.block_of(piece, applicant));
         if last.is_some() {
             return last;
         }
-        let picks = self
-            .table
-            .partial()
-            .take(PARTIAL_PROBES_MAX)
-            .filter_map(|piece| self.block_of(piece, applicant));
-        match self.strategy {
-            Strategy::Sequential => picks.min_by_key(|pick| pick.piece),
-            Strategy::Rarest | Strategy::Deadline => {
-                picks.min_by_key(|pick| self.availability.count(pick.piece))
+        let mut best: Option<(u32, Pick)> = None;
+        for piece in table.partial().take(PARTIAL_PROBES_MAX) {
+            let Some(pick) = self.block_of(piece, applicant) else { continue };
+            if self.strategy == Strategy::Sequential {
+                return Some(pick);
+            }
+            let count = self.availability.count(piece);
+            if best.is_none_or(|(least, _)| count < least) {
+                best = Some((count, pick));
             }
         }
+        best.map(|(_, pick)| pick)
     }
 
     /// Band 4.
     fn fresh(&mut self, applicant: &Applicant<'_>) -> Option<Pick> {
-        if !self.admits(self.layout.piece_length()) {
+        let length = self.layout.piece_length();
+        let spared = self.table.open_bytes() + u64::from(length) + self.reserve_bytes <= self.open_bytes_max;
+        if !self.admits(length) || (self.reserve_bytes > 0 && !spared) {
+            self.crowded = true;
             return None;
         }
         let piece = match self.strategy {

@@ -128,6 +128,11 @@ impl OpenPiece {
         self.owner.is_none_or(|owner| owner == peer)
     }
 
+    /// Whether nothing of it is there or on its way, so that one peer can deliver all of it.
+    pub fn is_untouched(&self) -> bool {
+        self.missing as usize == self.blocks.len()
+    }
+
     /// The peer that delivers it alone, if there is one.
     pub fn owner(&self) -> Option<PeerKey> {
         self.owner
@@ -184,11 +189,18 @@ impl PieceTable {
         Some(closed)
     }
 
-    /// Takes every block back to missing and lets everybody deliver again, or the one owner alone.
-    pub fn reset(&mut self, piece: PieceIndex, owner: Option<PeerKey>) {
+    /// Takes every block back to missing and lets everybody deliver again.
+    pub fn reset(&mut self, piece: PieceIndex) {
         if let Some(open) = self.pieces.get_mut(&piece) {
-            *open = OpenPiece::new(open.length, open.blocks.len() as u32, owner);
+            *open = OpenPiece::new(open.length, open.blocks.len() as u32, None);
             self.partial.insert(piece);
+        }
+    }
+
+    /// Lets only this peer deliver what is missing.
+    pub fn claim(&mut self, piece: PieceIndex, owner: PeerKey) {
+        if let Some(open) = self.pieces.get_mut(&piece) {
+            open.owner = Some(owner);
         }
     }
 
@@ -287,6 +299,12 @@ impl PieceTable {
     /// The open pieces, ascending.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (PieceIndex, &OpenPiece)> {
         self.pieces.iter().map(|(&piece, open)| (piece, open))
+    }
+
+    /// The open pieces within a range, ascending.
+    pub fn open_within(&self, range: Range<PieceIndex>) -> impl Iterator<Item = (PieceIndex, &OpenPiece)> {
+        // A window can be empty, and is never inverted.
+        self.pieces.range(range.start..range.end.max(range.start)).map(|(&piece, open)| (piece, open))
     }
 
     /// The open pieces with missing blocks, ascending.

@@ -1,9 +1,12 @@
-//! What the unit tests share.
+//! What this crate's unit tests share.
 
 use std::time::Instant;
 
-/// Some moment: the tests' virtual time begins here.
-#[allow(clippy::disallowed_methods)] // The only clock read of this crate, and only in its tests.
-pub(crate) fn start() -> Instant {
+/// The start of virtual time. The machines only ever see differences to it.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "an Instant can't be made of nothing; no test depends on which it is"
+)]
+pub(crate) fn epoch() -> Instant {
     Instant::now()
 }

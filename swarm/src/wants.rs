@@ -114,7 +114,13 @@ impl Wants {
     }
 
     /// Takes a reader's window.
-    pub fn want(&mut self, key: ReaderKey, window: Window, layout: Option<&Layout>, now: Instant) -> Movement {
+    pub fn want(
+        &mut self,
+        key: ReaderKey,
+        window: Window,
+        layout: Option<&Layout>,
+        now: Instant,
+    ) -> Movement {
         let window = clamp(window);
         let (movement, since) = match self.readers.get(&key) {
             None if self.readers.len() == READERS_MAX => return Movement::Refused,
@@ -139,13 +145,12 @@ impl Wants {
         self.readers.insert(key, Reader { window, urgent: 0..0, soon: 0..0, since, turn });
         self.waiting = self.readers.values().filter(|reader| reader.is_waiting()).count();
         if let Some(layout) = layout {
-            match (newcomer && self.keep_bytes_max.is_some(), self.share_bytes()) {
-                // Everybody's share changes.
-                (true, _) => self.lay(layout),
-                (false, share) => {
-                    if let Some(reader) = self.readers.get_mut(&key) {
-                        reader.lay(layout, share);
-                    }
+            if self.keep_bytes_max.is_some() && (newcomer || self.takes_turns(layout)) {
+                self.lay(layout);
+            } else {
+                let share = self.share_bytes();
+                if let Some(reader) = self.readers.get_mut(&key) {
+                    reader.lay(layout, share);
                 }
             }
         }
@@ -162,11 +167,24 @@ impl Wants {
         known
     }
 
-    /// Translates all windows anew: the layout became known.
+    /// Translates all windows anew: the layout became known, or the shares changed.
     pub fn lay(&mut self, layout: &Layout) {
-        let share = self.share_bytes();
+        if !self.takes_turns(layout) {
+            let share = self.share_bytes();
+            self.readers.values_mut().for_each(|reader| reader.lay(layout, share));
+            return;
+        }
+        // Fewer pieces fit than there are readers. Whoever has waited longest is served first; those without a turn
+        // cover nothing, or what one fetches would be evicted for the other before it's read.
+        let mut order: Vec<_> =
+            self.readers.values().map(|reader| (!reader.is_waiting(), reader.since, reader.turn)).collect();
+        order.sort_unstable();
+        let last = order[self.places(layout) - 1];
         for reader in self.readers.values_mut() {
-            reader.lay(layout, share);
+            reader.lay(layout, Some(0));
+            if (!reader.is_waiting(), reader.since, reader.turn) > last {
+                (reader.urgent, reader.soon) = (0..0, 0..0);
+            }
         }
     }
 
@@ -206,6 +224,17 @@ impl Wants {
         covering.map(|reader| reader.deadline(layout, piece)).min()
     }
 
+    /// Whether more readers want a piece than pieces can be kept.
+    fn takes_turns(&self, layout: &Layout) -> bool {
+        self.keep_bytes_max.is_some() && self.readers.len() > self.places(layout)
+    }
+
+    /// How many pieces can be kept, at least one.
+    fn places(&self, layout: &Layout) -> usize {
+        let keep = self.keep_bytes_max.unwrap_or(u64::MAX);
+        usize::try_from(keep / u64::from(layout.piece_length())).unwrap_or(usize::MAX).max(1)
+    }
+
     /// What each reader may cover, so that all windows together fit what is kept.
     fn share_bytes(&self) -> Option<u64> {
         self.keep_bytes_max.map(|keep| keep / (self.readers.len().max(1) as u64))
@@ -243,7 +272,7 @@ mod tests {
 
     fn start() -> Instant {
         // The tests' own clock starts somewhere; machines get it as an argument.
-        crate::testing::start()
+        crate::testing::epoch()
     }
 
     fn only(wants: &Wants) -> Reader {
@@ -298,6 +327,20 @@ mod tests {
         assert_eq!(wants.readers().map(|reader| reader.pieces().len()).sum::<usize>(), 8);
         wants.forget(ReaderKey(2), Some(&layout));
         assert_eq!(only(&wants).pieces(), 0..8);
+    }
+
+    #[test]
+    fn readers_take_turns_when_fewer_pieces_fit_than_there_are_readers() {
+        let (layout, now) = (layout(), start());
+        let mut wants = Wants::new(Some(2 * MIB));
+        for key in 0..3u64 {
+            wants.want(ReaderKey(key), window(key * 20 * MIB), Some(&layout), now + Duration::from_secs(key));
+        }
+        let served = |wants: &Wants| wants.readers().map(|r| r.pieces().len()).collect::<Vec<_>>();
+        assert_eq!(served(&wants), [1, 1, 0]);
+        // The first got its piece and reads on: it's the third one's turn.
+        wants.want(ReaderKey(0), window(MIB), Some(&layout), now + Duration::from_secs(9));
+        assert_eq!(served(&wants), [0, 1, 1]);
     }
 
     #[test]

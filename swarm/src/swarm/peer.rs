@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::{BLOCK_LENGTH, Bitfield, BlockRef, PeerId, PieceIndex};
 
 use crate::availability::Counting;
-use crate::limits::{ALLOWED_FAST_MAX, OUTSTANDING_MAX, PEER_RATE_MIN, ROUND_TRIP_DEFAULT};
+use crate::limits::{
+    ALLOWED_FAST_MAX, OUTSTANDING_MAX, PEER_RATE_MIN, READER_DEPTH_MIN, READER_DEPTH_UNKNOWN, READER_SLACK,
+    ROUND_TRIP_DEFAULT,
+};
 
 /// One connected peer, as the torrent sees it.
 #[derive(Debug)]
@@ -37,13 +40,13 @@ pub(super) struct Peer {
     /// Payload it sends, in bytes per second; what it last showed while it was busy.
     pub(super) rate: u64,
     pub(super) upload_rate: u64,
+    /// Payload sent to it, in bytes.
+    pub(super) uploaded: u64,
     allowed_fast: Vec<PieceIndex>,
     pub(super) last_piece: Option<PieceIndex>,
     /// The state of the board at which nothing was found for it.
     pub(super) starved_at: Option<u64>,
     pub(super) connected_at: Instant,
-    pub(super) choked_at: Instant,
-    pub(super) unchoked_at: Instant,
 }
 
 impl Peer {
@@ -67,12 +70,11 @@ impl Peer {
             round_trip: Duration::ZERO,
             rate: 0,
             upload_rate: 0,
+            uploaded: 0,
             allowed_fast: Vec::new(),
             last_piece: None,
             starved_at: None,
             connected_at: now,
-            choked_at: now,
-            unchoked_at: now,
         }
     }
 
@@ -119,13 +121,34 @@ impl Peer {
     }
 
     /// How many more blocks it should be asked for.
-    pub(super) fn room(&self) -> u32 {
-        self.depth.min(OUTSTANDING_MAX).saturating_sub(self.asked.len() as u32)
+    pub(super) fn room(&self, waiting: bool) -> u32 {
+        self.depth_now(waiting).saturating_sub(self.asked.len() as u32)
     }
 
     /// Whether a block may be asked of it beyond what its pipeline wants, because it's late elsewhere.
     pub(super) fn can_be_pressed(&self) -> bool {
         (self.asked.len() as u32) < self.depth.saturating_add(2).min(OUTSTANDING_MAX)
+    }
+
+    /// How many blocks should be on their way. The pipeline's word is of a moment ago: it may not know yet that a
+    /// reader waits, and when it wants fewer than there are it can't say how many fewer.
+    fn depth_now(&self, waiting: bool) -> u32 {
+        if self.snubbed {
+            return self.depth.min(1);
+        }
+        let deepest = if waiting { self.shallow() } else { OUTSTANDING_MAX };
+        self.depth.min(deepest)
+    }
+
+    /// A round trip plus 50 ms of requests, or two blocks, whichever is more: what is asked already can't be taken
+    /// back, so deep queues are what makes a seek slow.
+    fn shallow(&self) -> u32 {
+        if self.rate == 0 {
+            return READER_DEPTH_UNKNOWN;
+        }
+        let nanos = (self.round_trip() + READER_SLACK).as_nanos();
+        let blocks = nanos / u128::from(self.block_nanos(self.rate).max(1));
+        u32::try_from(blocks).unwrap_or(u32::MAX).max(READER_DEPTH_MIN)
     }
 
     /// Takes a block off the list of what was asked; says whether it was on it.
