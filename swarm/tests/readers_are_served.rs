@@ -76,7 +76,8 @@ fn a_seek_cancels_and_asks_anew_in_the_same_turn() {
     assert!(requests.iter().any(|(key, block)| *key == to_fast && block.index.0 == 192), "{requests:?}");
     assert!(requests.iter().all(|(_, block)| (192..208).contains(&block.index.0)), "{requests:?}");
     let cancel = world.log[mark..].iter().position(|(_, o)| matches!(o, Output::Send(_, Command::Cancel(_))));
-    let request = world.log[mark..].iter().position(|(_, o)| matches!(o, Output::Send(_, Command::Request(_))));
+    let request =
+        world.log[mark..].iter().position(|(_, o)| matches!(o, Output::Send(_, Command::Request(_))));
     assert!(cancel < request, "asked before it cancelled");
 }
 
@@ -101,9 +102,9 @@ fn a_slow_peer_does_not_hold_up_a_reader() {
 #[test]
 fn urgent_blocks_that_a_silent_peer_holds_are_bought_from_another_within_the_budget() {
     let mut world = world(6);
+    world.want(1, play(0, FILM));
     world.seed(4 * MIB, 20, Manner::Silent);
     world.seed(MIB, 20, Manner::Honest);
-    world.want(1, play(0, FILM));
     world.run_until(3, |world| world.have(0));
     // The silent one counts as snubbed only after 3 s here.
     assert!(world.millis() < 1_500, "{} ms", world.millis());
@@ -114,11 +115,8 @@ fn urgent_blocks_that_a_silent_peer_holds_are_bought_from_another_within_the_bud
 
 #[test]
 fn nothing_but_its_head_is_fetched_for_a_probe() {
-    let mut world = World::new(
-        Config { strategy: Strategy::Deadline, ..config() },
-        layout(256 * KIB, FILM),
-        7,
-    );
+    let mut world =
+        World::new(Config { strategy: Strategy::Deadline, ..config() }, layout(256 * KIB, FILM), 7);
     world.seed(4 * MIB, 20, Manner::Honest);
     let probe = Window { kind: Kind::Probe, urgent_end: 256 * KIB, ..play(0, FILM) };
     world.want(1, probe);

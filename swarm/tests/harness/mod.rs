@@ -3,7 +3,11 @@
 //! A peer answers requests one after the other at its own rate, after its round trip. Storage verifies a piece
 //! the moment its last block is there.
 
-#![allow(dead_code, reason = "every test file uses its own part of the harness")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file has the harness as a module, and uses its own part"
+)]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -189,7 +193,12 @@ impl World {
         let end = self.now + Duration::from_secs(limit_s);
         self.settle();
         while !done(self) {
-            assert!(self.now < end, "not done after {limit_s} s: {:?}{}", self.swarm.snapshot(self.now), self.tail());
+            assert!(
+                self.now < end,
+                "not done after {limit_s} s: {:?}{}",
+                self.swarm.snapshot(self.now),
+                self.tail()
+            );
             self.step();
         }
     }
