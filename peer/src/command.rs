@@ -13,7 +13,7 @@ pub enum Command {
     /// `RequestLapsed` or `RequestReturned`; none after a [`Command::Cancel`], unless its bytes were
     /// already arriving. Asked while the peer doesn't allow it, it is returned at once.
     Request(BlockRef),
-    /// Take a request back. What still comes of it is thrown away and counted as waste.
+    /// Take a request back; a block whose bytes are already arriving goes on. What else still comes of it is thrown away and counted as waste.
     Cancel(BlockRef),
     /// Serve the peer no more (BEP 3). What it has asked is rejected (BEP 6) or dropped.
     Choke,
@@ -27,9 +27,12 @@ pub enum Command {
     Have(PieceIndex),
     /// We no longer have a piece that we told of (BEP 54). Peers without the extension aren't told.
     DontHave(PieceIndex),
-    /// What we have, said once and before any [`Command::Have`]: as have-all, have-none or bitfield.
+    /// What we have, before any [`Command::Have`]: as have-all, have-none or bitfield. While the metadata is
+    /// unknown, an empty set of any length. Said again, haves follow for what is new in it.
     Advertise(Arc<Bitfield>),
-    /// Ask for a 16 KiB piece of the info dictionary (BEP 9).
+    /// The peer would do well to take this piece (BEP 6). Peers without the extension aren't told.
+    Suggest(PieceIndex),
+    /// Ask for a 16 KiB piece of the info dictionary (BEP 9). It comes back as `MetadataReceived` or `MetadataRejected`.
     RequestMetadata {
         /// Its number.
         piece: u32,

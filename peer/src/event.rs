@@ -83,4 +83,7 @@ pub enum CloseReason {
     /// The peer took none of our bytes for [`TRANSMIT_STALL_MAX`](crate::limits::TRANSMIT_STALL_MAX).
     #[error("the peer does not read what we send")]
     TransmitStalled,
+    /// A block stopped in its middle for the whole peer timeout, and nothing can come behind it.
+    #[error("the peer stopped in the middle of a block")]
+    PayloadStalled,
 }

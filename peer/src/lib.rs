@@ -5,7 +5,7 @@
 //! torrent decides what to ask and whom to choke, and says so in [`Command`]s.
 //!
 //! Here: the [wire codec](wire), the [handshake](handshake), the [extension handshake](extension) and
-//! [metadata messages](metadata), the [allowed-fast set](fast), the request [pipeline], and what counts as
+//! [metadata messages](metadata), the [allowed-fast set](fast), the request pipeline, and what counts as
 //! a [violation]. Not here: sockets, encryption, which block to want, what to do with payload.
 //!
 //! BEPs: 3 (peer wire), 6 (fast), 9 (metadata), 10 (extension protocol), 21 (upload only), 54 (`lt_donthave`).
@@ -14,8 +14,12 @@ pub mod command;
 pub mod connection;
 pub mod event;
 pub mod extension;
+pub mod fast;
 pub mod handshake;
 pub mod limits;
+pub mod metadata;
+mod meter;
+mod pipeline;
 pub mod violation;
 pub mod wire;
 
