@@ -215,14 +215,14 @@ fn with_room_for_two_pieces_three_readers_take_turns() {
     let mut positions = [0, 20 * MIB, 40 * MIB];
     let mut read = [0u64; 3];
     for _ in 0..30 {
-        for nth in 0..3 {
-            world.want(nth as u64, play(positions[nth], FILM));
+        for (reader, position) in (0..).zip(positions) {
+            world.want(reader, play(position, FILM));
         }
         world.run_until(10, |world| positions.iter().any(|&at| world.swarm.contiguous_from(at) > at));
-        for nth in 0..3 {
-            let end = world.swarm.contiguous_from(positions[nth]);
-            read[nth] += end - positions[nth];
-            positions[nth] = end;
+        for (position, read) in positions.iter_mut().zip(&mut read) {
+            let end = world.swarm.contiguous_from(*position);
+            *read += end - *position;
+            *position = end;
         }
         if read.iter().all(|&bytes| bytes >= 8 * MIB) {
             break;
