@@ -31,16 +31,21 @@ const SLACK_READER: Duration = Duration::from_millis(50);
 /// While starting slowly, no more than this much time's worth of what was measured.
 const SLOW_START_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// A start goes on while each window beats the last by this.
-const STILL_GROWING: f64 = 1.125;
+/// A start goes on until so many windows in a row haven't beaten the best one by this. Windows and round trips aren't
+/// in step, so one flat window says nothing.
+const STILL_GROWING: f64 = 1.25;
+const FLAT_WINDOWS_MAX: u32 = 3;
 
 /// A window of measurement is at least this long, and holds this much or lasts `WINDOW_MAX`.
 const WINDOW_MIN: Duration = Duration::from_millis(100);
 const WINDOW_BYTES_MIN: u64 = 4 * BLOCK_LENGTH as u64;
 const WINDOW_MAX: Duration = Duration::from_secs(1);
 
-/// Weight of the past in the rate: windows older than this count for little.
+/// Weight of the past when the rate falls: windows older than this count for little.
 const MEMORY: Duration = Duration::from_millis(500);
+
+/// The rate grows at most by this with each window.
+const GROWTH_MAX: f64 = 1.25;
 
 /// Assumed until the first answer.
 const ROUND_TRIP_GUESS: Duration = Duration::from_millis(100);
@@ -62,7 +67,8 @@ pub(crate) struct Pipeline {
     rate: Option<f64>,
     /// The depth while starting slowly, `None` afterwards.
     slow_start: Option<u32>,
-    last_window: f64,
+    best_window: f64,
+    flat_windows: u32,
     window_bytes: u64,
     /// Time of this window in which something was outstanding, but for the stretch since `busy_since`.
     window_busy: Duration,
@@ -80,7 +86,8 @@ impl Pipeline {
             snubbed: false,
             rate: None,
             slow_start: Some(INITIAL_DEPTH),
-            last_window: 0.0,
+            best_window: 0.0,
+            flat_windows: 0,
             window_bytes: 0,
             window_busy: Duration::ZERO,
             busy_since: None,
@@ -163,7 +170,7 @@ impl Pipeline {
             return 1;
         }
         let depth = match (self.reader_waiting, self.slow_start) {
-            (true, _) => self.blocks_in(self.round_trip_or_guess() + SLACK_READER),
+            (true, started) => self.blocks_in(self.time_with_reader(started.is_some())),
             (false, Some(depth)) => match self.rate {
                 Some(_) => depth.min(self.blocks_in(SLOW_START_TIME_MAX).max(INITIAL_DEPTH)),
                 None => depth,
@@ -186,32 +193,46 @@ impl Pipeline {
 
     fn close_window(&mut self, seconds: f64) {
         let measured = self.window_bytes as f64 / seconds;
-        let grows = measured > self.last_window * STILL_GROWING;
-        if !grows {
+        if measured >= self.best_window * STILL_GROWING {
+            (self.best_window, self.flat_windows) = (measured, 0);
+        } else {
+            self.flat_windows = self.flat_windows.saturating_add(1);
+        }
+        if self.flat_windows == FLAT_WINDOWS_MAX {
             self.slow_start = None;
         }
         self.rate = Some(match self.rate {
             // While starting, the newest window is the best guess at what comes next.
-            Some(rate) if self.slow_start.is_none() => {
+            Some(rate) if self.slow_start.is_none() && measured < rate => {
                 rate + (measured - rate) * seconds / (seconds + MEMORY.as_secs_f64())
             }
+            // Growth is followed at once: a depth that lags behind would hold the rate down. But a burst after a stall
+            // is no growth.
+            Some(rate) if self.slow_start.is_none() => measured.min(rate * GROWTH_MAX),
             _ => measured,
         });
-        self.last_window = measured;
         (self.window_bytes, self.window_busy) = (0, Duration::ZERO);
     }
 
     /// A snubbed peer has come back: what was measured before is of no use.
     fn restart(&mut self) {
-        let fresh = Self::new();
         self.snubbed = false;
-        (self.rate, self.slow_start, self.last_window) = (None, fresh.slow_start, 0.0);
+        (self.rate, self.slow_start) = (None, Some(INITIAL_DEPTH));
+        (self.best_window, self.flat_windows) = (0.0, 0);
         (self.window_bytes, self.window_busy) = (0, Duration::ZERO);
     }
 
     fn time_without_reader(&self) -> Duration {
         let round_trip = self.round_trip_or_guess();
         (round_trip + SLACK).max(round_trip * 3 / 2 + SLACK_SMALL)
+    }
+
+    /// While starting slowly the rate doubles every round trip, so twice the round trip at the measured rate is one at the
+    /// coming rate. That only matters for far peers: near ones grow by the slack alone.
+    fn time_with_reader(&self, starting: bool) -> Duration {
+        let round_trip = self.round_trip_or_guess();
+        let time = round_trip + SLACK_READER;
+        if starting { time.max(round_trip * 2) } else { time }
     }
 
     fn round_trip_or_guess(&self) -> Duration {
