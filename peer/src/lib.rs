@@ -8,7 +8,8 @@
 //! [metadata messages](metadata), the [allowed-fast set](fast), the request pipeline, and what counts as
 //! a [violation]. Not here: sockets, encryption, which block to want, what to do with payload.
 //!
-//! BEPs: 3 (peer wire), 6 (fast), 9 (metadata), 10 (extension protocol), 21 (upload only), 54 (`lt_donthave`).
+//! BEPs: 3 (peer wire), 6 (fast), 9 (metadata), 10 (extension protocol), 21 (upload only), 54
+//! (`lt_donthave`).
 
 pub mod command;
 pub mod connection;

@@ -2,15 +2,16 @@
 //!
 //! The depth in bytes is `rate * time`. The *rate* is measured only while something is outstanding, over
 //! windows of at least a round trip, so that it tells what the peer can do and not what we happened to want.
-//! The *time* is the shortest round trip seen plus a slack, which pays for the scheduling of both ends and lets the rate grow:
+//! The *time* is the shortest round trip seen plus a slack, which pays for the scheduling of both ends and
+//! lets the rate grow:
 //!
 //! - no reader waits: the round trip plus 500 ms, or one and a half of it plus 250 ms if that is more;
-//! - a reader waits: the round trip plus 50 ms, and two blocks at least. What was asked can't be taken back, so
-//!   a deep queue would be what a seek waits for;
+//! - a reader waits: the round trip plus 50 ms, and two blocks at least. What was asked can't be taken
+//!   back, so a deep queue would be what a seek waits for;
 //! - the peer is snubbed: one block, to see whether it still lives.
 //!
-//! Before the rate is known it starts slowly, as TCP does: a block more for each block that comes, which doubles the
-//! depth every round trip, until the rate no longer grows.
+//! Before the rate is known it starts slowly, as TCP does: a block more for each block that comes, which
+//! doubles the depth every round trip, until the rate no longer grows.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,8 @@ use afflux_metainfo::BLOCK_LENGTH;
 
 use crate::limits::PEER_REQQ_DEFAULT;
 
-/// Blocks asked of a peer that we know nothing of: what TCP's initial window (RFC 6928) carries several times over.
+/// Blocks asked of a peer that we know nothing of: what TCP's initial window (RFC 6928) carries several
+/// times over.
 const INITIAL_DEPTH: u32 = 4;
 
 /// Fewer than two, and the peer idles for a round trip after every block.
@@ -31,8 +33,8 @@ const SLACK_READER: Duration = Duration::from_millis(50);
 /// While starting slowly, no more than this much time's worth of what was measured.
 const SLOW_START_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// A start goes on until so many windows in a row haven't beaten the best one by this. Windows and round trips aren't
-/// in step, so one flat window says nothing.
+/// A start goes on until so many windows in a row haven't beaten the best one by this. Windows and round
+/// trips aren't in step, so one flat window says nothing.
 const STILL_GROWING: f64 = 1.25;
 const FLAT_WINDOWS_MAX: u32 = 3;
 
@@ -117,8 +119,8 @@ impl Pipeline {
         }
     }
 
-    /// The first byte of a requested block came. `alone`: nothing was outstanding when it was asked, so that this is
-    /// the round trip and no queue.
+    /// The first byte of a requested block came. `alone`: nothing was outstanding when it was asked, so
+    /// that this is the round trip and no queue.
     #[inline]
     pub(crate) fn handle_first_byte(&mut self, waited: Duration, alone: bool, now: Instant) {
         // With requests ahead of it a wait is longer than the round trip, never shorter.
@@ -206,8 +208,8 @@ impl Pipeline {
             Some(rate) if self.slow_start.is_none() && measured < rate => {
                 rate + (measured - rate) * seconds / (seconds + MEMORY.as_secs_f64())
             }
-            // Growth is followed at once: a depth that lags behind would hold the rate down. But a burst after a stall
-            // is no growth.
+            // Growth is followed at once: a depth that lags behind would hold the rate down. But a burst
+            // after a stall is no growth.
             Some(rate) if self.slow_start.is_none() => measured.min(rate * GROWTH_MAX),
             _ => measured,
         });
@@ -227,8 +229,8 @@ impl Pipeline {
         (round_trip + SLACK).max(round_trip * 3 / 2 + SLACK_SMALL)
     }
 
-    /// While starting slowly the rate doubles every round trip, so twice the round trip at the measured rate is one at the
-    /// coming rate. That only matters for far peers: near ones grow by the slack alone.
+    /// While starting slowly the rate doubles every round trip, so twice the round trip at the measured
+    /// rate is one at the coming rate. That only matters for far peers: near ones grow by the slack alone.
     fn time_with_reader(&self, starting: bool) -> Duration {
         let round_trip = self.round_trip_or_guess();
         let time = round_trip + SLACK_READER;
@@ -243,5 +245,61 @@ impl Pipeline {
     fn blocks_in(&self, time: Duration) -> u32 {
         let bytes = self.rate.unwrap_or(0.0) * time.as_secs_f64();
         (bytes / f64::from(BLOCK_LENGTH)).ceil() as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pipeline that got so many bytes per second for three seconds, over a path of 40 ms.
+    fn measured(rate: u32) -> Pipeline {
+        #[expect(clippy::disallowed_methods, reason = "a test needs some moment to start from")]
+        let mut now = Instant::now();
+        let mut pipeline = Pipeline::new();
+        pipeline.set_reqq(10_000);
+        pipeline.handle_busy(now);
+        pipeline.handle_first_byte(Duration::from_millis(40), true, now);
+        for _ in 0..300 {
+            now += Duration::from_millis(10);
+            pipeline.handle_bytes(rate / 100, now);
+        }
+        pipeline
+    }
+
+    #[test]
+    fn depth_is_rate_times_time_within_the_peers_queue() {
+        let mut pipeline = measured(10 << 20);
+        assert_eq!(pipeline.depth(), 346, "540 ms at 640 blocks/s");
+        pipeline.set_reader_waiting(true);
+        assert_eq!(pipeline.depth(), 58, "90 ms");
+        pipeline.set_reqq(20);
+        assert_eq!(pipeline.depth(), 20);
+        pipeline.snub();
+        assert_eq!(pipeline.depth(), 1);
+        pipeline.handle_block(Duration::from_secs(5));
+        assert!(!pipeline.snubbed() && pipeline.depth() == DEPTH_MIN, "nothing measured holds any more");
+    }
+
+    #[test]
+    fn idle_time_does_not_lower_the_rate() {
+        let mut pipeline = measured(10 << 20);
+        let depth = pipeline.depth();
+        let busy = pipeline.busy_since.unwrap();
+        pipeline.handle_idle(busy);
+        let later = busy + Duration::from_secs(3600);
+        pipeline.handle_busy(later);
+        pipeline.handle_bytes(16_384, later + Duration::from_millis(1));
+        assert_eq!(pipeline.depth(), depth);
+    }
+
+    #[test]
+    fn a_longer_wait_behind_other_requests_is_no_round_trip() {
+        let mut pipeline = measured(1 << 20);
+        let much_later = pipeline.busy_since.unwrap() + Duration::from_secs(100);
+        pipeline.handle_first_byte(Duration::from_millis(900), false, much_later);
+        assert_eq!(pipeline.round_trip(), Some(Duration::from_millis(40)));
+        pipeline.handle_first_byte(Duration::from_millis(80), true, much_later);
+        assert_eq!(pipeline.round_trip(), Some(Duration::from_millis(80)));
     }
 }
