@@ -4,7 +4,7 @@
 //! and bytes come out. Whoever drives it owns the socket, the block buffers and the clock; whoever knows the
 //! torrent decides what to ask and whom to choke, and says so in [`Command`]s.
 //!
-//! Here: the [wire codec](wire), the [handshake](handshake), the [extension handshake](extension) and
+//! Here: the [wire codec](wire), the [handshake], the [extension handshake](extension) and
 //! [metadata messages](metadata), the [allowed-fast set](fast), the request pipeline, and what counts as
 //! a [violation]. Not here: sockets, encryption, which block to want, what to do with payload.
 //!
