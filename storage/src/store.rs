@@ -78,7 +78,8 @@ pub enum Event {
         /// Why.
         error: disk::Error,
     },
-    /// Writing has stopped; reading goes on. [`Store::retry`] continues.
+    /// Writing has stopped; reading goes on. [`Store::retry`] continues. If a file was cut short or removed under
+    /// us, a `Lost` follows for every piece that went with it.
     Stopped(disk::Error),
     /// One piece of a check.
     Checked {
@@ -157,6 +158,7 @@ impl Store {
             Kind::Disk { dir } => {
                 prepare_folder(&dir, read_only)?;
                 let files = Files::new(dir, layout.clone(), disk.handles().clone(), id, unwanted);
+                files.trust(have.iter());
                 (Some(files), have)
             }
             Kind::Memory => (None, Bitfield::new(layout.piece_count())),
