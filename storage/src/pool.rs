@@ -2,7 +2,7 @@
 //!
 //! An extent is charged to the ledger whole, from the moment it is granted until the last reference to any
 //! part of it is gone. Its blocks are handed out one by one to be written by sockets ([`BlockBuffer`]), joined
-//! again without a copy ([`ExtentBuffer`]), and then shared (`Extent`). Memory whose last reference goes away
+//! again without a copy (`ExtentBuffer`), and then shared (`Extent`). Memory whose last reference goes away
 //! returns to a bounded free list, where it stays charged.
 //!
 //! Buffers are initialised memory, so that they can be read into without `unsafe`; what a recycled one holds
@@ -99,12 +99,14 @@ impl Pool {
         }
     }
 
-    /// Like [`grant`](Self::grant); a refusal arms the [room hook](Self::on_room).
+    /// Like [`grant`](Self::grant), for new pieces: readers that wait for memory come first. A refusal arms the
+    /// [room hook](Self::on_room).
     pub(crate) fn admit(&self, bytes: usize, extent_length: usize) -> Result<Grant, Full> {
-        self.grant(bytes, extent_length)
+        let attempt = || if self.0.ledger.is_awaited() { None } else { self.grant(bytes, extent_length) };
+        attempt()
             .or_else(|| {
                 self.0.ledger.note_refusal();
-                self.grant(bytes, extent_length)
+                attempt()
             })
             .ok_or(Full)
     }
