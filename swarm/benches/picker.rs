@@ -67,7 +67,7 @@ impl World {
         let mut noise = u64::from(nth) + 1;
         for piece in 0..pieces {
             noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            if nth % 10 == 0 || noise >> 63 == 1 {
+            if nth.is_multiple_of(10) || noise >> 63 == 1 {
                 theirs.insert(PieceIndex(piece));
             }
         }
