@@ -1,0 +1,226 @@
+//! How many requests to keep outstanding with one peer. It follows the bandwidth-delay product.
+//!
+//! The depth in bytes is `rate * time`. The *rate* is measured only while something is outstanding, over
+//! windows of at least a round trip, so that it tells what the peer can do and not what we happened to want.
+//! The *time* is the shortest round trip seen plus a slack, which pays for the scheduling of both ends and lets the rate grow:
+//!
+//! - no reader waits: the round trip plus 500 ms, or one and a half of it plus 250 ms if that is more;
+//! - a reader waits: the round trip plus 50 ms, and two blocks at least. What was asked can't be taken back, so
+//!   a deep queue would be what a seek waits for;
+//! - the peer is snubbed: one block, to see whether it still lives.
+//!
+//! Before the rate is known it starts slowly, as TCP does: a block more for each block that comes, which doubles the
+//! depth every round trip, until the rate no longer grows.
+
+use std::time::{Duration, Instant};
+
+use afflux_metainfo::BLOCK_LENGTH;
+
+use crate::limits::PEER_REQQ_DEFAULT;
+
+/// Blocks asked of a peer that we know nothing of: what TCP's initial window (RFC 6928) carries several times over.
+const INITIAL_DEPTH: u32 = 4;
+
+/// Fewer than two, and the peer idles for a round trip after every block.
+const DEPTH_MIN: u32 = 2;
+
+const SLACK: Duration = Duration::from_millis(500);
+const SLACK_SMALL: Duration = Duration::from_millis(250);
+const SLACK_READER: Duration = Duration::from_millis(50);
+
+/// While starting slowly, no more than this much time's worth of what was measured.
+const SLOW_START_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// A start goes on while each window beats the last by this.
+const STILL_GROWING: f64 = 1.125;
+
+/// A window of measurement is at least this long, and holds this much or lasts `WINDOW_MAX`.
+const WINDOW_MIN: Duration = Duration::from_millis(100);
+const WINDOW_BYTES_MIN: u64 = 4 * BLOCK_LENGTH as u64;
+const WINDOW_MAX: Duration = Duration::from_secs(1);
+
+/// Weight of the past in the rate: windows older than this count for little.
+const MEMORY: Duration = Duration::from_millis(500);
+
+/// Assumed until the first answer.
+const ROUND_TRIP_GUESS: Duration = Duration::from_millis(100);
+
+/// A shortest round trip this old gives way to a newer one: routes change.
+const ROUND_TRIP_AGE_MAX: Duration = Duration::from_secs(60);
+
+/// A peer is late after so many times its own smoothed answer time, but never before `LATE_MIN`.
+const LATE_FACTOR: u32 = 4;
+const LATE_MIN: Duration = Duration::from_secs(2);
+
+/// The state of the measurement.
+#[derive(Clone, Debug)]
+pub(crate) struct Pipeline {
+    reqq: u32,
+    reader_waiting: bool,
+    snubbed: bool,
+    /// Bytes per second; `None` until the first window is over.
+    rate: Option<f64>,
+    /// The depth while starting slowly, `None` afterwards.
+    slow_start: Option<u32>,
+    last_window: f64,
+    window_bytes: u64,
+    /// Time of this window in which something was outstanding, but for the stretch since `busy_since`.
+    window_busy: Duration,
+    busy_since: Option<Instant>,
+    round_trip: Option<(Duration, Instant)>,
+    /// Smoothed time from a request to its whole block.
+    answer_time: Option<Duration>,
+}
+
+impl Pipeline {
+    pub(crate) fn new() -> Self {
+        Self {
+            reqq: PEER_REQQ_DEFAULT,
+            reader_waiting: false,
+            snubbed: false,
+            rate: None,
+            slow_start: Some(INITIAL_DEPTH),
+            last_window: 0.0,
+            window_bytes: 0,
+            window_busy: Duration::ZERO,
+            busy_since: None,
+            round_trip: None,
+            answer_time: None,
+        }
+    }
+
+    /// The peer said how many requests it queues.
+    pub(crate) fn set_reqq(&mut self, reqq: u32) {
+        self.reqq = reqq.max(1);
+    }
+
+    pub(crate) fn set_reader_waiting(&mut self, waiting: bool) {
+        self.reader_waiting = waiting;
+    }
+
+    /// Something is outstanding from now on, and nothing was before.
+    pub(crate) fn handle_busy(&mut self, now: Instant) {
+        self.busy_since = Some(now);
+    }
+
+    /// Nothing is outstanding any more.
+    pub(crate) fn handle_idle(&mut self, now: Instant) {
+        if let Some(since) = self.busy_since.take() {
+            self.window_busy += now.saturating_duration_since(since);
+        }
+    }
+
+    /// The first byte of a requested block came. `alone`: nothing was outstanding when it was asked, so that this is
+    /// the round trip and no queue.
+    #[inline]
+    pub(crate) fn handle_first_byte(&mut self, waited: Duration, alone: bool, now: Instant) {
+        // With requests ahead of it a wait is longer than the round trip, never shorter.
+        let better = self.round_trip.is_none_or(|(shortest, since)| {
+            waited <= shortest || (alone && now.saturating_duration_since(since) > ROUND_TRIP_AGE_MAX)
+        });
+        if better {
+            self.round_trip = Some((waited, now));
+        }
+    }
+
+    /// Payload that was asked came.
+    #[inline]
+    pub(crate) fn handle_bytes(&mut self, bytes: u32, now: Instant) {
+        self.window_bytes += u64::from(bytes);
+        let stretch = self.busy_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        let busy = self.window_busy + stretch;
+        let long_enough = busy >= WINDOW_MIN.max(self.round_trip().unwrap_or_default());
+        if long_enough && (self.window_bytes >= WINDOW_BYTES_MIN || busy >= WINDOW_MAX) {
+            self.close_window(busy.as_secs_f64());
+            self.busy_since = self.busy_since.map(|_| now);
+        }
+    }
+
+    /// A requested block is whole, so long after its request.
+    #[inline]
+    pub(crate) fn handle_block(&mut self, elapsed: Duration) {
+        if self.snubbed {
+            self.restart();
+        }
+        self.answer_time = Some(self.answer_time.map_or(elapsed, |smoothed| (smoothed * 7 + elapsed) / 8));
+        if let Some(depth) = &mut self.slow_start {
+            *depth = (*depth + 1).min(self.reqq.max(INITIAL_DEPTH));
+        }
+    }
+
+    /// The peer is far later than its history says.
+    pub(crate) fn snub(&mut self) {
+        self.snubbed = true;
+    }
+
+    pub(crate) fn snubbed(&self) -> bool {
+        self.snubbed
+    }
+
+    /// Requests to keep outstanding.
+    pub(crate) fn depth(&self) -> u32 {
+        if self.snubbed {
+            return 1;
+        }
+        let depth = match (self.reader_waiting, self.slow_start) {
+            (true, _) => self.blocks_in(self.round_trip_or_guess() + SLACK_READER),
+            (false, Some(depth)) => match self.rate {
+                Some(_) => depth.min(self.blocks_in(SLOW_START_TIME_MAX).max(INITIAL_DEPTH)),
+                None => depth,
+            },
+            (false, None) => self.blocks_in(self.time_without_reader()),
+        };
+        depth.max(DEPTH_MIN).min(self.reqq)
+    }
+
+    /// Shortest time from a request to its first byte.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip.map(|(shortest, _)| shortest)
+    }
+
+    /// After this much silence a peer that owes us blocks is snubbed.
+    pub(crate) fn late_after(&self, peer_timeout: Duration) -> Duration {
+        let usual = self.answer_time.map_or(peer_timeout, |smoothed| smoothed * LATE_FACTOR);
+        usual.max(LATE_MIN).min(peer_timeout)
+    }
+
+    fn close_window(&mut self, seconds: f64) {
+        let measured = self.window_bytes as f64 / seconds;
+        let grows = measured > self.last_window * STILL_GROWING;
+        if !grows {
+            self.slow_start = None;
+        }
+        self.rate = Some(match self.rate {
+            // While starting, the newest window is the best guess at what comes next.
+            Some(rate) if self.slow_start.is_none() => {
+                rate + (measured - rate) * seconds / (seconds + MEMORY.as_secs_f64())
+            }
+            _ => measured,
+        });
+        self.last_window = measured;
+        (self.window_bytes, self.window_busy) = (0, Duration::ZERO);
+    }
+
+    /// A snubbed peer has come back: what was measured before is of no use.
+    fn restart(&mut self) {
+        let fresh = Self::new();
+        self.snubbed = false;
+        (self.rate, self.slow_start, self.last_window) = (None, fresh.slow_start, 0.0);
+        (self.window_bytes, self.window_busy) = (0, Duration::ZERO);
+    }
+
+    fn time_without_reader(&self) -> Duration {
+        let round_trip = self.round_trip_or_guess();
+        (round_trip + SLACK).max(round_trip * 3 / 2 + SLACK_SMALL)
+    }
+
+    fn round_trip_or_guess(&self) -> Duration {
+        self.round_trip().unwrap_or(ROUND_TRIP_GUESS)
+    }
+
+    /// Blocks that come in this time, as measured; rounded up, so that a small depth can grow.
+    fn blocks_in(&self, time: Duration) -> u32 {
+        let bytes = self.rate.unwrap_or(0.0) * time.as_secs_f64();
+        (bytes / f64::from(BLOCK_LENGTH)).ceil() as u32
+    }
+}

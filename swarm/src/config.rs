@@ -1,0 +1,62 @@
+//! What a torrent's mind is told when it is made, and what can be changed later.
+//!
+//! Not here: rates and budgets shared by torrents (`shaper`), protocol constants (`limits`).
+
+use afflux_metainfo::PeerId;
+
+/// In which order pieces that no reader's window covers are fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// Pieces under way first, then those that fewest peers have: what keeps a swarm healthy.
+    #[default]
+    Rarest,
+    /// Ascending, for files that are looked at while they grow.
+    Sequential,
+    /// Nothing but what readers' windows cover. Memory-kind torrents always work like this.
+    Deadline,
+}
+
+/// One torrent's bounds and ways.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Most peers connected at once.
+    pub peers_max: u32,
+    /// Most peers being dialled at once (half-open).
+    pub dials_max: u32,
+    /// Most connections with one address; see `roster`.
+    pub peers_per_address_max: u32,
+    /// Memory for pieces under way (asked for, stored, not yet verified), in bytes. Growing it lets more
+    /// pieces be open; each costs its whole length.
+    pub open_bytes_max: u64,
+    /// `Some`: the memory kind. Verified pieces beyond so many bytes are evicted, nothing is advertised and
+    /// nothing is fetched that no reader's window covers.
+    pub keep_bytes_max: Option<u64>,
+    /// Order of pieces outside of readers' windows.
+    pub strategy: Strategy,
+    /// Peers unchoked at once, the optimistic one apart.
+    pub unchoke_slots: u32,
+    /// Our own peer id: a peer that has it is ourselves (attack 31).
+    pub local_peer_id: PeerId,
+    /// BEP 27: only peers from trackers, and those given by hand.
+    pub private: bool,
+    /// Whether anyone is ever unchoked.
+    pub serve: bool,
+}
+
+impl Config {
+    /// A torrent kept on disk, with moderate bounds.
+    pub fn new(local_peer_id: PeerId) -> Self {
+        Self {
+            peers_max: 100,
+            dials_max: 20,
+            peers_per_address_max: 3,
+            open_bytes_max: 64 * 1024 * 1024,
+            keep_bytes_max: None,
+            strategy: Strategy::default(),
+            unchoke_slots: 8,
+            local_peer_id,
+            private: false,
+            serve: true,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What the engine tells a [`Swarm`](crate::Swarm): connections, reports of peers, windows of readers.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use afflux_metainfo::PeerId;
+use afflux_peer::Event;
+
+/// Who began a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// They dialled us.
+    Incoming,
+    /// We dialled them.
+    Outgoing,
+}
+
+/// A connection whose handshake is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connected {
+    /// The other end.
+    pub addr: SocketAddr,
+    /// Who began.
+    pub direction: Direction,
+    /// What it calls itself.
+    pub peer_id: PeerId,
+    /// Whether both sides speak the fast extension (BEP 6).
+    pub fast: bool,
+}
+
+/// Why a connection isn't taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// All places are taken, and by useful peers.
+    #[error("no place is left for another peer")]
+    Full,
+    /// It sent corrupt data or broke the protocol before.
+    #[error("the address is banned")]
+    Banned,
+    /// The peer id is our own.
+    #[error("the peer is ourselves")]
+    Ourselves,
+    /// A peer of this id, or at this very address, is connected already.
+    #[error("the peer is connected already")]
+    Duplicate,
+    /// Too many connections with one address.
+    #[error("the address has too many connections")]
+    PerAddress,
+}
+
+/// What a link saw of its peer since the last report.
+#[derive(Debug)]
+pub struct Report<E> {
+    /// What the peer did, in order.
+    pub events: E,
+    /// How many more blocks the peer's pipeline wants asked for (`Connection::room`).
+    pub room: u32,
+    /// Blocks that the connection itself counted as asked for when it computed `room`. Requests that are still on
+    /// their way to the link aren't among them, so the two together are the depth aimed at, and nothing is asked twice.
+    pub outstanding: u32,
+    /// Least recent round trip.
+    pub round_trip: Duration,
+    /// What it sends us, in bytes per second.
+    pub download_rate: u64,
+    /// What we send it, in bytes per second.
+    pub upload_rate: u64,
+}
+
+impl<E: Iterator<Item = Event>> Report<E> {
+    /// A report of events alone, for a link that has measured nothing yet.
+    pub fn of(events: E, room: u32, outstanding: u32) -> Self {
+        Self { events, room, outstanding, round_trip: Duration::ZERO, download_rate: 0, upload_rate: 0 }
+    }
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// Either side closed it.
+    Closed,
+    /// Nothing came for too long.
+    TimedOut,
+    /// The peer broke a rule.
+    Violation {
+        /// Whether it's so grave that the address is banned.
+        ban: bool,
+    },
+}
+
+/// A reader's name; the engine gives it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReaderKey(pub u64);
+
+/// What a reader looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It looks at a file's head and goes away: nothing is read ahead for it.
+    Probe,
+    /// It plays.
+    Play,
+}
+
+/// What a reader needs, in bytes of the torrent.
+///
+/// `position <= urgent_end <= soon_end <= file_end`; what isn't so is clamped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The next byte it will read.
+    pub position: u64,
+    /// Bytes before this have deadlines.
+    pub urgent_end: u64,
+    /// Bytes before this are read ahead, in order.
+    pub soon_end: u64,
+    /// Where its file ends.
+    pub file_end: u64,
+    /// How fast it plays, in bytes per second, where known.
+    pub rate: Option<u64>,
+    /// Whether it waits for the byte at `position` right now.
+    pub waiting: bool,
+    /// What it looks like.
+    pub kind: Kind,
+}

@@ -1,0 +1,105 @@
+//! Every bound of this crate's core, with the attack or the waste it stops. The leaves' bounds stand in their files.
+
+use std::time::Duration;
+
+use afflux_metainfo::BLOCK_LENGTH;
+
+/// Most readers of one torrent at once; a stream server that leaks readers must not make each pick slower.
+pub const READERS_MAX: usize = 256;
+
+/// Most peers whatever the configuration says: state per peer is a bitfield and a request list.
+pub const PEERS_MAX: u32 = 2_000;
+
+/// Most blocks asked of one peer at once, whatever its pipeline says (ours: the largest `reqq` we honour).
+pub const OUTSTANDING_MAX: u32 = 2_000;
+
+/// While a reader waits: what a peer is asked for beyond a round trip.
+pub const READER_SLACK: Duration = Duration::from_millis(50);
+
+/// While a reader waits: least blocks asked of a peer at once.
+pub const READER_DEPTH_MIN: u32 = 2;
+
+/// The same for a peer that has sent nothing yet: its pipeline's slow start may go so far.
+pub const READER_DEPTH_UNKNOWN: u32 = 4;
+
+/// Most peers asked for the same block at once: what a late block can cost in duplicates.
+pub const ASKERS_MAX: usize = 3;
+
+/// Most pieces open at once, whatever their length: bounds what a pick may look through when pieces are small.
+pub const OPEN_PIECES_MAX: usize = 4_096;
+
+/// Pieces that may be open whatever `open_bytes_max` says: with none, nothing would ever be fetched.
+pub const OPEN_PIECES_MIN: usize = 1;
+
+/// How long a peer isn't asked for a piece that it refused. Attack: a peer that rejects everything at once would be
+/// asked without end.
+pub const REFUSAL: Duration = Duration::from_secs(30);
+
+/// Allowed-fast pieces remembered per peer (BEP 6 suggests ten).
+pub const ALLOWED_FAST_MAX: usize = 64;
+
+/// Part of all received bytes that may be bought twice for late blocks, in percent.
+pub const DUPLICATES_PERCENT: u64 = 3;
+
+/// Duplicates allowed before anything was received: the first pieces matter most, and have no history.
+pub const DUPLICATES_FREE_BYTES: u64 = 32 * BLOCK_LENGTH as u64;
+
+/// Bytes that the endgame may ask twice, on top of the budget for late blocks.
+pub const ENDGAME_BYTES: u64 = 64 * BLOCK_LENGTH as u64;
+
+/// Added to what a peer's history makes us expect, before a block counts as late.
+pub const LATE_MARGIN: Duration = Duration::from_millis(100);
+
+/// How often late blocks are looked for while a reader needs them.
+pub const LATE_TICK: Duration = Duration::from_millis(50);
+
+/// How often everything that isn't driven by an event is looked at.
+pub const TICK: Duration = Duration::from_secs(1);
+
+/// Urgent blocks that may be held back for a faster peer in one turn.
+pub const HELD_BLOCKS_MAX: u32 = 64;
+
+/// Bytes at a file's end where players look for an index; a reader that starts there gets all of it at once.
+pub const TAIL_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Bytes at a file's head and tail that stay in memory if there is room: where players return to.
+pub const EDGE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// What a reader is assumed to play at when nobody knows: a high rate only makes its deadlines earlier.
+pub const READER_RATE_DEFAULT: u64 = 2 * 1024 * 1024;
+
+/// What a peer is assumed to send at before it has sent anything and no other peer tells.
+pub const PEER_RATE_DEFAULT: u64 = 256 * 1024;
+
+/// Least rate used in divisions; a peer below it is as good as silent.
+pub const PEER_RATE_MIN: u64 = 1024;
+
+/// A round trip that nobody has measured.
+pub const ROUND_TRIP_DEFAULT: Duration = Duration::from_millis(100);
+
+/// Peer ids of banned loopback peers that are remembered.
+pub const SHUNNED_MAX: usize = 64;
+
+/// Pieces with deadlines that are looked at per reader in one turn.
+pub const URGENT_PIECES_MAX: u32 = 32;
+
+/// Open pieces of a reader's urgent band that are searched for late blocks.
+pub const LATE_PROBES_MAX: usize = 64;
+
+/// Blocks looked at for one that another peer is slow with, in the endgame.
+pub const ENDGAME_PROBES_MAX: usize = 512;
+
+/// Pieces looked at in the rarest-first buckets before falling back to the scan of the peer's own pieces.
+pub const PROBES_MAX: usize = 64;
+
+/// Open pieces looked at for a partial piece.
+pub const PARTIAL_PROBES_MAX: usize = 64;
+
+/// How often more addresses are asked for at most; a waiting reader shortens it.
+pub const NEED_PEERS_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The same while a reader waits.
+pub const NEED_PEERS_INTERVAL_WAITING: Duration = Duration::from_secs(15);
+
+const _: () = assert!(OPEN_PIECES_MIN >= 1 && OPEN_PIECES_MAX > OPEN_PIECES_MIN);
+const _: () = assert!(ASKERS_MAX >= 2);

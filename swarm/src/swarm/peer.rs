@@ -1,0 +1,198 @@
+//! What is known of one connected peer.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use afflux_metainfo::{BLOCK_LENGTH, Bitfield, BlockRef, PeerId, PieceIndex};
+
+use crate::availability::Counting;
+use crate::limits::{
+    ALLOWED_FAST_MAX, OUTSTANDING_MAX, PEER_RATE_MIN, READER_DEPTH_MIN, READER_DEPTH_UNKNOWN, READER_SLACK,
+    REFUSAL, ROUND_TRIP_DEFAULT,
+};
+
+/// One connected peer, as the torrent sees it.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) addr: SocketAddr,
+    pub(super) peer_id: PeerId,
+    /// Where it takes connections, if that isn't where this one comes from.
+    pub(super) listens_at: Option<SocketAddr>,
+    /// What it has; of no length while we don't know the layout.
+    pub(super) pieces: Bitfield,
+    /// What it has, less what it refused since it last unchoked us; `None` while that is the same.
+    offers: Option<Bitfield>,
+    refused_at: Option<Instant>,
+    pub(super) counting: Option<Counting>,
+    /// Pieces it has that we miss.
+    pub(super) useful: u32,
+    pub(super) chokes_us: bool,
+    pub(super) choked: bool,
+    pub(super) interested: bool,
+    /// Whether we told it that we're interested.
+    pub(super) told_interested: bool,
+    pub(super) snubbed: bool,
+    pub(super) on_parole: bool,
+    pub(super) upload_only: bool,
+    /// Blocks asked of it, oldest first.
+    pub(super) asked: VecDeque<BlockRef>,
+    /// How many blocks it should be asked for at once.
+    pub(super) depth: u32,
+    pub(super) round_trip: Duration,
+    /// Payload it sends, in bytes per second; what it last showed while it was busy.
+    pub(super) rate: u64,
+    pub(super) upload_rate: u64,
+    /// Payload sent to it, in bytes.
+    pub(super) uploaded: u64,
+    allowed_fast: Vec<PieceIndex>,
+    pub(super) last_piece: Option<PieceIndex>,
+    /// The state of the board at which nothing was found for it.
+    pub(super) starved_at: Option<u64>,
+    pub(super) connected_at: Instant,
+}
+
+impl Peer {
+    pub(super) fn new(addr: SocketAddr, peer_id: PeerId, piece_count: u32, now: Instant) -> Self {
+        Self {
+            addr,
+            peer_id,
+            listens_at: None,
+            pieces: Bitfield::new(piece_count),
+            offers: None,
+            refused_at: None,
+            counting: None,
+            useful: 0,
+            chokes_us: true,
+            choked: true,
+            interested: false,
+            told_interested: false,
+            snubbed: false,
+            on_parole: false,
+            upload_only: false,
+            asked: VecDeque::new(),
+            depth: 0,
+            round_trip: Duration::ZERO,
+            rate: 0,
+            upload_rate: 0,
+            uploaded: 0,
+            allowed_fast: Vec::new(),
+            last_piece: None,
+            starved_at: None,
+            connected_at: now,
+        }
+    }
+
+    /// The pieces that may be asked of it.
+    pub(super) fn offers(&self) -> &Bitfield {
+        self.offers.as_ref().unwrap_or(&self.pieces)
+    }
+
+    /// It refused a block of this piece although it serves it: not asked again for a while. That a choke voids what was
+    /// asked is no refusal.
+    pub(super) fn refuse(&mut self, piece: PieceIndex, now: Instant) {
+        let served = !self.chokes_us || self.allowed_fast.contains(&piece);
+        if served && self.pieces.contains(piece) {
+            self.offers.get_or_insert_with(|| self.pieces.clone()).remove(piece);
+            self.refused_at = Some(now);
+        }
+    }
+
+    /// Whatever it refused may be asked again.
+    pub(super) fn forgive(&mut self) {
+        self.offers = None;
+        self.refused_at = None;
+    }
+
+    /// The same, once its last refusal is old.
+    pub(super) fn forgive_old(&mut self, now: Instant) {
+        if self.refused_at.is_some_and(|at| at + REFUSAL <= now) {
+            self.forgive();
+        }
+    }
+
+    pub(super) fn had(&mut self, piece: PieceIndex) -> bool {
+        if let Some(offers) = &mut self.offers {
+            offers.insert(piece);
+        }
+        self.pieces.insert(piece)
+    }
+
+    pub(super) fn lost(&mut self, piece: PieceIndex) -> bool {
+        if let Some(offers) = &mut self.offers {
+            offers.remove(piece);
+        }
+        self.pieces.remove(piece)
+    }
+
+    pub(super) fn allow_fast(&mut self, piece: PieceIndex) {
+        if self.allowed_fast.len() < ALLOWED_FAST_MAX && !self.allowed_fast.contains(&piece) {
+            self.allowed_fast.push(piece);
+        }
+    }
+
+    /// The only pieces that may be asked, if it chokes us.
+    pub(super) fn allowed_only(&self) -> Option<&[PieceIndex]> {
+        self.chokes_us.then_some(self.allowed_fast.as_slice())
+    }
+
+    /// How many more blocks it should be asked for.
+    pub(super) fn room(&self, waiting: bool) -> u32 {
+        self.depth_now(waiting).saturating_sub(self.asked.len() as u32)
+    }
+
+    /// Whether a block may be asked of it beyond what its pipeline wants, because it's late elsewhere.
+    pub(super) fn can_be_pressed(&self) -> bool {
+        (self.asked.len() as u32) < self.depth.saturating_add(2).min(OUTSTANDING_MAX)
+    }
+
+    /// How many blocks should be on their way. The pipeline's word is of a moment ago: it may not know yet that a
+    /// reader waits, and when it wants fewer than there are it can't say how many fewer.
+    fn depth_now(&self, waiting: bool) -> u32 {
+        if self.snubbed {
+            return self.depth.min(1);
+        }
+        let deepest = if waiting { self.shallow() } else { OUTSTANDING_MAX };
+        self.depth.min(deepest)
+    }
+
+    /// A round trip plus 50 ms of requests, or two blocks, whichever is more: what is asked already can't be taken
+    /// back, so deep queues are what makes a seek slow.
+    fn shallow(&self) -> u32 {
+        if self.rate == 0 {
+            return READER_DEPTH_UNKNOWN;
+        }
+        let nanos = (self.round_trip() + READER_SLACK).as_nanos();
+        let blocks = nanos / u128::from(self.block_nanos(self.rate).max(1));
+        u32::try_from(blocks).unwrap_or(u32::MAX).max(READER_DEPTH_MIN)
+    }
+
+    /// Takes a block off the list of what was asked; says whether it was on it.
+    pub(super) fn take_asked(&mut self, block: BlockRef) -> bool {
+        // Answers come in order of the requests, but for a few.
+        let Some(place) = self.asked.iter().position(|asked| *asked == block) else { return false };
+        self.asked.remove(place);
+        true
+    }
+
+    /// Time for one block at its rate, in nanoseconds.
+    pub(super) fn block_nanos(&self, rate_default: u64) -> u64 {
+        let rate = if self.rate == 0 { rate_default } else { self.rate }.max(PEER_RATE_MIN);
+        u64::from(BLOCK_LENGTH) * 1_000_000_000 / rate
+    }
+
+    /// The round trip, or a guess.
+    pub(super) fn round_trip(&self) -> Duration {
+        if self.round_trip.is_zero() { ROUND_TRIP_DEFAULT } else { self.round_trip }
+    }
+
+    /// How long one more block would take, behind those that were asked before.
+    pub(super) fn expected(&self, rate_default: u64) -> Duration {
+        let queued = self.asked.len() as u64 + 1;
+        self.round_trip() + Duration::from_nanos(self.block_nanos(rate_default) * queued)
+    }
+
+    pub(super) fn is_seed(&self) -> bool {
+        self.pieces.length() > 0 && self.pieces.is_full()
+    }
+}

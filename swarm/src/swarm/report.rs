@@ -1,0 +1,256 @@
+//! What a peer did, as its link reports it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use afflux_metainfo::{Bitfield, BlockRef, PieceIndex};
+use afflux_peer::{Command, Event, ExtensionHandshake};
+
+use super::Swarm;
+use crate::availability::{Counting, common_count};
+use crate::blame::Sender;
+use crate::input::Report;
+use crate::key::PeerKey;
+use crate::metadata;
+use crate::output::Output;
+use crate::pieces::Receipt;
+
+impl Swarm {
+    /// What a link saw of its peer since its last report. Storage already has the blocks that were received. A report
+    /// of a peer that is gone is ignored.
+    pub fn handle_report<E: Iterator<Item = Event>>(
+        &mut self,
+        peer: PeerKey,
+        report: Report<E>,
+        now: Instant,
+    ) {
+        let mut received = false;
+        for event in report.events {
+            if !self.peers.contains(peer) {
+                return;
+            }
+            received |= matches!(event, Event::BlockReceived { .. });
+            self.handle_event(peer, event, now);
+        }
+        let Some(known) = self.peers.get_mut(peer) else { return };
+        known.depth = report.room.saturating_add(report.outstanding);
+        known.round_trip = report.round_trip;
+        known.upload_rate = report.upload_rate;
+        // A meter falls while nothing is asked; that says nothing about what the peer could send.
+        if received || report.outstanding > 0 || report.download_rate > known.rate {
+            known.rate = report.download_rate;
+        }
+        self.schedule(Some(peer), now);
+    }
+
+    fn handle_event(&mut self, key: PeerKey, event: Event, now: Instant) {
+        match event {
+            Event::PiecesKnown(pieces) => self.pieces_known(key, pieces),
+            Event::Had(piece) => self.had(key, piece),
+            Event::Lost(piece) => self.lost(key, piece),
+            Event::Choked => self.with_peer(key, |peer| peer.chokes_us = true),
+            Event::Unchoked => self.with_peer(key, |peer| {
+                peer.chokes_us = false;
+                peer.forgive();
+            }),
+            Event::Interested => {
+                self.with_peer(key, |peer| peer.interested = true);
+                self.rechoke(now);
+            }
+            Event::NotInterested => {
+                self.with_peer(key, |peer| peer.interested = false);
+                self.rechoke(now);
+            }
+            Event::BlockReceived { block, elapsed } => self.block_received(key, block, elapsed, now),
+            Event::RequestRejected(block) => {
+                self.with_peer(key, |peer| peer.refuse(block.index, now));
+                self.returned(key, block);
+            }
+            Event::RequestLapsed(block) | Event::RequestReturned(block) => self.returned(key, block),
+            Event::Snubbed => self.snubbed(key),
+            Event::AllowedFast(piece) => {
+                if self.content.as_ref().is_some_and(|content| content.exists(piece)) {
+                    self.with_peer(key, |peer| peer.allow_fast(piece));
+                }
+            }
+            Event::ExtensionsKnown(handshake) => self.extensions_known(key, &handshake, now),
+            Event::MetadataReceived { piece, total_size, data } => {
+                self.metadata_received(key, piece, total_size, &data, now);
+            }
+            Event::MetadataRejected { piece } => {
+                if let Some(assembly) = &mut self.assembly {
+                    assembly.rejected(key, piece, now);
+                }
+                self.request_metadata(now);
+            }
+            Event::BlockSent { block } => {
+                self.tallies.sent += u64::from(block.length);
+                self.tallies.upload.update(u64::from(block.length), now);
+                self.with_peer(key, |peer| peer.uploaded += u64::from(block.length));
+            }
+            // The node, and the driver that reports the end, are the engine's; suggestions would make a peer
+            // decide what we fetch.
+            Event::DhtPort(_) | Event::Suggested(_) | Event::Closed(_) => {}
+        }
+    }
+
+    /// Changes what is known of a peer; it may find work again.
+    fn with_peer(&mut self, key: PeerKey, change: impl FnOnce(&mut super::Peer)) {
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.starved_at = None;
+            change(peer);
+        }
+    }
+
+    fn pieces_known(&mut self, key: PeerKey, pieces: Bitfield) {
+        let (Some(content), Some(peer)) = (&mut self.content, self.peers.get_mut(key)) else { return };
+        if pieces.length() != content.layout.piece_count() || peer.counting.is_some() {
+            return;
+        }
+        peer.counting = Some(content.availability.add(&pieces));
+        peer.useful = common_count(&pieces, &content.missing);
+        peer.pieces = pieces;
+        peer.forgive();
+        peer.starved_at = None;
+        self.tell_interest(key);
+    }
+
+    fn had(&mut self, key: PeerKey, piece: PieceIndex) {
+        let (Some(content), Some(peer)) = (&mut self.content, self.peers.get_mut(key)) else { return };
+        if !content.exists(piece) || !peer.had(piece) {
+            return;
+        }
+        peer.counting.get_or_insert(Counting::Pieces);
+        content.availability.had(piece);
+        if content.missing.contains(piece) {
+            peer.useful += 1;
+            peer.starved_at = None;
+            self.tell_interest(key);
+        }
+    }
+
+    fn lost(&mut self, key: PeerKey, piece: PieceIndex) {
+        let (Some(content), Some(peer)) = (&mut self.content, self.peers.get_mut(key)) else { return };
+        if !content.exists(piece) || !peer.lost(piece) {
+            return;
+        }
+        if peer.counting == Some(Counting::Seed) {
+            // It was counted once for all pieces; from now on piece by piece.
+            content.availability.subtract(&peer.pieces, Counting::Seed);
+            content.availability.add(&peer.pieces);
+            peer.counting = Some(Counting::Pieces);
+        } else {
+            content.availability.lost(piece);
+        }
+        if content.missing.contains(piece) {
+            peer.useful = peer.useful.saturating_sub(1);
+        }
+        let theirs: Vec<BlockRef> = peer.asked.iter().copied().filter(|block| block.index == piece).collect();
+        for block in theirs {
+            self.cancel(key, block);
+        }
+        self.tell_interest(key);
+    }
+
+    fn block_received(&mut self, key: PeerKey, block: BlockRef, _elapsed: Duration, now: Instant) {
+        let (Some(content), Some(peer)) = (&mut self.content, self.peers.get_mut(key)) else { return };
+        peer.take_asked(block);
+        peer.snubbed = false;
+        peer.starved_at = None;
+        peer.last_piece = Some(block.index);
+        let sender = Sender { peer: key, ip: peer.addr.ip() };
+        let Some(number) = block.block().filter(|_| content.is_block(&block)) else { return };
+        if content.have.contains(block.index) {
+            self.tallies.wasted += u64::from(block.length);
+            return;
+        }
+        match content.table.receive(block.index, number) {
+            Receipt::New { asked, .. } => {
+                self.tallies.received += u64::from(block.length);
+                self.tallies.download.update(u64::from(block.length), now);
+                self.blame.sent(block.index, number, sender);
+                let losers = asked.iter().flat_map(|asked| asked.askers()).filter(|&asker| asker != key);
+                for loser in losers {
+                    self.call_off(loser, block);
+                }
+            }
+            Receipt::Duplicate => self.tallies.wasted += u64::from(block.length),
+            Receipt::Stray => {
+                // It was discarded while these bytes were on their way; storage has opened it anew.
+                self.tallies.wasted += u64::from(block.length);
+                self.outputs.push_back(Output::Discard(block.index));
+            }
+        }
+    }
+
+    fn extensions_known(&mut self, key: PeerKey, handshake: &ExtensionHandshake, now: Instant) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if let Some(upload_only) = handshake.upload_only {
+            peer.upload_only = upload_only;
+        }
+        if let Some(port) = handshake.listen_port {
+            // Not told to the roster while it's connected: it would dial it a second time.
+            peer.listens_at = Some(SocketAddr::new(peer.addr.ip(), port)).filter(|addr| *addr != peer.addr);
+        }
+        if let (Some(assembly), Some(size), Some(_)) =
+            (&mut self.assembly, handshake.metadata_size, handshake.ut_metadata)
+        {
+            assembly.size_claimed(key, size, now);
+            self.request_metadata(now);
+        }
+    }
+
+    fn metadata_received(&mut self, key: PeerKey, piece: u32, total: u32, data: &[u8], now: Instant) {
+        let Some(assembly) = &mut self.assembly else { return };
+        match assembly.received(key, piece, total, data, now) {
+            metadata::Progress::Complete(info) => self.outputs.push_back(Output::MetadataComplete(info)),
+            metadata::Progress::Failed { liars } => {
+                let addresses: Vec<_> = liars
+                    .iter()
+                    .filter_map(|&liar| self.peers.get(liar))
+                    .map(|peer| peer.addr.ip())
+                    .collect();
+                addresses.into_iter().for_each(|ip| self.ban(ip, now));
+            }
+            metadata::Progress::Pending | metadata::Progress::Ignored => {}
+        }
+        self.request_metadata(now);
+    }
+
+    /// Asks every peer that has it for what is still missing of the metadata.
+    pub(super) fn request_metadata(&mut self, now: Instant) {
+        let Some(assembly) = self.assembly.as_mut().filter(|_| !self.paused) else { return };
+        self.scratch.keys.clear();
+        self.scratch.keys.extend(assembly.peers());
+        for &key in &self.scratch.keys {
+            while let Some(piece) = assembly.next_request(key, now) {
+                self.outputs.push_back(Output::Send(key, Command::RequestMetadata { piece }));
+            }
+        }
+    }
+
+    /// Keeps our interest true, and tells the peer when it changes.
+    pub(super) fn tell_interest(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let interested = peer.useful > 0;
+        if interested == peer.told_interested {
+            return;
+        }
+        peer.told_interested = interested;
+        self.send(key, if interested { Command::Interested } else { Command::NotInterested });
+    }
+
+    /// Counts anew what each peer has for us.
+    pub(super) fn recount_useful(&mut self) {
+        let Some(content) = &self.content else { return };
+        self.scratch.keys.clear();
+        for (key, peer) in self.peers.iter_mut() {
+            peer.useful = common_count(&peer.pieces, &content.missing);
+            self.scratch.keys.push(key);
+        }
+        for nth in 0..self.scratch.keys.len() {
+            let key = self.scratch.keys[nth];
+            self.tell_interest(key);
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! What readers need: windows in bytes become pieces with deadlines.
+//!
+//! A piece can be served only when all of it is verified, so a window's unit is the piece, and all blocks of a piece
+//! share the deadline of the first byte of it that the reader still needs. Not here: who delivers (`picker`).
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use afflux_metainfo::{Layout, PieceIndex};
+
+use crate::input::{Kind, ReaderKey, Window};
+use crate::limits::{READER_RATE_DEFAULT, READERS_MAX, TAIL_BYTES};
+
+/// One reader and the pieces its window covers.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    window: Window,
+    /// Pieces with deadlines, the one under the reader first.
+    urgent: Range<u32>,
+    /// Pieces read ahead, in order; they begin where the urgent ones end.
+    soon: Range<u32>,
+    /// The moment that deadlines count from: when it began to wait, or else the last word of it.
+    since: Instant,
+    /// Readers that came or jumped later have greater numbers.
+    turn: u64,
+}
+
+impl Reader {
+    /// What the reader said, clamped.
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// The pieces that have deadlines.
+    pub fn urgent(&self) -> Range<u32> {
+        self.urgent.clone()
+    }
+
+    /// The pieces to read ahead.
+    pub fn soon(&self) -> Range<u32> {
+        self.soon.clone()
+    }
+
+    /// All pieces of the window.
+    pub fn pieces(&self) -> Range<u32> {
+        self.urgent.start..self.soon.end.max(self.urgent.end)
+    }
+
+    /// Whether it waits right now.
+    pub fn is_waiting(&self) -> bool {
+        self.window.waiting
+    }
+
+    /// Later comers have greater ones.
+    pub fn turn(&self) -> u64 {
+        self.turn
+    }
+
+    /// When the piece is needed.
+    pub fn deadline(&self, layout: &Layout, piece: PieceIndex) -> Instant {
+        let ahead = layout.piece_offset(piece).saturating_sub(self.window.position);
+        let rate = self.window.rate.unwrap_or(READER_RATE_DEFAULT).max(1);
+        // A day is for ever, and keeps the sum representable.
+        let seconds = (ahead as f64 / rate as f64).min(86_400.0);
+        self.since + Duration::from_secs_f64(seconds)
+    }
+
+    fn lay(&mut self, layout: &Layout, share_bytes: Option<u64>) {
+        let window = &self.window;
+        let tail = window.file_end.saturating_sub(window.position) <= TAIL_BYTES;
+        let (urgent_end, soon_end) = match (window.kind, tail) {
+            (Kind::Play, true) => (window.file_end, window.file_end),
+            (Kind::Play, false) => (window.urgent_end, window.soon_end),
+            (Kind::Probe, _) => (window.urgent_end, window.urgent_end),
+        };
+        let under = window.position.saturating_add(1).min(window.file_end);
+        self.urgent = layout.pieces_of(window.position..urgent_end.max(under));
+        self.soon = self.urgent.end..layout.pieces_of(window.position..soon_end).end.max(self.urgent.end);
+        if let Some(share) = share_bytes {
+            let pieces = (share / u64::from(layout.piece_length())).clamp(1, u64::from(u32::MAX)) as u32;
+            let end = self.urgent.start.saturating_add(pieces);
+            self.urgent.end = self.urgent.end.min(end);
+            self.soon = self.soon.start.min(self.urgent.end)..self.soon.end.min(end);
+        }
+    }
+}
+
+/// What a new window changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Movement {
+    /// The reader went on reading.
+    Slid,
+    /// It's new, or jumped to where its last window didn't reach: what was asked may be useless now.
+    Jumped,
+    /// There are too many readers; this one isn't served.
+    Refused,
+}
+
+/// All readers of a torrent.
+#[derive(Clone, Debug, Default)]
+pub struct Wants {
+    readers: BTreeMap<ReaderKey, Reader>,
+    turns: u64,
+    waiting: usize,
+    /// Bytes that all windows together may cover (memory kind): more would be evicted before it's read.
+    keep_bytes_max: Option<u64>,
+}
+
+impl Wants {
+    /// No readers. `keep_bytes_max` is what all windows together may cover.
+    pub fn new(keep_bytes_max: Option<u64>) -> Self {
+        Self { keep_bytes_max, ..Self::default() }
+    }
+
+    /// Takes a reader's window.
+    pub fn want(
+        &mut self,
+        key: ReaderKey,
+        window: Window,
+        layout: Option<&Layout>,
+        now: Instant,
+    ) -> Movement {
+        let window = clamp(window);
+        let (movement, since) = match self.readers.get(&key) {
+            None if self.readers.len() == READERS_MAX => return Movement::Refused,
+            None => (Movement::Jumped, now),
+            Some(reader) => {
+                let old = &reader.window;
+                let reached = old.position..=old.soon_end.max(old.urgent_end).max(old.position);
+                let slid = reached.contains(&window.position);
+                let still_waits = old.waiting && window.waiting && old.position == window.position;
+                let since = if still_waits { reader.since } else { now };
+                (if slid { Movement::Slid } else { Movement::Jumped }, since)
+            }
+        };
+        let turn = match self.readers.get(&key) {
+            Some(reader) if movement == Movement::Slid => reader.turn,
+            _ => {
+                self.turns += 1;
+                self.turns
+            }
+        };
+        let newcomer = !self.readers.contains_key(&key);
+        self.readers.insert(key, Reader { window, urgent: 0..0, soon: 0..0, since, turn });
+        self.waiting = self.readers.values().filter(|reader| reader.is_waiting()).count();
+        if let Some(layout) = layout {
+            if self.keep_bytes_max.is_some() && (newcomer || self.takes_turns(layout)) {
+                self.lay(layout);
+            } else {
+                let share = self.share_bytes();
+                if let Some(reader) = self.readers.get_mut(&key) {
+                    reader.lay(layout, share);
+                }
+            }
+        }
+        movement
+    }
+
+    /// Forgets a reader; says whether there was one.
+    pub fn forget(&mut self, key: ReaderKey, layout: Option<&Layout>) -> bool {
+        let known = self.readers.remove(&key).is_some();
+        self.waiting = self.readers.values().filter(|reader| reader.is_waiting()).count();
+        if let Some(layout) = layout.filter(|_| known && self.keep_bytes_max.is_some()) {
+            self.lay(layout);
+        }
+        known
+    }
+
+    /// Translates all windows anew: the layout became known, or the shares changed.
+    pub fn lay(&mut self, layout: &Layout) {
+        if !self.takes_turns(layout) {
+            let share = self.share_bytes();
+            self.readers.values_mut().for_each(|reader| reader.lay(layout, share));
+            return;
+        }
+        // Fewer pieces fit than there are readers. Whoever has waited longest is served first; those without a turn
+        // cover nothing, or what one fetches would be evicted for the other before it's read.
+        let mut order: Vec<_> =
+            self.readers.values().map(|reader| (!reader.is_waiting(), reader.since, reader.turn)).collect();
+        order.sort_unstable();
+        let last = order[self.places(layout) - 1];
+        for reader in self.readers.values_mut() {
+            reader.lay(layout, Some(0));
+            if (!reader.is_waiting(), reader.since, reader.turn) > last {
+                (reader.urgent, reader.soon) = (0..0, 0..0);
+            }
+        }
+    }
+
+    /// The readers, by their keys.
+    pub fn readers(&self) -> impl Iterator<Item = &Reader> {
+        self.readers.values()
+    }
+
+    /// Number of readers.
+    pub fn count(&self) -> usize {
+        self.readers.len()
+    }
+
+    /// Whether there is no reader.
+    pub fn is_empty(&self) -> bool {
+        self.readers.is_empty()
+    }
+
+    /// Whether a reader waits right now.
+    pub fn anyone_waits(&self) -> bool {
+        self.waiting > 0
+    }
+
+    /// Whether any window covers the piece.
+    pub fn covers(&self, piece: PieceIndex) -> bool {
+        self.readers.values().any(|reader| reader.pieces().contains(&piece.0))
+    }
+
+    /// Whether the piece has a deadline.
+    pub fn is_urgent(&self, piece: PieceIndex) -> bool {
+        self.readers.values().any(|reader| reader.urgent.contains(&piece.0))
+    }
+
+    /// When the piece is needed first, if any window covers it.
+    pub fn deadline(&self, layout: &Layout, piece: PieceIndex) -> Option<Instant> {
+        let covering = self.readers.values().filter(|reader| reader.pieces().contains(&piece.0));
+        covering.map(|reader| reader.deadline(layout, piece)).min()
+    }
+
+    /// Whether more readers want a piece than pieces can be kept.
+    fn takes_turns(&self, layout: &Layout) -> bool {
+        self.keep_bytes_max.is_some() && self.readers.len() > self.places(layout)
+    }
+
+    /// How many pieces can be kept, at least one.
+    fn places(&self, layout: &Layout) -> usize {
+        let keep = self.keep_bytes_max.unwrap_or(u64::MAX);
+        usize::try_from(keep / u64::from(layout.piece_length())).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// What each reader may cover, so that all windows together fit what is kept.
+    fn share_bytes(&self) -> Option<u64> {
+        self.keep_bytes_max.map(|keep| keep / (self.readers.len().max(1) as u64))
+    }
+}
+
+fn clamp(window: Window) -> Window {
+    let position = window.position.min(window.file_end);
+    let urgent_end = window.urgent_end.clamp(position, window.file_end);
+    let soon_end = window.soon_end.clamp(urgent_end, window.file_end);
+    Window { position, urgent_end, soon_end, ..window }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    fn layout() -> Layout {
+        Layout::new(MIB, [(vec!["film".into()], 100 * MIB, false)]).unwrap()
+    }
+
+    fn window(position: u64) -> Window {
+        Window {
+            position,
+            urgent_end: position + 2 * MIB,
+            soon_end: position + 10 * MIB,
+            file_end: 100 * MIB,
+            rate: Some(MIB),
+            waiting: true,
+            kind: Kind::Play,
+        }
+    }
+
+    fn start() -> Instant {
+        // The tests' own clock starts somewhere; machines get it as an argument.
+        crate::testing::epoch()
+    }
+
+    fn only(wants: &Wants) -> Reader {
+        wants.readers().next().unwrap().clone()
+    }
+
+    #[test]
+    fn the_piece_under_the_reader_is_urgent_and_due_at_once() {
+        let (layout, now) = (layout(), start());
+        let mut wants = Wants::new(None);
+        assert_eq!(wants.want(ReaderKey(1), window(5 * MIB + 7), Some(&layout), now), Movement::Jumped);
+        let reader = only(&wants);
+        assert_eq!((reader.urgent(), reader.soon()), (5..8, 8..16));
+        assert_eq!(reader.deadline(&layout, PieceIndex(5)), now);
+        assert!(reader.deadline(&layout, PieceIndex(7)) > now + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn reading_on_is_no_jump_but_leaving_the_window_is() {
+        let (layout, now) = (layout(), start());
+        let mut wants = Wants::new(None);
+        wants.want(ReaderKey(1), window(0), Some(&layout), now);
+        assert_eq!(wants.want(ReaderKey(1), window(3 * MIB), Some(&layout), now), Movement::Slid);
+        assert_eq!(wants.want(ReaderKey(1), window(2 * MIB), Some(&layout), now), Movement::Jumped);
+        assert_eq!(wants.want(ReaderKey(1), window(50 * MIB), Some(&layout), now), Movement::Jumped);
+    }
+
+    #[test]
+    fn the_tail_of_a_file_is_urgent_to_its_end() {
+        let (layout, now) = (layout(), start());
+        let mut wants = Wants::new(None);
+        wants.want(ReaderKey(1), window(95 * MIB), Some(&layout), now);
+        assert_eq!(only(&wants).urgent(), 95..100);
+        assert!(only(&wants).soon().is_empty());
+    }
+
+    #[test]
+    fn nothing_is_read_ahead_for_a_probe() {
+        let (layout, now) = (layout(), start());
+        let mut wants = Wants::new(None);
+        wants.want(ReaderKey(1), Window { kind: Kind::Probe, ..window(0) }, Some(&layout), now);
+        assert_eq!((only(&wants).urgent(), only(&wants).soon().len()), (0..2, 0));
+    }
+
+    #[test]
+    fn windows_of_a_memory_torrent_share_what_is_kept() {
+        let (layout, now) = (layout(), start());
+        let mut wants = Wants::new(Some(8 * MIB));
+        wants.want(ReaderKey(1), window(0), Some(&layout), now);
+        assert_eq!(only(&wants).pieces(), 0..8);
+        wants.want(ReaderKey(2), window(50 * MIB), Some(&layout), now);
+        assert_eq!(wants.readers().map(|reader| reader.pieces().len()).sum::<usize>(), 8);
+        wants.forget(ReaderKey(2), Some(&layout));
+        assert_eq!(only(&wants).pieces(), 0..8);
+    }
+
+    #[test]
+    fn readers_take_turns_when_fewer_pieces_fit_than_there_are_readers() {
+        let (layout, now) = (layout(), start());
+        let mut wants = Wants::new(Some(2 * MIB));
+        for key in 0..3u64 {
+            wants.want(ReaderKey(key), window(key * 20 * MIB), Some(&layout), now + Duration::from_secs(key));
+        }
+        let served = |wants: &Wants| wants.readers().map(|r| r.pieces().len()).collect::<Vec<_>>();
+        assert_eq!(served(&wants), [1, 1, 0]);
+        // The first got its piece and reads on: it's the third one's turn.
+        wants.want(ReaderKey(0), window(MIB), Some(&layout), now + Duration::from_secs(9));
+        assert_eq!(served(&wants), [0, 1, 1]);
+    }
+
+    #[test]
+    fn senseless_windows_are_clamped() {
+        let (layout, now) = (layout(), start());
+        let mut wants = Wants::new(None);
+        let senseless = Window { position: 200 * MIB, urgent_end: 3, soon_end: u64::MAX, ..window(0) };
+        wants.want(ReaderKey(1), senseless, Some(&layout), now);
+        assert!(only(&wants).pieces().is_empty());
+    }
+
+    #[test]
+    fn readers_are_bounded() {
+        let (layout, now) = (layout(), start());
+        let mut wants = Wants::new(None);
+        for key in 0..READERS_MAX as u64 {
+            wants.want(ReaderKey(key), window(0), Some(&layout), now);
+        }
+        assert_eq!(wants.want(ReaderKey(999), window(0), Some(&layout), now), Movement::Refused);
+    }
+}
