@@ -1,1 +1,3 @@
 //! The engine: tasks, sockets, clock and wiring.
+
+pub mod dht;
