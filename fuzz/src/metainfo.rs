@@ -72,15 +72,7 @@ pub fn torrent(data: &[u8]) {
     let trackers: Vec<&String> = torrent.trackers.iter().flatten().collect();
     assert!(trackers.len() <= limits::TRACKERS_MAX && torrent.trackers.iter().all(|tier| !tier.is_empty()));
 
-    let envelope = Envelope {
-        trackers: torrent.trackers.clone(),
-        web_seeds: torrent.web_seeds.clone(),
-        nodes: torrent.nodes.clone(),
-        comment: torrent.comment.clone(),
-        created_by: torrent.created_by.clone(),
-        creation_date: torrent.creation_date,
-    };
-    let sealed = envelope.seal(&torrent.info.raw);
+    let sealed = Envelope::from(&torrent).seal(&torrent.info.raw);
     // Longer spellings of the same (a list where there was one string) may push a file over the limit.
     if sealed.len() > limits::TORRENT_BYTES_MAX {
         return;

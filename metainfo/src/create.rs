@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::layout::{Layout, LayoutError};
 use crate::limits::{FILES_MAX, PATH_DEPTH_MAX};
 use crate::path::{disambiguate, safe_component};
+use crate::torrent::Torrent;
 
 /// Smallest piece that [`piece_length_for`] chooses: one block.
 pub const PIECE_LENGTH_CHOSEN_MIN: u32 = 16 * 1024;
@@ -67,6 +68,20 @@ impl Envelope {
         file.extend_from_slice(info);
         file.extend_from_slice(after.strip_prefix(b"d").unwrap_or(&after));
         file
+    }
+}
+
+impl From<&Torrent> for Envelope {
+    /// What surrounds a torrent that was read; v2 piece layers don't come along.
+    fn from(torrent: &Torrent) -> Self {
+        Self {
+            trackers: torrent.trackers.clone(),
+            web_seeds: torrent.web_seeds.clone(),
+            nodes: torrent.nodes.clone(),
+            comment: torrent.comment.clone(),
+            created_by: torrent.created_by.clone(),
+            creation_date: torrent.creation_date,
+        }
     }
 }
 
@@ -246,7 +261,7 @@ fn to_bytes(value: &impl Serialize) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::bencode::Document;
-    use crate::{Torrent, limits};
+    use crate::limits;
 
     #[test]
     fn what_is_made_is_read_back() {
@@ -269,15 +284,7 @@ mod tests {
         assert_eq!(torrent.info.warnings, [], "keys are in canonical order");
         assert_eq!((&torrent.info.layout, torrent.info.private), (builder.layout(), true));
         assert!(torrent.info.piece_hashes.as_ref().unwrap().iter().eq(&hashes));
-        let read = Envelope {
-            trackers: torrent.trackers,
-            web_seeds: torrent.web_seeds,
-            nodes: torrent.nodes,
-            comment: torrent.comment,
-            created_by: torrent.created_by,
-            creation_date: torrent.creation_date,
-        };
-        assert_eq!(read, envelope);
+        assert_eq!(Envelope::from(&torrent), envelope);
     }
 
     #[test]
