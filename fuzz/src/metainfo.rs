@@ -4,7 +4,8 @@ use afflux_metainfo::bencode::{Document, Value, Writer};
 use afflux_metainfo::create::Envelope;
 use afflux_metainfo::{Info, Magnet, Torrent, limits};
 
-/// Scanning: every value can be walked and lies inside its parent; what is canonical is what the writer would write.
+/// Scanning: every value can be walked and lies inside its parent; what is canonical is what the writer
+/// would write.
 pub fn bencode(data: &[u8]) {
     let Ok((document, end)) = Document::parse_prefix(data, &limits::TORRENT) else {
         assert!(Document::parse(data, &limits::TORRENT).is_err(), "a whole value is a prefix, too");
@@ -17,8 +18,8 @@ pub fn bencode(data: &[u8]) {
     let mut writer = Writer::new();
     let canonical = rewrite(root, &mut writer);
     let written = writer.finish();
-    // The scanner takes one form of every number and length, so that writing again gives the bytes back, even where
-    // keys are out of order.
+    // The scanner takes one form of every number and length, so that writing again gives the bytes back,
+    // even where keys are out of order.
     assert_eq!(written, root.raw());
     let again = Document::parse(&written, &limits::TORRENT).expect("what was read is read again");
     assert_eq!(rewrite(again.root(), &mut Writer::new()), canonical);

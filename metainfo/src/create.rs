@@ -13,15 +13,15 @@ use crate::torrent::Torrent;
 /// Smallest piece that [`piece_length_for`] chooses: one block.
 pub const PIECE_LENGTH_CHOSEN_MIN: u32 = 16 * 1024;
 
-/// Largest piece that [`piece_length_for`] chooses. A reader waits for a whole piece, and so larger ones would
-/// make streams start late.
+/// Largest piece that [`piece_length_for`] chooses. A reader waits for a whole piece, and so larger ones
+/// would make streams start late.
 pub const PIECE_LENGTH_CHOSEN_MAX: u32 = 16 * 1024 * 1024;
 
 /// Pieces that [`piece_length_for`] stays below while it can: 40 KB of hashes.
 const PIECES_CHOSEN_MAX: u64 = 2000;
 
-/// The piece length to choose for so many bytes: a power of two from 16 KiB to 16 MiB that makes 1,000 to 2,000
-/// pieces where it can. Fewer make large pieces that start late; more make a large .torrent.
+/// The piece length to choose for so many bytes: a power of two from 16 KiB to 16 MiB that makes 1,000 to
+/// 2,000 pieces where it can. Fewer make large pieces that start late; more make a large .torrent.
 pub fn piece_length_for(total: u64) -> u32 {
     let mut length = PIECE_LENGTH_CHOSEN_MIN;
     while length < PIECE_LENGTH_CHOSEN_MAX && total.div_ceil(u64::from(length)) > PIECES_CHOSEN_MAX {
@@ -48,8 +48,8 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// The .torrent file around an `info` dictionary, whose bytes go in as they are: the way to a .torrent of what
-    /// came from peers, too. `info` must be one bencoded value.
+    /// The .torrent file around an `info` dictionary, whose bytes go in as they are: the way to a .torrent
+    /// of what came from peers, too. `info` must be one bencoded value.
     pub fn seal(&self, info: &[u8]) -> Vec<u8> {
         let before = Before {
             announce: self.trackers.iter().flatten().next().map(String::as_str),
@@ -60,7 +60,8 @@ impl Envelope {
             creation_date: self.creation_date,
         };
         let after = After { nodes: &self.nodes, url_list: &self.web_seeds };
-        // serde_bencode can't embed bytes that are bencode already: the two halves are written without the frame between.
+        // serde_bencode can't embed bytes that are bencode already: the two halves are written without the
+        // frame between.
         let (before, after) = (to_bytes(&before), to_bytes(&after));
         let mut file = Vec::with_capacity(before.len() + info.len() + after.len() + 8);
         file.extend_from_slice(before.strip_suffix(b"e").unwrap_or(&before));
@@ -148,7 +149,8 @@ impl Builder {
         Self::new(name, false, vec![(Vec::new(), length)], piece_length)
     }
 
-    /// A torrent that is a folder; paths are below it, one component each, in the order in which they're laid out.
+    /// A torrent that is a folder; paths are below it, one component each, in the order in which they're
+    /// laid out.
     pub fn folder(
         name: &str,
         files: impl IntoIterator<Item = (Vec<String>, u64)>,
