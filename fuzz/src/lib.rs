@@ -1,0 +1,19 @@
+//! The fuzz targets: plain functions that panic when something that must hold for any bytes doesn't.
+//!
+//! Each has a `fuzz_targets/NAME.rs` that hands it to libFuzzer, and a seed corpus in `corpus/NAME/`, which the
+//! tests of the root package replay (`tests/corpora.rs`): an input that once broke something goes there.
+
+pub mod dht;
+pub mod metainfo;
+pub mod stream;
+
+/// Every target by name. A target that is not in this list isn't fuzzed, and a test fails for it.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("bencode", metainfo::bencode),
+    ("conditions", stream::conditions),
+    ("dht_node", dht::dht_node),
+    ("krpc", dht::krpc),
+    ("magnet", metainfo::magnet),
+    ("range_header", stream::range_header),
+    ("torrent", metainfo::torrent),
+];
