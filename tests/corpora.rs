@@ -3,6 +3,7 @@
 //! be fuzzed.
 
 #[path = "../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "the fuzz crate exports them")]
 mod targets;
 
 use std::collections::BTreeSet;

@@ -34,6 +34,16 @@ const INPUT_BYTES_MAX: u32 = 16 * 1024;
 /// Lines of libFuzzer's report that are shown when a target breaks.
 const REPORT_LINES: usize = 30;
 
+/// An error if `fuzz/Cargo.lock` isn't up to date, which would otherwise be told only after everything else.
+pub(crate) fn check_lock(house: &House) -> Result<()> {
+    let metadata =
+        Command::cargo(&house.root.join("fuzz")).args(["metadata", "--format-version", "1", "--locked"]);
+    metadata
+        .output()
+        .context("if fuzz/Cargo.lock isn't up to date: run `cargo metadata` in fuzz/ and commit it")?;
+    Ok(())
+}
+
 /// Fuzzes one target, or says which there are.
 pub(crate) fn one(house: &House, target: Option<&str>, span: Duration) -> Result<()> {
     let targets = targets(house)?;

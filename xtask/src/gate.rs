@@ -57,7 +57,7 @@ const STEPS: [Step; 10] = [
         name: "licences, sources and banned crates",
         advice: "choose another dependency, or change deny.toml and say why there",
         extent: Extent::RustOnly,
-        run: |house, _| terms::check(house),
+        run: |house, _| fuzz::check_lock(house).and_then(|()| terms::check(house)),
     },
     Step {
         name: "lints",

@@ -95,7 +95,7 @@ fn packages(metadata: &Value) -> Result<Vec<Package>> {
         links.insert(id.clone(), of_kind(true)?);
         depends.insert(id, of_kind(false)?);
     }
-    let read = |package: &Value| -> Result<Package> {
+    let mut read = |package: &Value| -> Result<Package> {
         let id = text(&package["id"])?;
         let tests = list(&package["targets"])
             .iter()
@@ -115,7 +115,6 @@ fn packages(metadata: &Value) -> Result<Vec<Package>> {
             id,
         })
     };
-    let mut read = read;
     list(&metadata["packages"]).iter().map(&mut read).collect()
 }
 
