@@ -20,9 +20,6 @@ pub(crate) struct House {
 pub(crate) struct Package {
     pub(crate) id: String,
     pub(crate) name: String,
-    pub(crate) version: String,
-    /// SPDX expression.
-    pub(crate) license: Option<String>,
     /// Where it comes from; nothing for a folder.
     pub(crate) source: Option<String>,
     /// Its integration tests.
@@ -30,8 +27,6 @@ pub(crate) struct Package {
     pub(crate) features: BTreeSet<String>,
     /// Ids of the packages that it links or builds with (not those of its tests).
     pub(crate) links: BTreeSet<String>,
-    /// Ids of all packages that it depends on in any way.
-    pub(crate) depends: BTreeSet<String>,
 }
 
 impl House {
@@ -79,21 +74,12 @@ impl House {
 
 fn packages(metadata: &Value) -> Result<Vec<Package>> {
     let mut links = BTreeMap::new();
-    let mut depends = BTreeMap::new();
     for node in list(&metadata["resolve"]["nodes"]) {
         let id = text(&node["id"])?;
-        let of_kind = |linked_only: bool| -> Result<BTreeSet<String>> {
-            list(&node["deps"])
-                .iter()
-                .filter(|dependency| {
-                    let kinds = list(&dependency["dep_kinds"]);
-                    !linked_only || kinds.iter().any(|kind| kind["kind"] != "dev")
-                })
-                .map(|dependency| text(&dependency["pkg"]))
-                .collect()
-        };
-        links.insert(id.clone(), of_kind(true)?);
-        depends.insert(id, of_kind(false)?);
+        let linked = list(&node["deps"])
+            .iter()
+            .filter(|dependency| list(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"] != "dev"));
+        links.insert(id, linked.map(|dependency| text(&dependency["pkg"])).collect::<Result<_>>()?);
     }
     let mut read = |package: &Value| -> Result<Package> {
         let id = text(&package["id"])?;
@@ -105,13 +91,10 @@ fn packages(metadata: &Value) -> Result<Vec<Package>> {
         let features = package["features"].as_object().context("cargo metadata lacks features")?;
         Ok(Package {
             name: text(&package["name"])?,
-            version: text(&package["version"])?,
-            license: package["license"].as_str().map(str::to_owned),
             source: package["source"].as_str().map(str::to_owned),
             tests,
             features: features.keys().cloned().collect(),
             links: links.remove(&id).unwrap_or_default(),
-            depends: depends.remove(&id).unwrap_or_default(),
             id,
         })
     };

@@ -187,7 +187,8 @@ fn check_vlc() -> Result<()> {
     Ok(())
 }
 
-fn retry(mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
+/// Tries what needs the network a few times.
+pub(crate) fn retry(mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
     for _ in 1..ATTEMPTS {
         match attempt() {
             Ok(()) => return Ok(()),
