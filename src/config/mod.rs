@@ -22,6 +22,8 @@ pub struct SwarmSettings {
     pub bind: Option<IpAddr>,
     /// TCP and UDP port for peers; 0: any free one.
     pub peer_port: u16,
+    /// Whether that port was asked for. If not, any other does when it is taken.
+    pub peer_port_fixed: bool,
     /// Peers to dial whatever else is found.
     pub peers: Vec<SocketAddr>,
     /// Trackers besides those of the torrent.
@@ -113,6 +115,7 @@ impl SwarmOptions {
         Ok(SwarmSettings {
             bind: set.bind,
             peer_port: set.peer_port.unwrap_or(options::PEER_PORT),
+            peer_port_fixed: set.peer_port.is_some(),
             peers: set.peer,
             trackers: set.tracker,
             dht: !set.no_dht,
