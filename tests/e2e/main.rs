@@ -1,0 +1,1 @@
+//! Films, faults and bad input, end to end.

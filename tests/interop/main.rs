@@ -1,0 +1,7 @@
+//! Afflux and other people's clients exchange torrents: on loopback, and in network namespaces where a client refuses
+//! loopback. Needs what `cargo xtask test` installs; a missing program fails the tests that need it, by its name.
+
+mod discovery;
+mod harness;
+mod metadata;
+mod transfers;
