@@ -54,7 +54,7 @@ impl World {
         let from = stranger(operation >> 3, content.len());
         match operation & 7 {
             0 => self.node.handle_datagram(from, content, self.now),
-            1 => self.answer(content),
+            1 => self.answer(operation & 8 == 0, content),
             2 => {
                 let seconds = content.first().copied().map_or(1, u64::from);
                 self.now += Duration::from_secs(seconds * seconds);
@@ -83,13 +83,18 @@ impl World {
         self.drain();
     }
 
-    /// `content` as the `r` dictionary of an answer to the oldest query.
-    fn answer(&mut self, content: &[u8]) {
+    /// `content` as the `r` dictionary of an answer to the oldest query; if `honest`, behind an id that belongs
+    /// to the address, so that the node goes on with whom it was told of.
+    fn answer(&mut self, honest: bool, content: &[u8]) {
         let Some((to, transaction)) = self.asked.pop_front() else { return };
+        let id = match to.ip() {
+            IpAddr::V4(ip) => [ip.octets()[1]; 20],
+            IpAddr::V6(ip) => [ip.octets()[3]; 20],
+        };
+        let head = if honest { [&b"d2:id20:"[..], &id].concat() } else { Vec::new() };
         let length = transaction.len();
-        let bytes =
-            [&b"d1:r"[..], content, format!("1:t{length}:").as_bytes(), &transaction, b"1:y1:re"].concat();
-        self.node.handle_datagram(to, &bytes, self.now);
+        let tail = [format!("1:t{length}:").as_bytes(), &transaction, b"1:y1:re"].concat();
+        self.node.handle_datagram(to, &[&b"d1:r"[..], &head, content, &tail].concat(), self.now);
     }
 
     fn drain(&mut self) {

@@ -39,8 +39,11 @@ const WINDOW_MIN: Duration = Duration::from_millis(100);
 const WINDOW_BYTES_MIN: u64 = 4 * BLOCK_LENGTH as u64;
 const WINDOW_MAX: Duration = Duration::from_secs(1);
 
-/// Weight of the past in the rate: windows older than this count for little.
+/// Weight of the past when the rate falls: windows older than this count for little.
 const MEMORY: Duration = Duration::from_millis(500);
+
+/// The rate grows at most by this with each window.
+const GROWTH_MAX: f64 = 1.25;
 
 /// Assumed until the first answer.
 const ROUND_TRIP_GUESS: Duration = Duration::from_millis(100);
@@ -163,7 +166,7 @@ impl Pipeline {
             return 1;
         }
         let depth = match (self.reader_waiting, self.slow_start) {
-            (true, _) => self.blocks_in(self.round_trip_or_guess() + SLACK_READER),
+            (true, started) => self.blocks_in(self.time_with_reader(started.is_some())),
             (false, Some(depth)) => match self.rate {
                 Some(_) => depth.min(self.blocks_in(SLOW_START_TIME_MAX).max(INITIAL_DEPTH)),
                 None => depth,
@@ -192,9 +195,12 @@ impl Pipeline {
         }
         self.rate = Some(match self.rate {
             // While starting, the newest window is the best guess at what comes next.
-            Some(rate) if self.slow_start.is_none() => {
+            Some(rate) if self.slow_start.is_none() && measured < rate => {
                 rate + (measured - rate) * seconds / (seconds + MEMORY.as_secs_f64())
             }
+            // Growth is followed at once: a depth that lags behind would hold the rate down. But a burst after a stall
+            // is no growth.
+            Some(rate) if self.slow_start.is_none() => measured.min(rate * GROWTH_MAX),
             _ => measured,
         });
         self.last_window = measured;
@@ -212,6 +218,14 @@ impl Pipeline {
     fn time_without_reader(&self) -> Duration {
         let round_trip = self.round_trip_or_guess();
         (round_trip + SLACK).max(round_trip * 3 / 2 + SLACK_SMALL)
+    }
+
+    /// While starting slowly the rate doubles every round trip, so twice the round trip at the measured rate is one at the
+    /// coming rate. That only matters for far peers: near ones grow by the slack alone.
+    fn time_with_reader(&self, starting: bool) -> Duration {
+        let round_trip = self.round_trip_or_guess();
+        let time = round_trip + SLACK_READER;
+        if starting { time.max(round_trip * 2) } else { time }
     }
 
     fn round_trip_or_guess(&self) -> Duration {

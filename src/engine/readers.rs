@@ -25,8 +25,8 @@ struct Wishes {
     next_key: u64,
     /// The newest window of each reader that changed; `None`: it went away.
     changed: BTreeMap<u64, Option<Window>>,
-    /// Readers alive.
-    alive: usize,
+    /// The window of each reader alive, once it has said one.
+    windows: BTreeMap<u64, Option<Window>>,
 }
 
 /// All readers of one torrent.
@@ -51,13 +51,19 @@ impl Readers {
     pub(super) fn enter(self: &Arc<Self>) -> Place {
         let mut wishes = lock(&self.wishes);
         wishes.next_key += 1;
-        wishes.alive += 1;
-        Place { key: wishes.next_key, readers: Arc::clone(self), waits_for: None }
+        let key = wishes.next_key;
+        wishes.windows.insert(key, None);
+        Place { key, readers: Arc::clone(self), waits_for: None }
     }
 
     /// Readers alive.
     pub(super) fn count(&self) -> usize {
-        lock(&self.wishes).alive
+        lock(&self.wishes).windows.len()
+    }
+
+    /// The windows of all readers that have said one, oldest reader first.
+    pub(super) fn windows(&self) -> Vec<Window> {
+        lock(&self.wishes).windows.values().flatten().copied().collect()
     }
 
     /// Waits until some reader wants something else.
@@ -95,7 +101,11 @@ impl Readers {
 impl Place {
     /// Says what the reader wants from now on.
     pub(super) fn want(&self, window: Window) {
-        lock(&self.readers.wishes).changed.insert(self.key, Some(window));
+        {
+            let mut wishes = lock(&self.readers.wishes);
+            wishes.changed.insert(self.key, Some(window));
+            wishes.windows.insert(self.key, Some(window));
+        }
         self.readers.notify.notify_one();
     }
 
@@ -115,7 +125,7 @@ impl Drop for Place {
             lock(&self.readers.waiting).remove(&(piece, self.key));
         }
         let mut wishes = lock(&self.readers.wishes);
-        wishes.alive -= 1;
+        wishes.windows.remove(&self.key);
         wishes.changed.insert(self.key, None);
         drop(wishes);
         self.readers.notify.notify_one();

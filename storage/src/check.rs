@@ -72,19 +72,20 @@ impl CheckRun {
 impl Torrent {
     /// Hashes a piece as it is on disk, and has it or not from then on.
     fn check(&self, piece: PieceIndex, scratch: &mut Vec<u8>) -> bool {
-        let unwritten = {
+        let (had, unwritten) = {
             let progress = lock(&self.progress);
-            progress.unwritten.contains(&piece)
+            (progress.have.contains(piece), progress.unwritten.contains(&piece))
         };
         let Some(files) = self.files.as_ref().filter(|_| !unwritten) else {
             // Verified on its way here, and nowhere but in memory.
-            return lock(&self.progress).have.contains(piece);
+            return had;
         };
         let digest = hash_piece(files, &self.layout, piece, scratch);
         let ok = digest.is_ok_and(|digest| digest == self.hashes[piece.as_usize()]);
         let raced = {
             let mut progress = lock(&self.progress);
-            let raced = progress.unwritten.contains(&piece);
+            // It arrived and was verified while the old bytes were being read.
+            let raced = !had && progress.have.contains(piece);
             if ok {
                 progress.have.insert(piece);
                 progress.written.insert(piece);

@@ -201,6 +201,11 @@ impl Disk {
         Ok(disk)
     }
 
+    /// Files open now, over all torrents.
+    pub fn open_files(&self) -> usize {
+        self.0.handles.open_count()
+    }
+
     pub(crate) fn handles(&self) -> &Arc<Handles> {
         &self.0.handles
     }
@@ -242,7 +247,7 @@ impl Disk {
 
 impl std::fmt::Debug for Disk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Disk({} files open)", self.0.handles.open_count())
+        write!(f, "Disk({} files open)", self.open_files())
     }
 }
 
@@ -274,5 +279,31 @@ fn spawn(
 fn shielded(job: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(job)).is_err() {
         tracing::error!("a disk job panicked; the thread goes on");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn system_errors_are_sorted_by_what_can_be_done() {
+        let sorted = |errno| Error::from_errno("writing", Path::new("/x"), errno);
+        let path = PathBuf::from("/x");
+        assert_eq!(sorted(Errno::NOSPC), Error::Full { path: path.clone() });
+        assert_eq!(sorted(Errno::DQUOT), Error::Full { path: path.clone() });
+        assert_eq!(sorted(Errno::ROFS), Error::Denied { path: path.clone() });
+        assert_eq!(sorted(Errno::FBIG), Error::TooLarge { path: path.clone() });
+        let io = sorted(Errno::IO);
+        assert!(io.to_string().starts_with("writing /x failed: "), "{io}");
+        assert!(!io.is_loss() && !sorted(Errno::NOSPC).is_loss() && sorted(Errno::NOENT).is_loss());
+    }
+
+    #[test]
+    fn a_panicking_callback_costs_no_thread() {
+        let mut after = false;
+        shielded(|| panic!("on purpose"));
+        shielded(|| after = true);
+        assert!(after);
     }
 }

@@ -367,5 +367,4 @@ fn retry<T>(call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T
 }
 
 #[cfg(test)]
-#[path = "files_tests.rs"]
 mod tests;

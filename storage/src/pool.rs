@@ -383,5 +383,4 @@ impl Drop for Loan {
 }
 
 #[cfg(test)]
-#[path = "pool_tests.rs"]
 mod tests;

@@ -259,3 +259,6 @@ fn path(dir: &Path, info_hash: InfoHash) -> PathBuf {
 fn errno_of(error: &std::io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)
 }
+
+#[cfg(test)]
+mod tests;

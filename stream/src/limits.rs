@@ -48,6 +48,10 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 /// How long an idle connection is kept.
 pub const IDLE_MAX: Duration = Duration::from_secs(60);
 
+/// How often a connection is looked at for a client that left behind the bytes of a next request. Bounds how long such a client
+/// holds a place and a reader that waits.
+pub const HANG_UP_LOOK: Duration = Duration::from_secs(1);
+
 /// Connections that may wait in the kernel's queue while all slots are taken: a player's burst of opens, of many players at once.
 pub const ACCEPT_BACKLOG: u32 = 256;
 

@@ -31,6 +31,10 @@ pub const OPEN_PIECES_MAX: usize = 4_096;
 /// Pieces that may be open whatever `open_bytes_max` says: with none, nothing would ever be fetched.
 pub const OPEN_PIECES_MIN: usize = 1;
 
+/// How long a peer isn't asked for a piece that it refused. Attack: a peer that rejects everything at once would be
+/// asked without end.
+pub const REFUSAL: Duration = Duration::from_secs(30);
+
 /// Allowed-fast pieces remembered per peer (BEP 6 suggests ten).
 pub const ALLOWED_FAST_MAX: usize = 64;
 
@@ -72,6 +76,9 @@ pub const PEER_RATE_MIN: u64 = 1024;
 
 /// A round trip that nobody has measured.
 pub const ROUND_TRIP_DEFAULT: Duration = Duration::from_millis(100);
+
+/// Peer ids of banned loopback peers that are remembered.
+pub const SHUNNED_MAX: usize = 64;
 
 /// Pieces with deadlines that are looked at per reader in one turn.
 pub const URGENT_PIECES_MAX: u32 = 32;

@@ -196,6 +196,7 @@ impl Assembly {
         draft.unask(piece, peer);
         if total_bytes != size_bytes || data.len() != draft.length_of(piece) as usize {
             giver.fault(now);
+            draft.lose_author(peer);
             return Progress::Ignored;
         }
         giver.faults = 0;

@@ -153,9 +153,9 @@ impl Roster {
         while self.has_place() {
             let &(_, addr) = self.ready.first()?;
             let mut entry = self.unshelve(addr)?;
-            if self.network_is_full(addr.ip()) {
+            if let Some(retry) = self.barred_until(addr, now) {
                 // Looked at again later: a deadline in the past would never let the torrent sleep.
-                entry.state = State::Idle { retry: now + RETRY_MIN, ready: false };
+                entry.state = State::Idle { retry, ready: false };
                 self.shelve(addr, entry);
                 continue;
             }
@@ -200,9 +200,11 @@ impl Roster {
             self.admits(addr, now)?;
             self.dialling(addr, now);
         }
-        // The place of the dial becomes the connection's, so only bans and the total can still refuse it.
+        // The place of the dial becomes the connection's, so the bound per address can't refuse it any more.
         let refusal = if self.is_banned(addr.ip(), now) {
             Some(Refusal::Banned)
+        } else if self.accepted.contains(&addr) {
+            Some(Refusal::Duplicate)
         } else if self.connected >= self.limits.connected_max || !self.known.contains_key(&addr) {
             Some(Refusal::Full)
         } else {
@@ -269,10 +271,12 @@ impl Roster {
                 self.bans.remove(&network);
             }
         }
-        let idle = |(&addr, entry): (&SocketAddr, &Entry)| {
-            (network_of(addr.ip()) == network && matches!(entry.state, State::Idle { .. })).then_some(addr)
+        // Given peers stay, and rest until the ban ends.
+        let useless = |(&addr, entry): (&SocketAddr, &Entry)| {
+            let idle = matches!(entry.state, State::Idle { .. }) && entry.source != Source::Given;
+            (idle && network_of(addr.ip()) == network).then_some(addr)
         };
-        let banned: Vec<_> = self.known.iter().filter_map(idle).collect();
+        let banned: Vec<_> = self.known.iter().filter_map(useless).collect();
         for addr in banned {
             self.unshelve(addr);
         }
@@ -343,6 +347,16 @@ impl Roster {
     fn has_place(&self) -> bool {
         self.dialling < self.limits.dials_max
             && self.connected.saturating_add(self.dialling) < self.limits.connected_max
+    }
+
+    /// Why an idle address can't be dialled just now, as the moment to look at it again.
+    fn barred_until(&self, addr: SocketAddr, now: Instant) -> Option<Instant> {
+        if let Some(&until) = self.bans.get(&network_of(addr.ip())).filter(|&&until| until > now) {
+            return Some(until);
+        }
+        // A peer that binds its listening port before it dials has come from the very address we know.
+        let barred = self.accepted.contains(&addr) || self.network_is_full(addr.ip());
+        barred.then_some(now + RETRY_MIN)
     }
 
     /// Those whose wait is over become ready.

@@ -25,7 +25,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use afflux_metainfo::{Bitfield, InfoHashes, Layout, PieceIndex};
+use afflux_metainfo::{Bitfield, InfoHashes, Layout, PeerId, PieceIndex};
 use afflux_peer::Command;
 
 use crate::blame::Blame;
@@ -58,6 +58,8 @@ pub struct Swarm {
     roster: Roster,
     choker: Choker,
     blame: Blame,
+    /// Banned peers of loopback, by their ids, since their address is everybody's there.
+    shunned: Vec<PeerId>,
     /// While the metadata is missing.
     assembly: Option<Assembly>,
     /// Once the layout is known.
@@ -140,6 +142,7 @@ impl Swarm {
             roster: Roster::new(roster_limits(&config), chance.next()),
             choker: Choker::new(choker_config(&config), chance.next()),
             blame: Blame::new(),
+            shunned: Vec::new(),
             assembly: info.is_none().then(|| Assembly::new(hashes)),
             content: None,
             wants: Wants::new(config.keep_bytes_max),
@@ -344,6 +347,7 @@ impl Swarm {
         let (sum, count) =
             rates.fold((0u64, 0u64), |(sum, count), rate| (sum.saturating_add(rate), count + 1));
         self.rate_default = sum.checked_div(count).unwrap_or(crate::limits::PEER_RATE_DEFAULT);
+        self.peers.iter_mut().for_each(|(_, peer)| peer.forgive_old(now));
         self.dial(now);
         self.request_metadata(now);
         self.need_peers(now);

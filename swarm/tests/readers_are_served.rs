@@ -76,7 +76,8 @@ fn a_seek_cancels_and_asks_anew_in_the_same_turn() {
     assert!(requests.iter().any(|(key, block)| *key == to_fast && block.index.0 == 192), "{requests:?}");
     assert!(requests.iter().all(|(_, block)| (192..208).contains(&block.index.0)), "{requests:?}");
     let cancel = world.log[mark..].iter().position(|(_, o)| matches!(o, Output::Send(_, Command::Cancel(_))));
-    let request = world.log[mark..].iter().position(|(_, o)| matches!(o, Output::Send(_, Command::Request(_))));
+    let request =
+        world.log[mark..].iter().position(|(_, o)| matches!(o, Output::Send(_, Command::Request(_))));
     assert!(cancel < request, "asked before it cancelled");
 }
 
@@ -101,9 +102,9 @@ fn a_slow_peer_does_not_hold_up_a_reader() {
 #[test]
 fn urgent_blocks_that_a_silent_peer_holds_are_bought_from_another_within_the_budget() {
     let mut world = world(6);
+    world.want(1, play(0, FILM));
     world.seed(4 * MIB, 20, Manner::Silent);
     world.seed(MIB, 20, Manner::Honest);
-    world.want(1, play(0, FILM));
     world.run_until(3, |world| world.have(0));
     // The silent one counts as snubbed only after 3 s here.
     assert!(world.millis() < 1_500, "{} ms", world.millis());
@@ -114,11 +115,8 @@ fn urgent_blocks_that_a_silent_peer_holds_are_bought_from_another_within_the_bud
 
 #[test]
 fn nothing_but_its_head_is_fetched_for_a_probe() {
-    let mut world = World::new(
-        Config { strategy: Strategy::Deadline, ..config() },
-        layout(256 * KIB, FILM),
-        7,
-    );
+    let mut world =
+        World::new(Config { strategy: Strategy::Deadline, ..config() }, layout(256 * KIB, FILM), 7);
     world.seed(4 * MIB, 20, Manner::Honest);
     let probe = Window { kind: Kind::Probe, urgent_end: 256 * KIB, ..play(0, FILM) };
     world.want(1, probe);
@@ -217,14 +215,14 @@ fn with_room_for_two_pieces_three_readers_take_turns() {
     let mut positions = [0, 20 * MIB, 40 * MIB];
     let mut read = [0u64; 3];
     for _ in 0..30 {
-        for nth in 0..3 {
-            world.want(nth as u64, play(positions[nth], FILM));
+        for (reader, position) in (0..).zip(positions) {
+            world.want(reader, play(position, FILM));
         }
         world.run_until(10, |world| positions.iter().any(|&at| world.swarm.contiguous_from(at) > at));
-        for nth in 0..3 {
-            let end = world.swarm.contiguous_from(positions[nth]);
-            read[nth] += end - positions[nth];
-            positions[nth] = end;
+        for (position, read) in positions.iter_mut().zip(&mut read) {
+            let end = world.swarm.contiguous_from(*position);
+            *read += end - *position;
+            *position = end;
         }
         if read.iter().all(|&bytes| bytes >= 8 * MIB) {
             break;

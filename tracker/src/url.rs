@@ -64,9 +64,11 @@ pub struct TrackerUrl {
     scheme: Scheme,
     host: Host,
     port: u16,
-    /// Without fragment; where [`Self::credentials`] and the path lie in it is kept beside.
+    /// Without fragment.
     text: String,
+    /// Where credentials and their `@` start and end in the text.
     credentials: Option<(usize, usize)>,
+    /// Where the path starts in the text.
     path_at: usize,
 }
 
@@ -115,6 +117,10 @@ impl FromStr for TrackerUrl {
         }
         let path_at = canonical.len();
         canonical.push_str(path);
+        // An address can grow when it is written in the usual form.
+        if canonical.len() > limits::URL_BYTES_MAX {
+            return Err(UrlError::TooLong);
+        }
         Ok(Self { scheme, host, port, text: canonical, credentials, path_at })
     }
 }

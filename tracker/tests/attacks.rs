@@ -131,7 +131,7 @@ fn a_tracker_cannot_smuggle_text_into_a_request() {
 
 /// A client that waits for the answer to its connect request, and that request.
 fn connecting(now: Instant) -> (Client, SocketAddr, Vec<u8>) {
-    let server = "192.0.2.1:6969".parse().unwrap();
+    let server = SocketAddr::from(([192, 0, 2, 1], 6969));
     let config = Config {
         server,
         request: request(),

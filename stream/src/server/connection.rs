@@ -22,10 +22,13 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::wire::Wire;
 use super::{RemoteAddr, ServerConfig, guard, is_media};
 use crate::body::{BoxError, ResponseBody};
 use crate::library::{Library, MediaRequest};
-use crate::limits::{CONNECTION_BUFFER_BYTES, H2_STREAMS_MAX, HEADER_BYTES_MAX, HEADERS_MAX, IDLE_MAX};
+use crate::limits::{
+    CONNECTION_BUFFER_BYTES, H2_STREAMS_MAX, HANG_UP_LOOK, HEADER_BYTES_MAX, HEADERS_MAX, IDLE_MAX,
+};
 use crate::problem::Problem;
 use crate::reply;
 use crate::respond::{respond, without_media};
@@ -81,9 +84,11 @@ pub(super) async fn serve<L, S, F>(
             }
         })
     };
-    let mut connection = pin!(shared.http.serve_connection(TokioIo::new(stream), service));
+    let (wire, hung_up) = Wire::new(stream);
+    let mut connection = pin!(shared.http.serve_connection(TokioIo::new(wire), service));
     let mut closing = false;
     let mut patience = Patience::new(shared.config.header_timeout);
+    let mut look = tokio::time::interval(HANG_UP_LOOK);
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -96,6 +101,10 @@ pub(super) async fn serve<L, S, F>(
                 closing = true;
                 connection.as_mut().graceful_shutdown();
             }
+            // Noted by a flush: hyper was polled after the client left, and didn't see it.
+            _ = look.tick() => if hung_up.is_seen() {
+                return;
+            },
             verdict = patience.judge(&activity) => match verdict {
                 Impatience::Silent => return,
                 Impatience::Idle if closing => return,
@@ -279,5 +288,41 @@ impl Body for Counted {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const HEAD: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_with_a_silent_client_ends_with_the_time_for_a_head() {
+        let begin = Instant::now();
+        assert!(matches!(Patience::new(HEAD).judge(&Activity::default()).await, Impatience::Silent));
+        assert_eq!(begin.elapsed(), HEAD);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_with_an_idle_client_ends_later() {
+        let activity = Arc::new(Activity::default());
+        drop(Turn::begin(&activity));
+        let begin = Instant::now();
+        assert!(matches!(Patience::new(HEAD).judge(&activity).await, Impatience::Idle));
+        assert!(begin.elapsed() >= IDLE_MAX && begin.elapsed() <= IDLE_MAX + HEAD * 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_with_a_film_has_no_end() {
+        let activity = Arc::new(Activity::default());
+        let turn = Turn::begin(&activity);
+        let mut patience = Patience::new(HEAD);
+        let day = Duration::from_secs(24 * 3600);
+        assert!(tokio::time::timeout(day, patience.judge(&activity)).await.is_err());
+        drop(turn);
+        assert!(matches!(patience.judge(&activity).await, Impatience::Idle));
     }
 }

@@ -72,6 +72,33 @@ async fn a_hang_up_drops_the_reader_while_it_sends() {
 }
 
 #[tokio::test]
+async fn a_hang_up_is_noticed_behind_the_bytes_of_a_next_request() {
+    let film = File::new("film.mkv", 100 * MIB);
+    let site = Site::new([film.clone()]).await;
+    let mut client = site.send("GET /stream/0/film.mkv HTTP/1.1").await;
+    client.head().await;
+    client.send("GET /stream/0/film.mkv HTTP/1.1").await;
+    drop(client);
+    eventually("the reader is gone though no piece ever came", || film.readers() == 0).await;
+}
+
+#[tokio::test]
+async fn requests_sent_ahead_are_answered_in_turn() {
+    let site = Site::new([File::complete("film.mp4", MIB)]).await;
+    let mut client = Client::new(site.addr).await;
+    let ranges = [0..MIB, 7..9, MIB - 1..MIB];
+    for range in &ranges {
+        client
+            .send(&format!("GET /stream/0/film.mp4 HTTP/1.1\nRange: bytes={}-{}", range.start, range.end - 1))
+            .await;
+    }
+    for range in ranges {
+        let head = client.head().await;
+        assert_eq!(client.body(head.length()).await, content(range));
+    }
+}
+
+#[tokio::test]
 async fn a_range_that_begins_at_the_size_is_416() {
     let site = Site::new([File::complete("film.mp4", 1000)]).await;
     let mut client = site.send("GET /stream/0/film.mp4 HTTP/1.1\nRange: bytes=1000-").await;

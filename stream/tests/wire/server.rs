@@ -59,6 +59,15 @@ async fn a_waiting_film_is_not_a_silent_client() {
 }
 
 #[tokio::test]
+async fn a_kept_connection_without_a_next_request_is_closed() {
+    let site = Site::with([], |config| config.header_timeout = Duration::from_millis(100)).await;
+    let mut client = site.send("GET /json HTTP/1.1").await;
+    let head = client.head().await;
+    client.body(head.length()).await;
+    assert!(within("the server hangs up", client.rest()).await.is_empty());
+}
+
+#[tokio::test]
 async fn large_and_many_headers_are_431() {
     let site = Site::new([]).await;
     let long = format!("GET / HTTP/1.1\nX: {}", "a".repeat(20_000));

@@ -241,3 +241,18 @@ fn starting_over_pauses_first() {
     assert_eq!(assembly.next_request(peer(1), now), None);
     assert!(matches!(serve(&mut assembly, peer(1), &info, now + REST_MAX), Progress::Complete(_)));
 }
+
+#[test]
+fn a_lone_author_that_sends_nonsense_is_replaced() {
+    let (now, info) = (epoch(), info(PIECE_BYTES as usize * 2));
+    let total = info.len() as u32;
+    let mut assembly = assembly_of(&info);
+    (1..=3).for_each(|index| assert!(assembly.size_claimed(peer(index), total, now)));
+    assert_eq!(assembly.next_request(peer(1), now), Some(0));
+    assert_eq!(assembly.next_request(peer(2), now), Some(1));
+    assembly.received(peer(1), 0, total, &vec![9; PIECE_BYTES as usize], now);
+    assembly.received(peer(2), 1, total, piece_of(&info, 1), now);
+    assert_eq!(assembly.next_request(peer(3), now), Some(0));
+    assert_eq!(assembly.received(peer(3), 0, total, b"cut", now), Progress::Ignored);
+    assert!(matches!(serve(&mut assembly, peer(2), &info, now), Progress::Complete(_)));
+}

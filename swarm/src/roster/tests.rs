@@ -145,6 +145,20 @@ fn a_peer_is_connected_once_per_address_and_port() {
 }
 
 #[test]
+fn a_peer_that_dialled_us_from_its_listening_port_is_not_dialled() {
+    let now = epoch();
+    let mut roster = roster();
+    roster.add(addr(1), Source::Tracker, now);
+    roster.add(addr(2), Source::Given, now);
+    assert_eq!(roster.next_dial(now), Some(addr(2)));
+    roster.accepted(addr(1), now).unwrap();
+    roster.accepted(addr(2), now).unwrap();
+    assert_eq!(roster.next_dial(now), None);
+    assert_eq!(roster.connected(addr(2), now), Err(Refusal::Duplicate));
+    assert_eq!(roster.counts(), Counts { known: 2, dialling: 0, connected: 2, banned: 0 });
+}
+
+#[test]
 fn a_flood_of_invented_addresses_displaces_nobody_better() {
     let now = epoch();
     let mut roster = Roster::new(Limits { known_max: 100, ..Limits::default() }, 1);
@@ -192,15 +206,18 @@ fn a_banned_host_is_neither_dialled_nor_taken_until_the_ban_ends() {
     let mut roster = roster();
     let (first, second) = (text("[2001:db8::1]:1"), text("[2001:db8::2]:2"));
     roster.add(first, Source::Given, now);
+    roster.add(second, Source::Tracker, now);
     roster.ban(second.ip(), now);
-    assert_eq!(roster.counts().known, 0);
+    assert_eq!(roster.counts().known, 1, "the given one stays");
+    assert_eq!(roster.next_dial(now), None);
+    assert_eq!(roster.deadline(), Some(now + BAN));
     assert!(roster.is_banned(first.ip(), now));
     assert!(!roster.is_banned(text("[2001:db8:0:1::1]:1").ip(), now));
     assert_eq!(roster.add(first, Source::Given, now), Added::Refused);
     assert_eq!(roster.accepted(first, now), Err(Refusal::Banned));
     assert_eq!(roster.bans().count(), 1);
     let later = now + BAN;
-    assert_eq!(roster.add(first, Source::Given, later), Added::New);
+    assert_eq!(roster.next_dial(later), Some(first));
     roster.ban(text("[::ffff:9.9.9.9]:1").ip(), now);
     assert!(roster.is_banned(text("9.9.9.9:1").ip(), now));
     roster.unban(text("9.9.9.9:1").ip());

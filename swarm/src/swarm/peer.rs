@@ -9,7 +9,7 @@ use afflux_metainfo::{BLOCK_LENGTH, Bitfield, BlockRef, PeerId, PieceIndex};
 use crate::availability::Counting;
 use crate::limits::{
     ALLOWED_FAST_MAX, OUTSTANDING_MAX, PEER_RATE_MIN, READER_DEPTH_MIN, READER_DEPTH_UNKNOWN, READER_SLACK,
-    ROUND_TRIP_DEFAULT,
+    REFUSAL, ROUND_TRIP_DEFAULT,
 };
 
 /// One connected peer, as the torrent sees it.
@@ -17,10 +17,13 @@ use crate::limits::{
 pub(super) struct Peer {
     pub(super) addr: SocketAddr,
     pub(super) peer_id: PeerId,
+    /// Where it takes connections, if that isn't where this one comes from.
+    pub(super) listens_at: Option<SocketAddr>,
     /// What it has; of no length while we don't know the layout.
     pub(super) pieces: Bitfield,
     /// What it has, less what it refused since it last unchoked us; `None` while that is the same.
     offers: Option<Bitfield>,
+    refused_at: Option<Instant>,
     pub(super) counting: Option<Counting>,
     /// Pieces it has that we miss.
     pub(super) useful: u32,
@@ -54,8 +57,10 @@ impl Peer {
         Self {
             addr,
             peer_id,
+            listens_at: None,
             pieces: Bitfield::new(piece_count),
             offers: None,
+            refused_at: None,
             counting: None,
             useful: 0,
             chokes_us: true,
@@ -83,16 +88,27 @@ impl Peer {
         self.offers.as_ref().unwrap_or(&self.pieces)
     }
 
-    /// It refused a block of this piece while it served us: not asked again until it unchokes us anew.
-    pub(super) fn refuse(&mut self, piece: PieceIndex) {
-        if self.pieces.contains(piece) {
+    /// It refused a block of this piece although it serves it: not asked again for a while. That a choke voids what was
+    /// asked is no refusal.
+    pub(super) fn refuse(&mut self, piece: PieceIndex, now: Instant) {
+        let served = !self.chokes_us || self.allowed_fast.contains(&piece);
+        if served && self.pieces.contains(piece) {
             self.offers.get_or_insert_with(|| self.pieces.clone()).remove(piece);
+            self.refused_at = Some(now);
         }
     }
 
     /// Whatever it refused may be asked again.
     pub(super) fn forgive(&mut self) {
         self.offers = None;
+        self.refused_at = None;
+    }
+
+    /// The same, once its last refusal is old.
+    pub(super) fn forgive_old(&mut self, now: Instant) {
+        if self.refused_at.is_some_and(|at| at + REFUSAL <= now) {
+            self.forgive();
+        }
     }
 
     pub(super) fn had(&mut self, piece: PieceIndex) -> bool {

@@ -12,8 +12,9 @@ use crate::blame::Sender;
 use crate::choker::Candidate;
 use crate::input::{Connected, Direction, Parting, Refusal};
 use crate::key::PeerKey;
+use crate::limits::SHUNNED_MAX;
 use crate::output::{Output, Reason};
-use crate::roster::{self, Fate};
+use crate::roster::{self, Fate, Source};
 
 impl Swarm {
     /// A dial that [`Output::Dial`] asked for came to nothing.
@@ -41,15 +42,16 @@ impl Swarm {
     pub fn handle_disconnected(&mut self, peer: PeerKey, why: Parting, now: Instant) {
         let Some(known) = self.peers.get(peer) else { return };
         let (ip, useful) = (known.addr.ip(), known.told_interested || known.interested);
+        let banned = why == (Parting::Violation { ban: true });
+        if banned {
+            self.banish(Sender { peer, ip }, now);
+        }
         let fate = match why {
             Parting::Closed if useful || self.content.is_none() => Fate::Useful,
             Parting::Closed => Fate::Useless,
             Parting::TimedOut | Parting::Violation { .. } => Fate::Failed,
         };
         self.remove(peer, fate, now);
-        if why == (Parting::Violation { ban: true }) {
-            self.ban(ip, now);
-        }
         self.rechoke(now);
         self.dial(now);
         self.schedule(None, now);
@@ -93,7 +95,6 @@ impl Swarm {
         if self.paused {
             return;
         }
-        // A seed waits to be called: dialling would find it mostly other seeds.
         while let Some(addr) = self.roster.next_dial(now) {
             self.outputs.push_back(Output::Dial(addr));
         }
@@ -140,19 +141,36 @@ impl Swarm {
 
     /// Bans those that `blame` has proven guilty.
     pub(super) fn punish(&mut self, liars: &[Sender], now: Instant) {
-        for liar in liars {
-            if !self.roster.is_banned(liar.ip, now) {
-                self.ban(liar.ip, now);
-            }
+        for &liar in liars {
+            self.banish(liar, now);
         }
         for (key, peer) in self.peers.iter_mut() {
             peer.on_parole = self.blame.on_parole(key);
         }
     }
 
+    /// Bans a peer with its address. On loopback all peers share one, so there it's the peer alone that goes.
+    pub(super) fn banish(&mut self, liar: Sender, now: Instant) {
+        if !liar.ip.is_loopback() {
+            if !self.roster.is_banned(liar.ip, now) {
+                self.ban(liar.ip, now);
+            }
+            return;
+        }
+        let Some(peer) = self.peers.get(liar.peer) else { return };
+        if self.shunned.len() == SHUNNED_MAX {
+            self.shunned.remove(0);
+        }
+        self.shunned.push(peer.peer_id);
+        self.outputs.push_back(Output::Disconnect(liar.peer, Reason::Banned));
+        self.remove(liar.peer, Fate::Ourselves, now);
+    }
+
     fn admit(&mut self, link: &Connected, now: Instant) -> Result<PeerKey, Refusal> {
         let refused = if link.peer_id == self.config.local_peer_id {
             Some((Refusal::Ourselves, Fate::Ourselves))
+        } else if self.shunned.contains(&link.peer_id) {
+            Some((Refusal::Banned, Fate::Ourselves))
         } else if self.peers.iter().any(|(_, peer)| peer.peer_id == link.peer_id) {
             Some((Refusal::Duplicate, Fate::Useless))
         } else {
@@ -210,6 +228,9 @@ impl Swarm {
     fn forget_peer(&mut self, key: PeerKey, fate: Fate, now: Instant) {
         let Some(peer) = self.peers.remove(key) else { return };
         self.roster.parted(peer.addr, fate, now);
+        if let Some(addr) = peer.listens_at.filter(|_| fate == Fate::Useful) {
+            self.roster.add(addr, Source::Incoming, now);
+        }
         self.blame.departed(key);
         if let Some(assembly) = &mut self.assembly {
             assembly.departed(key);

@@ -14,7 +14,6 @@ use crate::key::PeerKey;
 use crate::metadata;
 use crate::output::Output;
 use crate::pieces::Receipt;
-use crate::roster::Source;
 
 impl Swarm {
     /// What a link saw of its peer since its last report. Storage already has the blocks that were received. A report
@@ -64,7 +63,7 @@ impl Swarm {
             }
             Event::BlockReceived { block, elapsed } => self.block_received(key, block, elapsed, now),
             Event::RequestRejected(block) => {
-                self.with_peer(key, |peer| peer.refuse(block.index));
+                self.with_peer(key, |peer| peer.refuse(block.index, now));
                 self.returned(key, block);
             }
             Event::RequestLapsed(block) | Event::RequestReturned(block) => self.returned(key, block),
@@ -190,10 +189,8 @@ impl Swarm {
             peer.upload_only = upload_only;
         }
         if let Some(port) = handshake.listen_port {
-            let addr = SocketAddr::new(peer.addr.ip(), port);
-            if addr != peer.addr {
-                self.roster.add(addr, Source::Incoming, now);
-            }
+            // Not told to the roster while it's connected: it would dial it a second time.
+            peer.listens_at = Some(SocketAddr::new(peer.addr.ip(), port)).filter(|addr| *addr != peer.addr);
         }
         if let (Some(assembly), Some(size), Some(_)) =
             (&mut self.assembly, handshake.metadata_size, handshake.ut_metadata)

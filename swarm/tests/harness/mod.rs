@@ -3,7 +3,11 @@
 //! A peer answers requests one after the other at its own rate, after its round trip. Storage verifies a piece
 //! the moment its last block is there.
 
-#![allow(dead_code, reason = "every test file uses its own part of the harness")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file has the harness as a module, and uses its own part"
+)]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -88,7 +92,9 @@ pub fn config() -> Config {
 }
 
 pub fn layout(piece_length: u64, length: u64) -> Arc<Layout> {
-    Arc::new(Layout::new(piece_length, [(vec!["film.mkv".to_owned()], length, false)]).unwrap())
+    Arc::new(
+        Layout::new(piece_length, [(vec!["film.mkv".to_owned()], length, false)]).expect("a sound layout"),
+    )
 }
 
 pub fn play(position: u64, file_end: u64) -> Window {
@@ -141,7 +147,7 @@ impl World {
         let mut peer_id = *b"-XX0001-000000000000";
         peer_id[12..20].copy_from_slice(&(nth as u64).to_be_bytes());
         let link = Connected { addr, direction: Direction::Incoming, peer_id: PeerId(peer_id), fast: true };
-        let key = self.swarm.handle_connected(link, self.now).unwrap();
+        let key = self.swarm.handle_connected(link, self.now).expect("there is room");
         self.peers.push(FakePeer {
             key: Some(key),
             addr,
@@ -181,7 +187,7 @@ impl World {
     }
 
     pub fn have(&self, piece: u32) -> bool {
-        self.swarm.have().unwrap().contains(PieceIndex(piece))
+        self.swarm.have().expect("the layout is known").contains(PieceIndex(piece))
     }
 
     /// Runs until `done` says so; panics after `limit_s` virtual seconds.
@@ -189,7 +195,12 @@ impl World {
         let end = self.now + Duration::from_secs(limit_s);
         self.settle();
         while !done(self) {
-            assert!(self.now < end, "not done after {limit_s} s: {:?}{}", self.swarm.snapshot(self.now), self.tail());
+            assert!(
+                self.now < end,
+                "not done after {limit_s} s: {:?}{}",
+                self.swarm.snapshot(self.now),
+                self.tail()
+            );
             self.step();
         }
     }
@@ -240,7 +251,7 @@ impl World {
             .filter(|peer| peer.manner == Manner::Silent && !peer.snubbed)
             .filter_map(|peer| peer.oldest_asked.map(|at| at + Duration::from_secs(3)));
         let timers = self.swarm.deadline().into_iter();
-        arrivals.chain(snubs).chain(timers).min().unwrap().max(self.now)
+        arrivals.chain(snubs).chain(timers).min().expect("there is always a tick").max(self.now)
     }
 
     fn step(&mut self) {
@@ -289,11 +300,11 @@ impl World {
     }
 
     fn verify(&mut self, piece: PieceIndex) {
-        let Some(blocks) = self.stored.get(&piece) else { return };
-        if blocks.len() < self.layout.block_count(piece) as usize {
+        let whole = self.layout.block_count(piece) as usize;
+        if self.stored.get(&piece).is_none_or(|blocks| blocks.len() < whole) {
             return;
         }
-        let blocks = self.stored.remove(&piece).unwrap();
+        let blocks = self.stored.remove(&piece).expect("just seen");
         let digest = |(begin, nth): (&u32, &usize)| {
             let mut digest = [0; 20];
             digest[..4].copy_from_slice(&piece.0.to_be_bytes());

@@ -1,0 +1,92 @@
+//! Which file of a torrent a person means: the main video, or what `--file` says.
+
+use afflux_metainfo::layout::FileSpan;
+use afflux_metainfo::{FileIndex, Layout};
+use afflux_stream::media_type::Kind;
+
+use crate::failure::Failure;
+
+/// The largest video; without one the largest audio file.
+pub fn main_file(layout: &Layout) -> Option<FileIndex> {
+    largest(layout, Kind::Video).or_else(|| largest(layout, Kind::Audio))
+}
+
+/// What a user means by an index or a glob over paths.
+pub fn chosen_file(layout: &Layout, wish: Option<&str>) -> Result<FileIndex, Failure> {
+    let Some(wish) = wish else {
+        return main_file(layout)
+            .ok_or_else(|| Failure::work(format!("the torrent has no video; say --file with one of: {}", listing(layout))));
+    };
+    if let Ok(index) = wish.parse::<u32>() {
+        return match layout.file(FileIndex(index)) {
+            Some(file) if !file.pad => Ok(FileIndex(index)),
+            _ => Err(Failure::usage(format!("--file {index}: the torrent's files are {}", listing(layout)))),
+        };
+    }
+    let glob = globset::GlobBuilder::new(wish)
+        .case_insensitive(true)
+        .build()
+        .map_err(|error| Failure::usage(format!("--file {wish:?} is neither a number nor a pattern: {error}")))?
+        .compile_matcher();
+    let matching = files(layout).filter(|(_, file)| {
+        glob.is_match(file.display_path()) || file.path.last().is_some_and(|name| glob.is_match(name))
+    });
+    matching
+        .max_by_key(|(_, file)| file.length)
+        .map(|(index, _)| index)
+        .ok_or_else(|| Failure::usage(format!("--file {wish:?} matches none of {}", listing(layout))))
+}
+
+/// All files but padding, with their numbers.
+pub fn files(layout: &Layout) -> impl Iterator<Item = (FileIndex, &FileSpan)> {
+    let numbered = layout.files().iter().enumerate().map(|(nth, file)| (FileIndex(nth as u32), file));
+    numbered.filter(|(_, file)| !file.pad)
+}
+
+fn largest(layout: &Layout, kind: Kind) -> Option<FileIndex> {
+    files(layout)
+        .filter(|(_, file)| file.length > 0)
+        .filter(|(_, file)| file.path.last().is_some_and(|name| afflux_stream::media_type(name).kind == kind))
+        .max_by_key(|(index, file)| (file.length, std::cmp::Reverse(*index)))
+        .map(|(index, _)| index)
+}
+
+/// The first few files, for error messages.
+fn listing(layout: &Layout) -> String {
+    const SHOWN: usize = 12;
+    let mut shown: Vec<String> =
+        files(layout).take(SHOWN).map(|(index, file)| format!("{index} {:?}", file.display_path())).collect();
+    let rest = files(layout).count().saturating_sub(SHOWN);
+    if rest > 0 {
+        shown.push(format!("and {rest} more (afflux inspect lists them)"));
+    }
+    shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(files: &[(&str, u64)]) -> Layout {
+        let rows = files.iter().map(|(path, length)| (path.split('/').map(str::to_owned).collect(), *length, false));
+        Layout::new(1 << 14, rows).unwrap()
+    }
+
+    #[test]
+    fn the_largest_video_is_the_main_file_even_beside_larger_archives() {
+        let layout = layout(&[("t/a.zip", 900), ("t/sample.mkv", 10), ("t/film.mkv", 500), ("t/film.srt", 5)]);
+        assert_eq!(main_file(&layout), Some(FileIndex(2)));
+    }
+
+    #[test]
+    fn a_file_is_chosen_by_number_or_pattern_and_a_wrong_choice_lists_what_there_is() {
+        let layout = layout(&[("t/one.mkv", 9), ("t/Two.MKV", 5), ("t/notes.txt", 1)]);
+        assert_eq!(chosen_file(&layout, Some("1")).unwrap(), FileIndex(1));
+        assert_eq!(chosen_file(&layout, Some("two*")).unwrap(), FileIndex(1));
+        assert_eq!(chosen_file(&layout, Some("t/*.mkv")).unwrap(), FileIndex(0));
+        let failure = chosen_file(&layout, Some("7")).unwrap_err().to_string();
+        assert!(failure.contains("one.mkv"), "{failure}");
+        assert!(chosen_file(&layout, Some("*.avi")).is_err());
+        assert!(chosen_file(&layout, Some("[")).is_err());
+    }
+}

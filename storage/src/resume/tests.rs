@@ -1,0 +1,194 @@
+//! Hostile and damaged files, and what is believed after a stop or a kill.
+
+use super::*;
+
+fn sample() -> Resume {
+    let mut have = Bitfield::new(10);
+    have.insert(3.into());
+    have.insert(9.into());
+    Resume {
+        info_hash: InfoHash([7; 20]),
+        have,
+        files: vec![Some(Fingerprint { length: 100, modified_ns: -5 }), None],
+        clean: true,
+        extra: b"d1:xi1ee".to_vec(),
+    }
+}
+
+/// A file with these raw entries in its body and the right checksum.
+fn forged(body: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.dict(|root| {
+        root.bytes("body").raw(body).bytes("sha1").bytes(Sha1::digest(body));
+    });
+    writer.finish()
+}
+
+#[test]
+fn what_is_encoded_is_decoded() {
+    let mut resume = sample();
+    assert_eq!(Resume::decode(&resume.encode()), Ok(resume.clone()));
+    resume.clean = false;
+    resume.extra.clear();
+    resume.files.clear();
+    assert_eq!(Resume::decode(&resume.encode()), Ok(resume));
+}
+
+#[test]
+fn one_flipped_bit_or_missing_byte_anywhere_is_noticed() {
+    let bytes = sample().encode();
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        assert!(Resume::decode(&damaged).is_err(), "bit in byte {at}");
+        assert!(Resume::decode(&bytes[..at]).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn numbers_with_a_right_checksum_are_checked_too() {
+    let body = |pieces: &str, have: &str, files: &str, clean: &str| {
+        format!(
+            "d5:clean{clean}5:extra0:5:files{files}4:have{have}9:info-hash20:aaaaaaaaaaaaaaaaaaaa6:pieces{pieces}7:versioni1ee"
+        )
+    };
+    let outcome = |body: String| Resume::decode(&forged(body.as_bytes()));
+    assert!(outcome(body("i8e", "1:x", "0:", "i0e")).is_ok());
+    for (pieces, have, files, clean) in [
+        ("i0e", "0:", "0:", "i0e"),
+        ("i-8e", "1:x", "0:", "i0e"),
+        ("i9223372036854775807e", "1:x", "0:", "i0e"),
+        ("i9e", "1:x", "0:", "i0e"),
+        ("i7e", "1:y", "0:", "i0e"),
+        ("i8e", "1:x", "15:aaaaaaaaaaaaaaa", "i0e"),
+        ("i8e", "1:x", "16:aaaaaaaaaaaaaaaa", "i0e"),
+        ("i8e", "1:x", "0:", "i2e"),
+        ("i8e", "1:x", "de", "i0e"),
+    ] {
+        let error = outcome(body(pieces, have, files, clean)).unwrap_err();
+        assert!(matches!(error, Error::Damaged(_)), "{pieces} {have} {files} {clean}: {error}");
+    }
+    assert_eq!(Resume::decode(&forged(b"d7:versioni2ee")), Err(Error::Version(2)));
+    assert!(Resume::decode(&forged(b"le")).is_err());
+    assert!(Resume::decode(b"i1e").is_err());
+}
+
+#[test]
+fn saving_replaces_the_whole_file_and_ignores_what_a_kill_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("state");
+    let mut resume = sample();
+    assert_eq!(Resume::load(&dir, resume.info_hash), Ok(None));
+    resume.save(&dir).unwrap();
+    // A save that was killed midway leaves a torn temporary file: the old data is still what counts.
+    std::fs::write(dir.join(format!("{}.resume.new", resume.info_hash)), b"d4:bo").unwrap();
+    assert_eq!(Resume::load(&dir, resume.info_hash), Ok(Some(resume.clone())));
+    resume.have.insert(0.into());
+    resume.save(&dir).unwrap();
+    assert_eq!(Resume::load(&dir, resume.info_hash), Ok(Some(resume.clone())));
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
+    Resume::remove(&dir, resume.info_hash).unwrap();
+    Resume::remove(&dir, resume.info_hash).unwrap();
+    assert_eq!(Resume::load(&dir, resume.info_hash), Ok(None));
+}
+
+#[test]
+fn a_save_that_fails_keeps_the_old_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let resume = sample();
+    resume.save(folder.path()).unwrap();
+    let temporary = folder.path().join(format!("{}.resume.new", resume.info_hash));
+    std::fs::create_dir(&temporary).unwrap();
+    let newer = Resume { clean: false, ..resume.clone() };
+    assert!(matches!(newer.save(folder.path()), Err(disk::Error::InTheWay { .. })));
+    assert_eq!(Resume::load(folder.path(), resume.info_hash), Ok(Some(resume)));
+}
+
+#[test]
+fn another_torrents_file_is_foreign_and_a_link_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let resume = sample();
+    resume.save(folder.path()).unwrap();
+    let other = InfoHash([8; 20]);
+    std::fs::copy(path(folder.path(), resume.info_hash), path(folder.path(), other)).unwrap();
+    assert_eq!(Resume::load(folder.path(), other), Err(Error::Foreign));
+    let linked = InfoHash([9; 20]);
+    std::os::unix::fs::symlink(path(folder.path(), resume.info_hash), path(folder.path(), linked)).unwrap();
+    assert!(matches!(Resume::load(folder.path(), linked), Err(Error::Disk(disk::Error::Symlink { .. }))));
+}
+
+#[test]
+fn an_endless_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let hash = InfoHash([1; 20]);
+    let file = std::fs::File::create(path(folder.path(), hash)).unwrap();
+    file.set_len(RESUME_BYTES_MAX as u64 + 1).unwrap();
+    assert!(matches!(Resume::load(folder.path(), hash), Err(Error::Damaged(_))));
+}
+
+/// Two files of 30 bytes, pieces of 20: piece 1 has bytes of both.
+fn two_files(folder: &Path) -> Layout {
+    std::fs::write(folder.join("a"), [1; 30]).unwrap();
+    std::fs::write(folder.join("b"), [2; 30]).unwrap();
+    Layout::new(20, ["a", "b"].map(|name| (vec![name.to_owned()], 30, false))).unwrap()
+}
+
+fn touched(path: &Path) {
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+}
+
+fn resume_of(layout: &Layout, folder: &Path, have: &[u32], clean: bool) -> Resume {
+    let mut pieces = Bitfield::new(layout.piece_count());
+    for &piece in have {
+        pieces.insert(piece.into());
+    }
+    let files = crate::files::fingerprints(layout, folder);
+    Resume { info_hash: InfoHash([1; 20]), have: pieces, files, clean, extra: Vec::new() }
+}
+
+fn numbers(field: &Bitfield) -> Vec<u32> {
+    field.iter().map(|piece| piece.0).collect()
+}
+
+#[test]
+fn only_the_pieces_of_changed_files_are_rechecked() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = two_files(folder.path());
+    let resume = resume_of(&layout, folder.path(), &[0, 1, 2], true);
+    let trusted = resume.trust(&layout, folder.path()).unwrap();
+    assert_eq!((numbers(&trusted.have), numbers(&trusted.recheck)), (vec![0, 1, 2], vec![]));
+    touched(&folder.path().join("b"));
+    let trusted = resume.trust(&layout, folder.path()).unwrap();
+    assert_eq!((numbers(&trusted.have), numbers(&trusted.recheck)), (vec![0], vec![1, 2]));
+    std::fs::remove_file(folder.path().join("a")).unwrap();
+    let trusted = resume.trust(&layout, folder.path()).unwrap();
+    assert_eq!((numbers(&trusted.have), numbers(&trusted.recheck)), (vec![], vec![0, 1, 2]));
+}
+
+#[test]
+fn after_a_kill_files_under_way_may_be_newer_but_not_shorter() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = two_files(folder.path());
+    let resume = resume_of(&layout, folder.path(), &[0, 1], false);
+    touched(&folder.path().join("b"));
+    let trusted = resume.trust(&layout, folder.path()).unwrap();
+    assert_eq!(numbers(&trusted.have), [0, 1], "b had a piece missing: it was being written");
+    touched(&folder.path().join("a"));
+    let trusted = resume.trust(&layout, folder.path()).unwrap();
+    assert_eq!(numbers(&trusted.recheck), [0, 1], "a was complete: nobody should have written it");
+    std::fs::write(folder.path().join("b"), [2; 29]).unwrap();
+    let clean = resume_of(&two_files(folder.path()), folder.path(), &[0, 1], false);
+    std::fs::write(folder.path().join("b"), [2; 29]).unwrap();
+    assert_eq!(numbers(&clean.trust(&layout, folder.path()).unwrap().recheck), [1]);
+}
+
+#[test]
+fn resume_data_of_another_geometry_is_foreign() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = two_files(folder.path());
+    assert_eq!(sample().trust(&layout, folder.path()), Err(Error::Foreign));
+    let mut resume = resume_of(&layout, folder.path(), &[0], true);
+    resume.files.pop();
+    assert_eq!(resume.trust(&layout, folder.path()), Err(Error::Foreign));
+}

@@ -1,0 +1,84 @@
+//! The socket under a connection, with an eye on hang-ups that HTTP/1 can't see.
+//!
+//! hyper finds a hang-up by reading. It doesn't read while bytes of a next request lie in its buffer, so a client that sends
+//! some and leaves would hold a waiting reader, and its place, until a piece comes. The kernel tells the end of the
+//! stream apart from the bytes before it, so we look there whenever hyper flushes.
+
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A TCP stream that notes when its client is gone.
+pub(super) struct Wire {
+    stream: TcpStream,
+    hung_up: HangUp,
+}
+
+/// Whether the client of a [`Wire`] was gone when it was last flushed.
+#[derive(Clone, Default)]
+pub(super) struct HangUp(Arc<AtomicBool>);
+
+impl HangUp {
+    pub(super) fn is_seen(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Wire {
+    pub(super) fn new(stream: TcpStream) -> (Wire, HangUp) {
+        let hung_up = HangUp::default();
+        (Wire { stream, hung_up: hung_up.clone() }, hung_up)
+    }
+
+    /// Looks at what the kernel has said, and waits for nothing.
+    fn note_hang_up(&self) {
+        let ready = pin!(self.stream.ready(Interest::READABLE));
+        if let Poll::Ready(Ok(ready)) = ready.poll(&mut Context::from_waker(Waker::noop()))
+            && ready.is_read_closed()
+        {
+            self.hung_up.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.note_hang_up();
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
