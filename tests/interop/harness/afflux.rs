@@ -23,15 +23,21 @@ pub(crate) struct Afflux<'a> {
 impl<'a> Afflux<'a> {
     /// A run that keeps its state in `scratch` under `name`; runs of the same name share it.
     pub(crate) fn new(scratch: &'a Scratch, name: &str) -> Self {
-        Self { scratch, name: name.to_owned(), command: Command::new(binary()) }.prepared()
+        Self::plain(scratch, name).prepared()
+    }
+
+    /// A run without any argument yet: state goes where the platform says.
+    pub(crate) fn plain(scratch: &'a Scratch, name: &str) -> Self {
+        Self { scratch, name: name.to_owned(), command: Command::new(binary()) }.unset()
     }
 
     /// The same, in a network namespace.
     pub(crate) fn within(namespace: &Namespace, scratch: &'a Scratch, name: &str) -> Self {
-        Self { scratch, name: name.to_owned(), command: namespace.command(binary()) }.prepared()
+        Self { scratch, name: name.to_owned(), command: namespace.command(binary()) }.unset().prepared()
     }
 
-    fn prepared(mut self) -> Self {
+    /// What the person who runs the tests has set is none of the tests' business.
+    fn unset(mut self) -> Self {
         for (variable, _) in std::env::vars_os() {
             let named = variable.to_string_lossy().into_owned();
             let ours = ["WEBTORRENT_", "STREAM_", "AFFLUX_", "MAX_PEERS", "MAX_CONC", "PEER_TIMEOUT"];
@@ -39,6 +45,10 @@ impl<'a> Afflux<'a> {
                 self.command.env_remove(&variable);
             }
         }
+        self
+    }
+
+    fn prepared(mut self) -> Self {
         let state = self.scratch.path(&format!("{}.state", self.name));
         self.command.arg("--data-dir").arg(state).args(["--log", "info,afflux=debug"]);
         self

@@ -85,6 +85,16 @@ impl Seeder {
         Self { address, state }
     }
 
+    /// Dials a downloader on loopback instead of waiting to be dialled.
+    pub(crate) fn dial(&self, port: u16) {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the downloader listens");
+        let state = Arc::clone(&self.state);
+        std::thread::spawn(move || {
+            let _ = (&stream).write_all(&hello(&stream, &state.content)).and_then(|()| converse(&stream, &state));
+            let _ = stream.shutdown(Shutdown::Both);
+        });
+    }
+
     /// How many bytes it has sent, right or wrong.
     pub(crate) fn given_bytes(&self) -> usize {
         self.given().bytes
@@ -124,25 +134,43 @@ fn listen(listener: &TcpListener, state: &Arc<State>) {
         let state = Arc::clone(state);
         std::thread::spawn(move || {
             // The other side may hang up at any moment: that ends the conversation and nothing else.
-            let _ = converse(&stream, &state);
+            let _ = answer(&stream, &state);
             let _ = stream.shutdown(Shutdown::Both);
         });
     }
 }
 
-fn converse(mut stream: &TcpStream, state: &State) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut hello = [0; 68];
-    stream.read_exact(&mut hello)?;
-    if &hello[..20] != b"\x13BitTorrent protocol" || hello[28..48] != state.content.info_hash {
+/// The conversation with one that dialled: its handshake is read first, as a real seeder must.
+fn answer(mut stream: &TcpStream, state: &State) -> std::io::Result<()> {
+    let mut theirs = [0; 48];
+    stream.read_exact(&mut theirs)?;
+    if theirs[28..48] != state.content.info_hash {
         return Ok(());
     }
-    let mut answer = Vec::from(&b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0"[..]);
-    answer.extend(state.content.info_hash);
-    answer.extend(format!("-XX0001-{:012}", u32::from(stream.local_addr()?.port())).as_bytes());
-    answer.extend(message(5, &bitfield(&state.content)));
-    answer.extend(message(1, &[]));
-    stream.write_all(&answer)?;
+    stream.write_all(&hello(stream, &state.content))?;
+    stream.read_exact(&mut [0; 20])?;
+    talk(stream, state)
+}
+
+/// The conversation with one that was dialled, from its handshake on.
+fn converse(mut stream: &TcpStream, state: &State) -> std::io::Result<()> {
+    stream.read_exact(&mut [0; 68])?;
+    talk(stream, state)
+}
+
+/// Handshake, bitfield, unchoke.
+fn hello(stream: &TcpStream, content: &Content) -> Vec<u8> {
+    let port = stream.local_addr().map_or(0, |address| address.port());
+    let mut bytes = Vec::from(&b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0"[..]);
+    bytes.extend(content.info_hash);
+    bytes.extend(format!("-XX0001-{port:012}").as_bytes());
+    bytes.extend(message(5, &bitfield(content)));
+    bytes.extend(message(1, &[]));
+    bytes
+}
+
+fn talk(stream: &TcpStream, state: &State) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
     while !state.stopped.load(Ordering::Relaxed) {
         let Some((kind, body)) = receive(stream)? else { continue };
         if kind == 6 && !serve(stream, state, &body)? {
