@@ -95,6 +95,7 @@ fn transmission_gets_metadata() {
         .args(["--bind", NEAR, "--no-dht", "--peer", &Transmission::address()])
         .start();
     transmission.complete();
+    payload::make_empty_files(&share.shared, &share.fetched);
     share.assert_fetched();
 }
 

@@ -91,7 +91,7 @@ impl Share {
         let port = free_port();
         let mut aria2 = aria2(&self.scratch, &self.torrent, &self.fetched, port);
         let _seed = self.seed(&["--peer-port", "0", "--peer", &format!("127.0.0.1:{port}")]);
-        aria2.said("SEEDING");
+        aria2.said("SEED(");
         drop(aria2);
         self.assert_fetched();
     }
@@ -116,6 +116,7 @@ impl Share {
         let seed = seed.arg("-o").arg(&self.shared).args(["--bind", NEAR, "--no-dht", "--peer", &peer, "--json"]);
         let _seed = seed.start();
         transmission.complete();
+        payload::make_empty_files(&self.shared, &self.fetched);
         self.assert_fetched();
     }
 }

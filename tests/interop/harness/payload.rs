@@ -59,6 +59,12 @@ pub(crate) fn assert_same(left: &Path, right: &Path) {
     }
 }
 
+/// Makes the empty files of `left` in `right`: Transmission writes none.
+pub(crate) fn make_empty_files(left: &Path, right: &Path) {
+    let empty = tree(left).into_iter().filter(|(_, bytes)| bytes.is_empty());
+    empty.for_each(|(name, _)| std::fs::write(right.join(name), []).expect("our own folder"));
+}
+
 fn tree(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     collect(path, &PathBuf::new(), &mut found);
