@@ -433,3 +433,44 @@ fn client_error(error: reqwest::Error) -> FetchError {
     let cause = error.source().map_or_else(|| error.to_string(), |source| source.to_string());
     FetchError::Client(cause)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redirected(from: &str, location: &str) -> Result<Option<Url>, FetchError> {
+        let response = http::Response::builder().status(302).header("location", location).body("").unwrap();
+        redirect(&from.parse().unwrap(), &Response::from(response))
+    }
+
+    #[test]
+    fn redirects_never_leave_tls() {
+        let down = redirected("https://a.example/x?passkey=1", "http://a.example/x");
+        assert!(matches!(down, Err(FetchError::Downgrade { .. })));
+        assert_eq!(
+            redirected("http://a.example/x", "https://a.example/").unwrap().unwrap().scheme(),
+            "https"
+        );
+        assert_eq!(redirected("https://a.example/x", "/y").unwrap().unwrap().as_str(), "https://a.example/y");
+    }
+
+    #[test]
+    fn a_bound_address_decides_the_family() {
+        let config = |bind: &str| FetchConfig {
+            policy: Policy::default(),
+            user_agent: String::new(),
+            timeout: CONNECT_TIMEOUT,
+            proxy: None,
+            bind: bind.parse().ok(),
+        };
+        let family = |bind| Fetcher::new(config(bind)).unwrap().family(None);
+        assert_eq!((family("127.0.0.1"), family("::1")), (Some(Family::V4), Some(Family::V6)));
+        assert_eq!(family("::ffff:127.0.0.1"), Some(Family::V4));
+    }
+
+    #[test]
+    fn socks_proxies_resolve_names_themselves() {
+        assert_eq!(remote_dns("socks5://[::1]:1080"), "socks5h://[::1]:1080");
+        assert_eq!(remote_dns("http://proxy:3128"), "http://proxy:3128");
+    }
+}

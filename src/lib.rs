@@ -5,10 +5,16 @@
 //! The rules of the protocol live in the pure crates; see ARCHITECTURE.md for the map.
 
 pub mod announce;
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod dht;
 pub mod engine;
 pub mod failure;
 pub mod fetch;
+pub mod media_choice;
+pub mod shelf;
 pub mod source;
+pub mod torrent_info;
+pub mod tracker_server;
+pub mod watch;

@@ -14,8 +14,9 @@ pub fn main_file(layout: &Layout) -> Option<FileIndex> {
 /// What a user means by an index or a glob over paths.
 pub fn chosen_file(layout: &Layout, wish: Option<&str>) -> Result<FileIndex, Failure> {
     let Some(wish) = wish else {
-        return main_file(layout)
-            .ok_or_else(|| Failure::work(format!("the torrent has no video; say --file with one of: {}", listing(layout))));
+        return main_file(layout).ok_or_else(|| {
+            Failure::work(format!("the torrent has no video; say --file with one of: {}", listing(layout)))
+        });
     };
     if let Ok(index) = wish.parse::<u32>() {
         return match layout.file(FileIndex(index)) {
@@ -23,18 +24,23 @@ pub fn chosen_file(layout: &Layout, wish: Option<&str>) -> Result<FileIndex, Fai
             _ => Err(Failure::usage(format!("--file {index}: the torrent's files are {}", listing(layout)))),
         };
     }
-    let glob = globset::GlobBuilder::new(wish)
+    let matching = matching_files(layout, wish)?.into_iter();
+    matching
+        .max_by_key(|index| layout.file(*index).map(|file| file.length))
+        .ok_or_else(|| Failure::usage(format!("--file {wish:?} matches none of {}", listing(layout))))
+}
+
+/// The files whose path or name fits a pattern, case aside.
+pub fn matching_files(layout: &Layout, pattern: &str) -> Result<Vec<FileIndex>, Failure> {
+    let glob = globset::GlobBuilder::new(pattern)
         .case_insensitive(true)
         .build()
-        .map_err(|error| Failure::usage(format!("--file {wish:?} is neither a number nor a pattern: {error}")))?
+        .map_err(|error| Failure::usage(format!("{pattern:?} is neither a number nor a pattern: {error}")))?
         .compile_matcher();
-    let matching = files(layout).filter(|(_, file)| {
+    let fits = |file: &FileSpan| {
         glob.is_match(file.display_path()) || file.path.last().is_some_and(|name| glob.is_match(name))
-    });
-    matching
-        .max_by_key(|(_, file)| file.length)
-        .map(|(index, _)| index)
-        .ok_or_else(|| Failure::usage(format!("--file {wish:?} matches none of {}", listing(layout))))
+    };
+    Ok(files(layout).filter(|(_, file)| fits(file)).map(|(index, _)| index).collect())
 }
 
 /// All files but padding, with their numbers.
@@ -68,13 +74,15 @@ mod tests {
     use super::*;
 
     fn layout(files: &[(&str, u64)]) -> Layout {
-        let rows = files.iter().map(|(path, length)| (path.split('/').map(str::to_owned).collect(), *length, false));
+        let rows =
+            files.iter().map(|(path, length)| (path.split('/').map(str::to_owned).collect(), *length, false));
         Layout::new(1 << 14, rows).unwrap()
     }
 
     #[test]
     fn the_largest_video_is_the_main_file_even_beside_larger_archives() {
-        let layout = layout(&[("t/a.zip", 900), ("t/sample.mkv", 10), ("t/film.mkv", 500), ("t/film.srt", 5)]);
+        let layout =
+            layout(&[("t/a.zip", 900), ("t/sample.mkv", 10), ("t/film.mkv", 500), ("t/film.srt", 5)]);
         assert_eq!(main_file(&layout), Some(FileIndex(2)));
     }
 

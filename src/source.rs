@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use afflux_metainfo::limits::TORRENT_BYTES_MAX;
-use afflux_metainfo::magnet::Magnet;
+use afflux_metainfo::magnet::{Magnet, PeerAddress};
 use afflux_metainfo::torrent::Torrent;
 use afflux_metainfo::{InfoHashes, hash::HashError};
 
@@ -36,11 +36,14 @@ impl Source {
     /// Reads what `text` names without touching the network: a URL is refused.
     pub fn local(text: &str) -> Result<Self, Failure> {
         if text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("magnet:")) {
-            let magnet = text.parse().map_err(|error| Failure::usage(format!("the magnet link is wrong: {error}")))?;
+            let magnet =
+                text.parse().map_err(|error| Failure::usage(format!("the magnet link is wrong: {error}")))?;
             return Ok(Self::Magnet(Box::new(magnet)));
         }
         if is_url(text) {
-            return Err(Failure::usage(format!("{text} is on the network: say --fetch to get it from there")));
+            return Err(Failure::usage(format!(
+                "{text} is on the network: say --fetch to get it from there"
+            )));
         }
         let path = Path::new(text);
         if path.exists() {
@@ -63,7 +66,8 @@ impl Source {
         if length > TORRENT_BYTES_MAX as u64 {
             return Err(Failure::work(format!("{shown} is too large for a .torrent ({length} bytes)")));
         }
-        let bytes = std::fs::read(path).map_err(|error| Failure::work(format!("{shown} can't be read: {error}")))?;
+        let bytes =
+            std::fs::read(path).map_err(|error| Failure::work(format!("{shown} can't be read: {error}")))?;
         Self::from_torrent(&bytes, &shown.to_string())
     }
 
@@ -102,7 +106,14 @@ impl Source {
     pub fn peers(&self) -> Vec<SocketAddr> {
         match self {
             Self::Torrent(_) => Vec::new(),
-            Self::Magnet(magnet) => magnet.peers.iter().filter_map(|peer| peer.to_string().parse().ok()).collect(),
+            Self::Magnet(magnet) => magnet
+                .peers
+                .iter()
+                .filter_map(|peer| match peer {
+                    PeerAddress::Socket(addr) => Some(*addr),
+                    PeerAddress::Named { .. } => None,
+                })
+                .collect(),
         }
     }
 
@@ -135,6 +146,8 @@ fn no_source(text: &str, error: HashError) -> Failure {
     } else if text.ends_with(".torrent") {
         format!("the file {text} does not exist")
     } else {
-        format!("{text:?} is neither a magnet link, an existing .torrent file, an http(s) URL nor an info-hash")
+        format!(
+            "{text:?} is neither a magnet link, an existing .torrent file, an http(s) URL nor an info-hash"
+        )
     })
 }

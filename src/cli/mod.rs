@@ -7,8 +7,8 @@ pub mod download;
 pub mod inspect;
 pub mod seed;
 pub mod serve;
-pub mod session;
-pub mod show;
+pub(crate) mod session;
+mod show;
 pub mod stream;
 
 use std::path::PathBuf;
@@ -139,7 +139,9 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Man { output } => {
             std::fs::create_dir_all(&output)
                 .and_then(|()| clap_mangen::generate_to(Arguments::command(), &output))
-                .map_err(|error| Failure::work(format!("the man pages can't be written to {}: {error}", output.display())))?;
+                .map_err(|error| {
+                    Failure::work(format!("the man pages can't be written to {}: {error}", output.display()))
+                })?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -148,10 +150,16 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
 fn start_log(level: Option<&str>, json: bool) -> Result<(), Failure> {
     let level = level.unwrap_or("warn");
     let filter = tracing_subscriber::EnvFilter::try_new(level).map_err(|_| {
-        Failure::usage(format!("--log {level:?} is no level: allowed are error, warn, info, debug, trace, or a filter"))
+        Failure::usage(format!(
+            "--log {level:?} is no level: allowed are error, warn, info, debug, trace, or a filter"
+        ))
     })?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json { lines.json().init() } else { lines.with_target(false).init() }
+    if json {
+        lines.json().init()
+    } else {
+        lines.with_target(false).init()
+    }
     Ok(())
 }
 

@@ -25,15 +25,12 @@ impl Screen {
     pub(super) fn new(json: bool) -> Self {
         let line = (!json && std::io::stderr().is_terminal()).then(|| {
             let line = ProgressBar::new_spinner();
-            line.set_style(ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is constant"));
+            line.set_style(
+                ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is constant"),
+            );
             line
         });
         Self { json, line, last_plain: None }
-    }
-
-    /// Whether output is for programs.
-    pub(super) fn json(&self) -> bool {
-        self.json
     }
 
     /// Something that stays: a sentence for people or an object for programs.

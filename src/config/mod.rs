@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-        let file = TuningOptions { peer_timeout: Some(5000), torrent_timeout: Some(7000), ..Default::default() };
+        let file =
+            TuningOptions { peer_timeout: Some(5000), torrent_timeout: Some(7000), ..Default::default() };
         let flags = TuningOptions { peer_timeout: Some(2000), ..Default::default() };
         let tuning = flags.settle(file);
         assert_eq!(tuning.peer_timeout, Duration::from_secs(2));

@@ -74,6 +74,16 @@ pub enum StrategyName {
     Deadline,
 }
 
+impl From<StrategyName> for afflux_swarm::Strategy {
+    fn from(name: StrategyName) -> Self {
+        match name {
+            StrategyName::Rarest => Self::Rarest,
+            StrategyName::Sequential => Self::Sequential,
+            StrategyName::Deadline => Self::Deadline,
+        }
+    }
+}
+
 /// Options of every command that joins a swarm.
 #[derive(Clone, Debug, Default, Args, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -189,9 +199,9 @@ impl SwarmOptions {
             (self.ip_filter.is_some(), "--ip-filter", "IP filtering"),
         ];
         match unbuilt.into_iter().find(|(set, ..)| *set) {
-            Some((_, flag, what)) => {
-                Err(Failure::usage(format!("{flag} can't be used yet: {what} isn't built in this version; leave it out")))
-            }
+            Some((_, flag, what)) => Err(Failure::usage(format!(
+                "{flag} can't be used yet: {what} isn't built in this version; leave it out"
+            ))),
             None => Ok(()),
         }
     }

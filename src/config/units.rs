@@ -14,7 +14,9 @@ pub fn bytes(text: &str) -> Result<u64, String> {
 }
 
 fn allowed(text: &str) -> String {
-    format!("{text:?} is no number of bytes: allowed are digits, with K, M or G behind them if you like (500K)")
+    format!(
+        "{text:?} is no number of bytes: allowed are digits, with K, M or G behind them if you like (500K)"
+    )
 }
 
 /// A checker for a whole number within bounds. `variable` is named in the message, because the value may have
@@ -61,7 +63,9 @@ pub fn size(
 }
 
 /// `true` or `false`; names the variable like [`whole`].
-pub fn truth(variable: &'static str) -> impl Fn(&str) -> Result<bool, String> + Clone + Send + Sync + 'static {
+pub fn truth(
+    variable: &'static str,
+) -> impl Fn(&str) -> Result<bool, String> + Clone + Send + Sync + 'static {
     move |text| match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),

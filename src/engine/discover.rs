@@ -56,7 +56,13 @@ impl Discovery {
     }
 
     /// Looks in the DHT from now on, and announces `port` there.
-    pub(super) fn join_dht(&mut self, node: DhtHandle, info_hash: InfoHash, port: u16, torrent: mpsc::Sender<Input>) {
+    pub(super) fn join_dht(
+        &mut self,
+        node: DhtHandle,
+        info_hash: InfoHash,
+        port: u16,
+        torrent: mpsc::Sender<Input>,
+    ) {
         let wanted = Arc::new(Notify::new());
         let task = tokio::spawn(look_up(node.clone(), info_hash, port, Arc::clone(&wanted), torrent));
         self.dht = Some(Lookups { node, wanted, task });
@@ -100,9 +106,11 @@ impl Discovery {
     }
 
     /// The download is complete.
-    pub(super) fn completed(&self) {
-        if let Some(announcer) = &self.announcer {
-            announcer.completed();
+    pub(super) fn completed(&self) -> impl Future<Output = ()> + use<'_> {
+        async {
+            if let Some(announcer) = &self.announcer {
+                announcer.completed().await;
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 /// Why no conversation came about.
 #[derive(Debug, Error)]
-pub enum GreetError {
+pub(super) enum GreetError {
     /// The socket failed.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -35,11 +35,11 @@ pub enum GreetError {
 
 /// What we say in our handshake.
 #[derive(Clone, Copy, Debug)]
-pub struct Introduction {
+pub(super) struct Introduction {
     /// The id of this process.
-    pub peer_id: PeerId,
+    pub(super) peer_id: PeerId,
     /// Whether a DHT node runs here (BEP 5's reserved bit).
-    pub dht: bool,
+    pub(super) dht: bool,
 }
 
 impl Introduction {
@@ -49,7 +49,7 @@ impl Introduction {
 }
 
 /// Connects to `remote` and exchanges handshakes about `info_hash`.
-pub async fn dial(
+pub(super) async fn dial(
     remote: SocketAddr,
     bind: Option<IpAddr>,
     info_hash: InfoHash,
@@ -72,7 +72,9 @@ pub async fn dial(
 }
 
 /// Reads as much of an accepted peer's handshake as names the torrent it wants.
-pub async fn read_wish(stream: &mut TcpStream) -> Result<(InfoHash, [u8; HANDSHAKE_HEAD_LENGTH]), GreetError> {
+pub(super) async fn read_wish(
+    stream: &mut TcpStream,
+) -> Result<(InfoHash, [u8; HANDSHAKE_HEAD_LENGTH]), GreetError> {
     within(HANDSHAKE_TIMEOUT, async {
         let mut head = [0; HANDSHAKE_HEAD_LENGTH];
         stream.read_exact(&mut head).await?;
@@ -83,7 +85,7 @@ pub async fn read_wish(stream: &mut TcpStream) -> Result<(InfoHash, [u8; HANDSHA
 }
 
 /// Answers an accepted peer whose wish we can fulfil, and reads the rest of its handshake.
-pub async fn answer(
+pub(super) async fn answer(
     stream: &mut TcpStream,
     head: [u8; HANDSHAKE_HEAD_LENGTH],
     info_hash: InfoHash,

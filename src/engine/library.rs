@@ -163,10 +163,14 @@ impl TorrentReader {
 
     fn ask(&self, piece: PieceIndex, range: Range<u32>) -> oneshot::Receiver<Result<Vec<Bytes>, StoreError>> {
         let (reply, answer) = oneshot::channel();
-        self.ready.store.read(piece, range, Box::new(move |result| {
-            // A reader that left in the meantime needs no answer.
-            let _ = reply.send(result);
-        }));
+        self.ready.store.read(
+            piece,
+            range,
+            Box::new(move |result| {
+                // A reader that left in the meantime needs no answer.
+                let _ = reply.send(result);
+            }),
+        );
         answer
     }
 

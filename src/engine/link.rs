@@ -42,8 +42,6 @@ pub(super) enum ToLink {
     Commands(Vec<Command>),
     /// The metadata is known now.
     Ready(Arc<Ready>),
-    /// Close the connection.
-    Close,
 }
 
 /// One peer's task.
@@ -56,7 +54,7 @@ pub(super) struct Link {
     pub(super) torrent: mpsc::Sender<Input>,
     pub(super) rates: PeerRates,
     /// Held as long as the connection lives.
-    pub(super) slot: Slot,
+    pub(super) _slot: Slot,
 }
 
 /// An answer of the store to a read for an upload.
@@ -158,7 +156,9 @@ impl Running {
         });
         self.report(now).await?;
         match closed {
-            Some(CloseReason::Silent | CloseReason::TransmitStalled) => Err(Parting::TimedOut),
+            Some(CloseReason::Silent | CloseReason::TransmitStalled | CloseReason::PayloadStalled) => {
+                Err(Parting::TimedOut)
+            }
             None => Ok(()),
         }
     }
@@ -170,7 +170,7 @@ impl Running {
         self.unreported = false;
         let facts = self.link.connection.facts(now);
         let report = LinkReport {
-            room: self.link.connection.room(now),
+            room: self.link.connection.room(),
             outstanding: facts.outstanding,
             round_trip: facts.round_trip.unwrap_or(Duration::ZERO),
             download_rate: facts.download_rate,
@@ -197,7 +197,7 @@ impl Running {
                 learnt.map_err(|violation| self.violated(violation))?;
                 self.unreported = true;
             }
-            Some(ToLink::Close) | None => return Err(Parting::Closed),
+            None => return Err(Parting::Closed),
         }
         Ok(())
     }
@@ -248,7 +248,7 @@ impl Running {
     /// Writes what the socket takes.
     fn write(&mut self, now: Instant) -> io::Result<()> {
         loop {
-            let mut slices = [const { IoSlice::new(&[]) }; WRITE_SLICES_MAX];
+            let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
             let count = self.link.connection.transmit_slices(&mut slices);
             if count == 0 {
                 self.held = false;
@@ -279,7 +279,10 @@ impl Running {
         }
         self.upload_at = None;
         while self.upload_reads < UPLOAD_READS_MAX {
-            let Some(block) = self.delayed_upload.take().or_else(|| self.link.connection.next_upload()) else { return };
+            let Some(block) = self.delayed_upload.take().or_else(|| self.link.connection.next_upload())
+            else {
+                return;
+            };
             let Some(ready) = &self.link.ready else {
                 self.link.connection.refuse_upload(block, now);
                 continue;
@@ -292,10 +295,14 @@ impl Running {
             self.upload_reads += 1;
             let answers = self.uploads.0.clone();
             let range = block.begin..block.begin + block.length;
-            ready.store.read(block.index, range, Box::new(move |result| {
-                // There is room for every read under way; a closed channel means that the link has ended.
-                let _ = answers.try_send((block, result));
-            }));
+            ready.store.read(
+                block.index,
+                range,
+                Box::new(move |result| {
+                    // There is room for every read under way; a closed channel means that the link has ended.
+                    let _ = answers.try_send((block, result));
+                }),
+            );
         }
     }
 

@@ -45,7 +45,9 @@ pub(super) async fn bind(address: Option<IpAddr>, port: u16) -> Result<Listeners
     let error = last.unwrap_or_else(|| io::Error::other("no address to bind"));
     Err(Failure::work(match error.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("peer port {port} is used by another program: end it, or say --peer-port 0 for any free one")
+            format!(
+                "peer port {port} is used by another program: end it, or say --peer-port 0 for any free one"
+            )
         }
         io::ErrorKind::PermissionDenied => {
             format!("peer port {port} may not be used by this user: say --peer-port with one above 1023")

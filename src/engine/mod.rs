@@ -25,11 +25,11 @@ use std::time::{Duration, Instant};
 
 use afflux_metainfo::info::Info;
 use afflux_metainfo::magnet::PeerAddress;
-use afflux_metainfo::{InfoHash, Layout, PeerId};
+use afflux_metainfo::{FileIndex, InfoHash, Layout, PeerId};
 use afflux_peer::Direction;
 use afflux_storage::{Disk, DiskConfig, Kind, Ledger, Pool, Resume};
 use afflux_swarm::shaper::Limits;
-use afflux_swarm::{Strategy, Swarm};
+use afflux_swarm::{Strategy, Swarm, Window};
 use dashmap::DashMap;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -39,12 +39,13 @@ pub use self::library::TorrentMedia;
 use self::open::Place;
 use self::rates::Rates;
 use self::readers::Readers;
+pub use self::readers::WarmUp;
 use self::slots::Slots;
 pub use self::status::{State, Status};
 use self::torrent::{Greeted, Input, Ready, TaskConfig};
 use crate::announce::{self, AnnounceConfig, Announcer, Totals};
 use crate::config::{SwarmSettings, Tuning};
-use crate::dht::{DhtConfig, DhtHandle};
+use crate::dht::{self, DhtConfig, DhtHandle};
 use crate::failure::Failure;
 use crate::fetch::{FetchConfig, Fetcher};
 use crate::source::Source;
@@ -136,7 +137,7 @@ impl Engine {
         let listeners = listen::bind(config.swarm.bind, config.swarm.peer_port).await?;
         let port = listeners.port;
         let now = Instant::now();
-        let ledger = Ledger::new(config.tuning.cache_bytes);
+        let ledger = Ledger::new(usize::try_from(config.tuning.cache_bytes).unwrap_or(usize::MAX));
         let pool = Pool::new(ledger);
         let room = Arc::new(Notify::new());
         let hook = Arc::clone(&room);
@@ -144,16 +145,20 @@ impl Engine {
         let disk = Disk::start(DiskConfig::default())
             .map_err(|error| Failure::work(format!("the disk threads can't be started: {error}")))?;
         let policy = afflux_tracker::Policy { allow_local: config.swarm.allow_local_addresses };
-        let fetcher = Fetcher::new(FetchConfig {
-            policy,
-            user_agent: CLIENT.to_owned(),
-            timeout: FETCH_TIMEOUT,
-            proxy: None,
-            bind: config.swarm.bind,
-        })
-        .map(Arc::new)
-        .map_err(|error| Failure::work(format!("HTTP can't be used: {error}")))?;
-        let dht = start_dht(&config, port).await?;
+        let fetcher = |timeout| {
+            let config = FetchConfig {
+                policy,
+                user_agent: CLIENT.to_owned(),
+                timeout,
+                proxy: None,
+                bind: config.swarm.bind,
+            };
+            let fetcher = Fetcher::new(config).map(Arc::new);
+            fetcher.map_err(|error| Failure::work(format!("HTTP can't be used: {error}")))
+        };
+        let announces = announce::Shared::new(fetcher(config.tuning.announce_timeout)?, config.swarm.bind);
+        let fetcher = fetcher(FETCH_TIMEOUT)?;
+        let dht = start_dht(&config, port);
         let shared = Arc::new(Shared {
             peer_id: make_peer_id()?,
             port,
@@ -165,7 +170,7 @@ impl Engine {
             disk,
             pool,
             dht,
-            announces: announce::Shared::new(Arc::clone(&fetcher), config.swarm.bind),
+            announces,
             fetcher,
             torrents: DashMap::new(),
             seeds: AtomicU64::new(random_u64()?),
@@ -232,7 +237,7 @@ impl Engine {
     }
 
     /// Ends everything within a few seconds: trackers told, resume data saved.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(&self) {
         self.shared.stop.cancel();
         let torrents: Vec<Torrent> = self.torrents();
         self.shared.torrents.clear();
@@ -276,7 +281,8 @@ impl Shared {
         let half_open = self.slots.half_open().await;
         let slot = self.slots.connection()?;
         let timeout = self.config.tuning.peer_timeout;
-        let greeted = greet::dial(addr, self.config.swarm.bind, info_hash, self.introduction(), timeout).await;
+        let greeted =
+            greet::dial(addr, self.config.swarm.bind, info_hash, self.introduction(), timeout).await;
         drop(half_open);
         match greeted {
             Ok((stream, handshake)) => {
@@ -291,7 +297,7 @@ impl Shared {
 
     /// Whether a torrent's pieces fit the memory there is; the error is a sentence for people.
     fn check_memory(&self, layout: &Layout, kind: &Kind) -> Result<(), String> {
-        let budget = self.pool.ledger().limit();
+        let budget = self.pool.ledger().limit() as u64;
         let piece = u64::from(layout.piece_length()).min(layout.total_length());
         let needed = if matches!(kind, Kind::Memory) { 2 * piece } else { piece };
         if needed <= budget {
@@ -306,7 +312,7 @@ impl Shared {
 
     /// How a torrent's share of memory is split between pieces under way and pieces kept for readers.
     fn memory_split(&self, kind: &Kind) -> (u64, Option<u64>) {
-        let budget = self.pool.ledger().limit();
+        let budget = self.pool.ledger().limit() as u64;
         match kind {
             // Bodies and uploads hold what they send a little longer than the cache does: an eighth is theirs.
             Kind::Memory => (budget * 3 / 8, Some(budget / 2)),
@@ -374,9 +380,20 @@ impl Torrent {
         let _ = self.inbox.send(Input::Candidates { addrs, source: afflux_swarm::Source::Given }).await;
     }
 
-    /// Readers at this moment.
-    pub fn reader_count(&self) -> usize {
-        self.readers.count()
+    /// What its readers want at this moment, oldest reader first; warm-ups aren't readers.
+    pub fn windows(&self) -> Vec<Window> {
+        self.readers.windows()
+    }
+
+    /// Fetches the head and the tail of a file before anybody reads it: players begin with both. Until the
+    /// answer is dropped.
+    pub fn warm_up(&self, ready: &Ready, file: FileIndex, bytes: u64) -> WarmUp {
+        WarmUp::new(&self.readers, ready, file, bytes)
+    }
+
+    /// Asks trackers and DHT again: a reader waits.
+    pub async fn find_more_peers(&self) {
+        let _ = self.inbox.send(Input::NeedPeers).await;
     }
 
     async fn stop(&self) {
@@ -475,7 +492,7 @@ fn start_discovery(
     }
     if let Source::Magnet(magnet) = source {
         for peer in &magnet.peers {
-            if let PeerAddress::Host { host, port } = peer {
+            if let PeerAddress::Named { host, port } = peer {
                 discovery.resolve(host.clone(), *port, torrent.clone());
             }
         }
@@ -490,22 +507,25 @@ fn remembered_info(folder: &std::path::Path, info_hash: InfoHash) -> Option<Info
     (info.hashes.wire() == info_hash && info.transferable().is_ok()).then_some(info)
 }
 
-async fn start_dht(config: &EngineConfig, port: u16) -> Result<Option<DhtHandle>, Failure> {
+fn start_dht(config: &EngineConfig, port: u16) -> Option<DhtHandle> {
     if !config.swarm.dht {
-        return Ok(None);
+        return None;
     }
+    let (bind_v4, bind_v6) = dht::families(config.swarm.bind);
+    let defaults = || dht::BOOTSTRAP_DEFAULT.map(str::to_owned).to_vec();
     let dht = DhtConfig {
-        bind: config.swarm.bind,
+        bind_v4,
+        bind_v6,
         port,
-        bootstrap: config.swarm.dht_bootstrap.clone(),
+        bootstrap: config.swarm.dht_bootstrap.clone().unwrap_or_else(defaults),
         allow_local: config.swarm.allow_local_addresses,
         state_file: config.data_dir.join("dht.state"),
     };
-    match DhtHandle::start(dht).await {
-        Ok(handle) => Ok(Some(handle)),
+    match DhtHandle::start(dht) {
+        Ok(handle) => Some(handle),
         Err(error) => {
-            warn!(%error, port, "the DHT can't be used: its UDP port can't be bound");
-            Ok(None)
+            warn!(%error, port, "the DHT can't be used");
+            None
         }
     }
 }
@@ -513,11 +533,8 @@ async fn start_dht(config: &EngineConfig, port: u16) -> Result<Option<DhtHandle>
 /// `-AF` + four version digits + `-` + twelve random characters (BEP 20).
 fn make_peer_id() -> Result<PeerId, Failure> {
     let mut id = *b"-AF0000-............";
-    let version = [
-        env!("CARGO_PKG_VERSION_MAJOR"),
-        env!("CARGO_PKG_VERSION_MINOR"),
-        env!("CARGO_PKG_VERSION_PATCH"),
-    ];
+    let version =
+        [env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"), env!("CARGO_PKG_VERSION_PATCH")];
     for (digit, part) in id[3..6].iter_mut().zip(version) {
         *digit = part.bytes().last().unwrap_or(b'0');
     }
@@ -531,6 +548,7 @@ fn make_peer_id() -> Result<PeerId, Failure> {
 
 fn random_u64() -> Result<u64, Failure> {
     let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::work(format!("the system gives no random numbers: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::work(format!("the system gives no random numbers: {error}")))?;
     Ok(u64::from_le_bytes(bytes))
 }

@@ -92,7 +92,8 @@ fn on_disk(layout: &Layout, dir: &std::path::Path) -> Bitfield {
     let mut pieces = Bitfield::new(layout.piece_count());
     for file in layout.files().iter().filter(|file| !file.pad && file.length > 0) {
         let path = file.path.iter().fold(dir.to_path_buf(), |path, part| path.join(part));
-        let length = std::fs::symlink_metadata(&path).map_or(0, |facts| if facts.is_file() { facts.len() } else { 0 });
+        let length =
+            std::fs::symlink_metadata(&path).map_or(0, |facts| if facts.is_file() { facts.len() } else { 0 });
         for piece in layout.pieces_of(file.offset..file.offset + length.min(file.length)) {
             pieces.insert(PieceIndex(piece));
         }
@@ -102,7 +103,9 @@ fn on_disk(layout: &Layout, dir: &std::path::Path) -> Bitfield {
 
 /// Remembers what is verified and written. Blocks.
 pub(super) fn save(ready: &Ready, place: &Place) {
-    let Some(folder) = place.resume_dir.as_ref().filter(|_| matches!(place.kind, Kind::Disk { .. })) else { return };
+    let Some(folder) = place.resume_dir.as_ref().filter(|_| matches!(place.kind, Kind::Disk { .. })) else {
+        return;
+    };
     let mut resume = ready.store.snapshot();
     resume.extra = ready.info.raw.to_vec();
     if let Err(error) = resume.save(folder) {

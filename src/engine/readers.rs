@@ -7,9 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use afflux_metainfo::PieceIndex;
-use afflux_swarm::{ReaderKey, Window};
+use afflux_metainfo::{FileIndex, PieceIndex};
+use afflux_swarm::{Kind, ReaderKey, Window};
 use tokio::sync::Notify;
+
+use super::torrent::Ready;
+
+/// Where most containers have their index: within so much of the file's end.
+const TAIL_BYTES: u64 = 512 * 1024;
 
 /// What a reader wants changed since the torrent's task last looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +61,6 @@ impl Readers {
         Place { key, readers: Arc::clone(self), waits_for: None }
     }
 
-    /// Readers alive.
-    pub(super) fn count(&self) -> usize {
-        lock(&self.wishes).windows.len()
-    }
-
     /// The windows of all readers that have said one, oldest reader first.
     pub(super) fn windows(&self) -> Vec<Window> {
         lock(&self.wishes).windows.values().flatten().copied().collect()
@@ -76,7 +76,8 @@ impl Readers {
         let changed = std::mem::take(&mut lock(&self.wishes).changed);
         let (wants, gone): (Vec<_>, Vec<_>) = changed.into_iter().partition(|(_, window)| window.is_some());
         let gone = gone.into_iter().map(|(key, _)| Change::Forget(ReaderKey(key)));
-        gone.chain(wants.into_iter().filter_map(|(key, window)| Some(Change::Want(ReaderKey(key), window?)))).collect()
+        gone.chain(wants.into_iter().filter_map(|(key, window)| Some(Change::Want(ReaderKey(key), window?))))
+            .collect()
     }
 
     /// A piece can be read now, or never will: whoever waits for it looks again.
@@ -119,6 +120,36 @@ impl Place {
     }
 }
 
+/// Two windows without a reader behind them: the head and the tail of a file.
+#[derive(Debug)]
+pub struct WarmUp {
+    _places: [Place; 2],
+}
+
+impl WarmUp {
+    pub(super) fn new(readers: &Arc<Readers>, ready: &Ready, file: FileIndex, bytes: u64) -> Self {
+        let range = ready.layout.file(file).map_or(0..0, |file| file.range());
+        let window = |start: u64, end: u64| {
+            let place = readers.enter();
+            let changed = Window {
+                position: start,
+                urgent_end: end,
+                soon_end: end,
+                file_end: range.end,
+                rate: None,
+                waiting: false,
+                kind: Kind::Probe,
+            };
+            lock(&readers.wishes).changed.insert(place.key, Some(changed));
+            readers.notify.notify_one();
+            place
+        };
+        let head_end = range.end.min(range.start + bytes);
+        let tail_start = head_end.max(range.end.saturating_sub(TAIL_BYTES));
+        Self { _places: [window(range.start, head_end), window(tail_start, range.end)] }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(piece) = self.waits_for {
@@ -140,8 +171,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
-
-    use afflux_swarm::Kind;
 
     use super::*;
 
@@ -170,7 +199,7 @@ mod tests {
             [Change::Forget(ReaderKey(1)), Change::Want(ReaderKey(2), window(3))]
         );
         assert!(readers.take_changes().is_empty());
-        assert_eq!(readers.count(), 1);
+        assert_eq!(readers.windows(), [window(3)]);
     }
 
     #[test]

@@ -110,8 +110,7 @@ impl Receiver {
         }
         self.aim(turn, allowance);
         let parts = self.layout(turn.connection, allowance);
-        let mut scratch =
-            Scratch { headers: [[0; HEADER_BYTES]; BLOCKS_PER_READ], tail: [0; TAIL_BYTES] };
+        let mut scratch = Scratch { headers: [[0; HEADER_BYTES]; BLOCKS_PER_READ], tail: [0; TAIL_BYTES] };
         match self.read(turn.stream, &parts, &mut scratch) {
             Ok(0) => Ok(Outcome::End),
             Ok(count) => {
@@ -173,10 +172,17 @@ impl Receiver {
         let mut parts = Vec::with_capacity(2 * self.targets.len() + 1);
         let mut left = allowance.max(1);
         let expects = connection.expects();
+        // Another message is half here: nothing can be said of what comes behind it.
+        let first_header = match (connection.header_bytes_left(), expects) {
+            (Some(length), _) => length,
+            (None, Expect::Payload { .. }) => HEADER_BYTES,
+            (None, _) => return vec![Part::Tail { length: TAIL_BYTES.min(left) }],
+        };
         for (nth, target) in self.targets.iter().enumerate() {
-            let under_way = nth == 0 && matches!(expects, Expect::Payload { block, .. } if block == target.block);
+            let under_way =
+                nth == 0 && matches!(expects, Expect::Payload { block, .. } if block == target.block);
             if !under_way {
-                let length = if nth == 0 { connection.header_bytes_left() } else { HEADER_BYTES };
+                let length = if nth == 0 { first_header } else { HEADER_BYTES };
                 parts.push(Part::Header { nth, length: length.min(HEADER_BYTES) });
             }
             let length = (target.block.length as usize - target.filled).min(left);
@@ -257,7 +263,7 @@ impl Receiver {
             {
                 target.filled += length;
                 *complete += usize::from(target.filled == block.length as usize);
-                turn.connection.handle_payload(length as u32, turn.now)?;
+                turn.connection.handle_payload(length as u32, turn.now);
                 self.drain(turn);
                 Ok(length)
             }
@@ -304,7 +310,7 @@ impl Receiver {
                     if wanted {
                         self.copy(turn, block, received as usize, &bytes[..length]);
                     }
-                    turn.connection.handle_payload(length as u32, turn.now)?;
+                    turn.connection.handle_payload(length as u32, turn.now);
                     self.drain(turn);
                     length
                 }

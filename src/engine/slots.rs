@@ -18,7 +18,7 @@ const PENDING_PER_ADDRESS_MAX: usize = 8;
 
 /// The counters of one engine.
 #[derive(Clone, Debug)]
-pub struct Slots {
+pub(super) struct Slots {
     connected: Arc<Semaphore>,
     half_open: Arc<Semaphore>,
     pending: Arc<Semaphore>,
@@ -27,13 +27,13 @@ pub struct Slots {
 
 /// A connection's place; dropping it frees the place.
 #[derive(Debug)]
-pub struct Slot {
+pub(super) struct Slot {
     _permit: OwnedSemaphorePermit,
 }
 
 /// A place for a socket whose handshake hasn't come yet.
 #[derive(Debug)]
-pub struct PendingSlot {
+pub(super) struct PendingSlot {
     _permit: OwnedSemaphorePermit,
     address: IpAddr,
     by_address: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
@@ -41,7 +41,7 @@ pub struct PendingSlot {
 
 impl Slots {
     /// Counters for at most `connections_max` connections.
-    pub fn new(connections_max: u32) -> Self {
+    pub(super) fn new(connections_max: u32) -> Self {
         Self {
             connected: Arc::new(Semaphore::new(connections_max as usize)),
             half_open: Arc::new(Semaphore::new(HALF_OPEN_MAX)),
@@ -51,22 +51,22 @@ impl Slots {
     }
 
     /// A place among all connections, if one is free.
-    pub fn connection(&self) -> Option<Slot> {
+    pub(super) fn connection(&self) -> Option<Slot> {
         Arc::clone(&self.connected).try_acquire_owned().ok().map(|permit| Slot { _permit: permit })
     }
 
     /// Waits for a place among dials under way.
-    pub async fn half_open(&self) -> Slot {
+    pub(super) async fn half_open(&self) -> Slot {
         Slot { _permit: permit(&self.half_open).await }
     }
 
     /// Waits until another socket may be accepted.
-    pub async fn accepting(&self) -> OwnedSemaphorePermit {
+    pub(super) async fn accepting(&self) -> OwnedSemaphorePermit {
         permit(&self.pending).await
     }
 
     /// Makes a place out of a permit, unless the address has too many.
-    pub fn pending(&self, permit: OwnedSemaphorePermit, address: IpAddr) -> Option<PendingSlot> {
+    pub(super) fn pending(&self, permit: OwnedSemaphorePermit, address: IpAddr) -> Option<PendingSlot> {
         let mut by_address = self.pending_by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = by_address.entry(address).or_insert(0);
         if *count >= PENDING_PER_ADDRESS_MAX {

@@ -39,6 +39,8 @@ const TICK: Duration = Duration::from_millis(250);
 const SAVE_INTERVAL: Duration = Duration::from_secs(20);
 /// Without memory for another piece nothing is asked for this long, unless memory comes back before.
 const STARVED: Duration = Duration::from_millis(50);
+/// What trackers are told is left before the metadata says; 0 would make us a seeder.
+const BYTES_LEFT_UNKNOWN: u64 = 16 * 1024;
 /// A stopping torrent waits this long for its links and its disk.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -79,13 +81,25 @@ pub(super) struct Greeted {
 pub(super) enum Input {
     Greeted(Greeted),
     DialFailed(SocketAddr),
-    Reported { peer: PeerKey, report: LinkReport },
-    Parted { peer: PeerKey, parting: Parting, copied_bytes: u64 },
+    Reported {
+        peer: PeerKey,
+        report: LinkReport,
+    },
+    Parted {
+        peer: PeerKey,
+        parting: Parting,
+        copied_bytes: u64,
+    },
     Storage(StorageEvent),
     Opened(Result<Box<Opened>, String>),
-    Candidates { addrs: Vec<SocketAddr>, source: Source },
+    Candidates {
+        addrs: Vec<SocketAddr>,
+        source: Source,
+    },
     /// Only these files' pieces are wanted (a bit per file).
     Select(Vec<bool>),
+    /// A reader waits too long: look for more.
+    NeedPeers,
     Stop(oneshot::Sender<()>),
 }
 
@@ -131,6 +145,8 @@ pub(super) struct Task {
     copied_bytes: u64,
     checked: Option<(u32, u32)>,
     error: Option<String>,
+    /// Trackers are to be told that everything selected is there.
+    completed: bool,
 }
 
 /// Starts the task with what is known; `info` if the source was a .torrent.
@@ -152,6 +168,7 @@ pub(super) fn start(config: TaskConfig, info: Option<Info>) -> tokio::task::Join
             copied_bytes: 0,
             checked: None,
             error: None,
+            completed: false,
         };
         if let Some(info) = info {
             task.open(info);
@@ -183,6 +200,11 @@ impl Task {
                 self.handle(input, now);
             }
             self.turn(now);
+            if std::mem::take(&mut self.completed) {
+                // Trackers are told with nothing left, so the totals go first.
+                self.tick(now);
+                self.config.discovery.completed().await;
+            }
         }
     }
 
@@ -231,6 +253,7 @@ impl Task {
                 self.selected = Some(files);
                 self.apply_selection(now);
             }
+            Input::NeedPeers => self.config.discovery.need_peers(),
             Input::Stop(_) => {}
         }
     }
@@ -268,7 +291,7 @@ impl Task {
             commands,
             torrent: self.config.to_self.clone(),
             rates: self.config.rates.link(now),
-            slot,
+            _slot: slot,
         }));
         let last = (0, 0, Duration::ZERO, 0, 0);
         let totals = PeerTotals::default();
@@ -360,7 +383,11 @@ impl Task {
         if ready.info.private {
             self.config.discovery.leave_dht();
         }
-        self.config.swarm.learn_layout(Arc::clone(&ready.layout), have, now);
+        self.config.swarm.learn_layout(Arc::clone(&ready.layout), have.clone(), now);
+        if self.config.place.read_only {
+            // What is missing can't be stored, so it isn't wanted.
+            self.config.swarm.select(have, now);
+        }
         for peer in self.peers.values_mut() {
             // A link whose channel is full is closed at the next flush.
             if peer.commands.try_send(ToLink::Ready(Arc::clone(&ready))).is_err() {
@@ -400,7 +427,7 @@ impl Task {
                 Output::Evict(piece) => self.with_store(|store| store.evict(piece)),
                 Output::Discard(piece) => self.with_store(|store| store.discard(piece)),
                 Output::MetadataComplete(raw) => self.parse_metadata(raw, now),
-                Output::Completed => self.config.discovery.completed(),
+                Output::Completed => self.completed = true,
                 Output::NeedPeers => self.config.discovery.need_peers(),
             }
         }
@@ -529,7 +556,7 @@ impl Task {
 
     fn tick(&mut self, now: Instant) {
         self.next_tick = now + TICK;
-        let snapshot = self.config.swarm.snapshot();
+        let snapshot = self.config.swarm.snapshot(now);
         let progress = self.config.swarm.progress();
         let mut totals = self.gone;
         self.peers.values().for_each(|peer| add(&mut totals, &peer.totals));
@@ -561,6 +588,9 @@ impl Task {
     }
 
     fn bytes_left(&self) -> u64 {
+        if self.ready.is_none() {
+            return BYTES_LEFT_UNKNOWN;
+        }
         let progress = self.config.swarm.progress();
         progress.bytes_selected - progress.bytes_have
     }

@@ -123,50 +123,66 @@ fn hash_piece(
     Ok(hash.finalize().into())
 }
 
-/// SHA-1 of every piece of the files of `layout` below `root`, on `threads` threads. For making torrents.
-///
-/// `progress` gets the number of pieces done and of pieces in all, from any of the threads. No symbolic link
-/// below `root` is followed.
-///
-/// # Errors
-/// The first file that can't be read, or is shorter than the layout says.
+/// SHA-1 of every piece of files below `root`, on `threads` threads; `progress` gets (pieces done, pieces in all). The first
+/// piece that can't be read ends it.
 pub fn hash_files(
     layout: &Layout,
     root: &Path,
     threads: usize,
     progress: &(dyn Fn(u32, u32) + Sync),
 ) -> Result<Vec<[u8; 20]>, Error> {
+    hash_each(layout, root, threads, true, progress).into_iter().map(|(_, digest)| digest).collect()
+}
+
+/// The pieces of files below `root` that can't be read or don't have the hash that `expected` says, ascending.
+pub fn check_files(
+    layout: &Layout,
+    root: &Path,
+    threads: usize,
+    expected: &dyn Fn(PieceIndex) -> Option<[u8; 20]>,
+    progress: &(dyn Fn(u32, u32) + Sync),
+) -> Vec<PieceIndex> {
+    let wrong = |(piece, digest): (PieceIndex, Result<[u8; 20], Error>)| {
+        (digest.ok().is_none_or(|digest| expected(piece) != Some(digest))).then_some(piece)
+    };
+    hash_each(layout, root, threads, false, progress).into_iter().filter_map(wrong).collect()
+}
+
+/// Hashes pieces on several threads; the result is in their order, and with `stop` ends at the first failure.
+fn hash_each(
+    layout: &Layout,
+    root: &Path,
+    threads: usize,
+    stop: bool,
+    progress: &(dyn Fn(u32, u32) + Sync),
+) -> Vec<(PieceIndex, Result<[u8; 20], Error>)> {
     let threads = threads.max(1);
     let handles = Arc::new(Handles::new(threads * 2));
     let files = Files::new(root.to_path_buf(), Arc::new(layout.clone()), handles, StoreId(0), []);
     let total = layout.piece_count();
     let (next, done) = (AtomicU32::new(0), AtomicU32::new(0));
-    let work = || -> Result<Vec<(usize, [u8; 20])>, Error> {
+    let work = || {
         let mut scratch = Vec::new();
         let mut digests = Vec::new();
         loop {
             let piece = PieceIndex(next.fetch_add(1, SeqCst));
             if piece.0 >= total {
-                return Ok(digests);
+                return digests;
             }
-            let digest = hash_piece(&files, layout, piece, &mut scratch).inspect_err(|_| {
+            let digest = hash_piece(&files, layout, piece, &mut scratch);
+            if stop && digest.is_err() {
                 // The others needn't go on.
                 next.store(total, SeqCst);
-            })?;
-            digests.push((piece.as_usize(), digest));
+            }
+            digests.push((piece, digest));
             progress(done.fetch_add(1, SeqCst) + 1, total);
         }
     };
-    let outcomes: Vec<_> = std::thread::scope(|scope| {
+    let mut all: Vec<_> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().map(|worker| worker.join()).collect()
+        let finished = workers.into_iter().map(|worker| worker.join());
+        finished.flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
-    let mut digests = vec![[0; 20]; total as usize];
-    for outcome in outcomes {
-        let part = outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        for (piece, digest) in part {
-            digests[piece] = digest;
-        }
-    }
-    Ok(digests)
+    all.sort_unstable_by_key(|(piece, _)| *piece);
+    all
 }

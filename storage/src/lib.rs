@@ -30,7 +30,7 @@ pub mod resume;
 pub mod store;
 mod torrent;
 
-pub use check::hash_files;
+pub use check::{check_files, hash_files};
 pub use disk::{Disk, DiskConfig};
 pub use intake::Full;
 pub use ledger::{Charge, Ledger};

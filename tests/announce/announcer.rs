@@ -143,7 +143,7 @@ async fn local_trackers_are_not_asked_unless_allowed() {
         format!("udp://{}", udp.address),
         format!("udp://localhost:{}", udp.address.port()),
     ] {
-        let torrent = start(&[&[url.clone()]], Options { allow_local: false, ..USUAL });
+        let torrent = start(&[std::slice::from_ref(&url)], Options { allow_local: false, ..USUAL });
         let message = until(&torrent, Health::Failing).await.message.unwrap();
         assert!(message.contains("is not a public address"), "{url}: {message}");
         torrent.handle.stop().await;

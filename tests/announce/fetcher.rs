@@ -6,7 +6,7 @@ use afflux::fetch::{FetchConfig, FetchError, Fetcher};
 use afflux_tracker::{Policy, Refused};
 use tokio::io::AsyncWriteExt;
 
-use crate::servers::{WebServer, gzip_bomb, ok, soon};
+use crate::servers::{CERTIFICATE, WebServer, gzip_bomb, ok, self_signed_server, soon};
 
 const LOCAL: Policy = Policy { allow_local: true };
 const STRICT: Policy = Policy { allow_local: false };
@@ -205,11 +205,23 @@ async fn errors_are_sentences_without_the_passkey() {
     let error = get(&format!("http://{closed}/passkey/announce")).await.unwrap_err();
     assert!(matches!(error, FetchError::Connection { .. }), "{error:?}");
     assert!(!error.to_string().contains("passkey"), "{error}");
+}
 
-    // Not TLS: a certificate can't have been accepted.
-    let plain = WebServer::fixed(ok("", b"x")).await;
-    let error = get(&format!("https://{}/passkey", plain.address)).await.unwrap_err();
-    assert!(matches!(error, FetchError::Connection { .. }), "{error:?}");
+#[tokio::test]
+async fn attack_46_a_certificate_that_nobody_signed_is_refused() {
+    let (address, _server) = self_signed_server(ok("", b"forged")).await;
+    let url = format!("https://{address}/passkey");
+    let error = get(&url).await.unwrap_err();
+    assert!(
+        matches!(&error, FetchError::Connection { cause, .. } if cause.contains("ertificate")),
+        "{error}"
+    );
+
+    // The server is sound: one that trusts it is served.
+    let certificate = reqwest::Certificate::from_pem(CERTIFICATE).unwrap();
+    let trusting = reqwest::Client::builder().tls_certs_only([certificate]).build().unwrap();
+    let body = soon(trusting.get(&url).send()).await.unwrap().bytes().await.unwrap();
+    assert_eq!(&body[..], b"forged");
 }
 
 #[tokio::test]

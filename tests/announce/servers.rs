@@ -93,6 +93,40 @@ async fn read_head(stream: &mut TcpStream) -> Option<String> {
     String::from_utf8(head).ok()
 }
 
+/// Serves TLS with a certificate that nobody signed, one response per connection; returns its address.
+pub(crate) async fn self_signed_server(response: Vec<u8>) -> (SocketAddr, AbortOnDropHandle<()>) {
+    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/key.pem")).unwrap();
+    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+    let config = tokio_rustls::rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // The client may not like the certificate.
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut head = [0; 4096];
+            if stream.read(&mut head).await.is_ok() {
+                let _ = stream.write_all(&response).await;
+                let _ = stream.shutdown().await;
+            }
+        }
+    });
+    (address, AbortOnDropHandle::new(task))
+}
+
+/// For 127.0.0.1, good until 2126; made by `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes
+/// -days 36500 -subj "/CN=Self-signed for tests" -addext subjectAltName=IP:127.0.0.1
+/// -addext basicConstraints=critical,CA:FALSE`.
+pub(crate) const CERTIFICATE: &[u8] = include_bytes!("tls/certificate.pem");
+
 /// A response with a body of known length.
 pub(crate) fn ok(headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n", body.len());

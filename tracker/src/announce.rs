@@ -50,7 +50,7 @@ pub struct AnnounceRequest {
     pub tracker_id: Option<Vec<u8>>,
 }
 
-/// What a tracker answered, with all numbers inside their [limits](crate::limits).
+/// What a tracker answered, with all numbers inside their [limits].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// Wait before the next regular announce.
