@@ -193,6 +193,13 @@ struct Driver {
 
 impl Driver {
     async fn run(mut self) {
+        // A fresh socket counts as not writable until the runtime has heard otherwise, and what is sent until
+        // then would be lost.
+        for socket in self.sockets.iter().flatten() {
+            if let Err(error) = socket.writable().await {
+                debug!(%error, "a DHT socket failed");
+            }
+        }
         let mut save_at = tokio::time::interval_at(tokio::time::Instant::now() + SAVE_EVERY, SAVE_EVERY);
         save_at.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let ended = loop {
@@ -401,8 +408,7 @@ fn load(path: &Path) -> Option<Saved> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).ok()?;
     let read = file.take(limits::SAVED_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
-    let saved =
-        read.map_err(io::Error::from).and_then(|_| Saved::from_bytes(&bytes).map_err(io::Error::other));
+    let saved = read.and_then(|_| Saved::from_bytes(&bytes).map_err(io::Error::other));
     saved.inspect_err(|error| warn!(path = %path.display(), %error, "the saved DHT table is left out")).ok()
 }
 

@@ -108,10 +108,11 @@ pub const SLOT_MIN: Duration = Duration::from_millis(100);
 pub const SLOT_MAX: Duration = Duration::from_millis(500);
 
 /// How often the node looks after itself.
-pub const TICK: Duration = Duration::from_secs(5);
+pub const TICK: Duration = Duration::from_secs(2);
 
-/// First and longest pause between attempts to join when no node is known.
-pub const REJOIN_MIN: Duration = Duration::from_secs(5);
+/// First and longest pause between attempts to join when no node is known. The first is short: one lost
+/// datagram to the only router shouldn't cost more.
+pub const REJOIN_MIN: Duration = Duration::from_secs(2);
 /// See [`REJOIN_MIN`].
 pub const REJOIN_MAX: Duration = Duration::from_secs(300);
 

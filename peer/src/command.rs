@@ -13,7 +13,8 @@ pub enum Command {
     /// `RequestLapsed` or `RequestReturned`; none after a [`Command::Cancel`], unless its bytes were
     /// already arriving. Asked while the peer doesn't allow it, it is returned at once.
     Request(BlockRef),
-    /// Take a request back; a block whose bytes are already arriving goes on. What else still comes of it is thrown away and counted as waste.
+    /// Take a request back; a block whose bytes are already arriving goes on. What else still comes of it
+    /// is thrown away and counted as waste.
     Cancel(BlockRef),
     /// Serve the peer no more (BEP 3). What it has asked is rejected (BEP 6) or dropped.
     Choke,
@@ -32,7 +33,8 @@ pub enum Command {
     Advertise(Arc<Bitfield>),
     /// The peer would do well to take this piece (BEP 6). Peers without the extension aren't told.
     Suggest(PieceIndex),
-    /// Ask for a 16 KiB piece of the info dictionary (BEP 9). It comes back as `MetadataReceived` or `MetadataRejected`.
+    /// Ask for a 16 KiB piece of the info dictionary (BEP 9). It comes back as `MetadataReceived` or
+    /// `MetadataRejected`.
     RequestMetadata {
         /// Its number.
         piece: u32,

@@ -1,23 +1,25 @@
 //! The conversation with one remote peer, from both handshakes to the end.
 //!
-//! [`Connection`] owns all state; its parts lie in modules of their own. Here: what others call, and the timers.
-//! In `incoming`: what each message of the peer does. In `orders`: what each command does.
+//! [`Connection`] owns all state; its parts lie in modules of their own. Here: what others call, and the
+//! timers. In `incoming`: what each message of the peer does. In `orders`: what each command does.
 //!
 //! # Driving it
-//! After any input, poll events until there are none, send what waits, serve uploads, and sleep until the deadline:
+//! After any input, poll events until there are none, send what waits, serve uploads, and sleep until the
+//! deadline:
 //!
-//! 1. read as [`Connection::expects`] says: messages to [`Connection::handle_control`]; payload straight to where
-//!    it belongs, then [`Connection::handle_payload`]. [`Connection::predicted`] names the blocks behind, so that one
-//!    vectored read can fill several of them;
+//! 1. read as [`Connection::expects`] says: messages to [`Connection::handle_control`]; payload straight to
+//!    where it belongs, then [`Connection::handle_payload`]. [`Connection::predicted`] names the blocks
+//!    behind, so that one vectored read can fill several of them;
 //! 2. [`Connection::poll_output`] until `None`;
-//! 3. [`Connection::next_upload`] until `None`; each is answered, now or later, by [`Connection::send_block`] or
-//!    [`Connection::refuse_upload`];
+//! 3. [`Connection::next_upload`] until `None`; each is answered, now or later, by
+//!    [`Connection::send_block`] or [`Connection::refuse_upload`];
 //! 4. [`Connection::transmit_slices`], write, [`Connection::transmitted`];
 //! 5. at [`Connection::deadline`]: [`Connection::handle_timeout`].
 //!
 //! A [`Violation`] or [`Event::Closed`] ends it: then nothing is taken any more, and nothing more comes out.
 
 mod exchange;
+mod facts;
 mod incoming;
 mod orders;
 mod pieces;
@@ -28,7 +30,6 @@ mod transmit;
 mod uploads;
 
 use std::io::IoSlice;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,8 @@ use std::collections::VecDeque;
 
 use afflux_metainfo::{Bitfield, BlockRef, InfoHash, Layout, PieceIndex};
 use bytes::Bytes;
+
+pub use self::facts::{Config, Direction, Expect, Facts, Totals};
 
 use self::exchange::Exchange;
 use self::pieces::Pieces;
@@ -57,104 +60,6 @@ use crate::meter::Meter;
 use crate::pipeline::Pipeline;
 use crate::violation::Violation;
 use crate::wire::{Decoded, Message, PIECE, PIECE_HEADER_LENGTH, decode};
-
-/// Who dialled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// They did.
-    Incoming,
-    /// We did.
-    Outgoing,
-}
-
-/// What a connection is told at its birth.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Who dialled.
-    pub direction: Direction,
-    /// The peer's address: what it is told as `yourip`, and what the allowed-fast set is made of.
-    pub remote: SocketAddr,
-    /// Requests that we queue for the peer; told as `reqq`.
-    pub reqq: u32,
-    /// Our name, told as `v`.
-    pub client: String,
-    /// Our TCP port for incoming connections, told as `p`.
-    pub listen_port: Option<u16>,
-    /// After this a request that brought nothing is given to others.
-    pub peer_timeout: Duration,
-    /// UDP port of our DHT node.
-    pub dht_port: Option<u16>,
-    /// Whether we only upload (BEP 21).
-    pub upload_only: bool,
-}
-
-/// What the next bytes from the socket are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expect {
-    /// Messages: give them to [`Connection::handle_control`].
-    Control,
-    /// Payload: put it where the block belongs and say so with [`Connection::handle_payload`].
-    Payload {
-        /// The block, as the peer named it.
-        block: BlockRef,
-        /// Bytes of it that came already.
-        received: u32,
-        /// Whether we asked for it; if not, throw it away. Never changes while a block arrives.
-        wanted: bool,
-    },
-    /// Nothing: events wait to be polled, or the peer doesn't read its answers. Don't read until then.
-    Hold,
-}
-
-/// What was carried so far, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Payload that was asked and came.
-    pub payload_received: u64,
-    /// Payload that left.
-    pub payload_sent: u64,
-    /// Everything else that came.
-    pub control_received: u64,
-    /// Everything else that left.
-    pub control_sent: u64,
-    /// Payload that came and was of no use: late, cancelled, never asked.
-    pub wasted: u64,
-}
-
-/// What is known of the peer, for pickers, chokers and people.
-#[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
-    /// We don't serve the peer.
-    pub am_choking: bool,
-    /// We want something of it.
-    pub am_interested: bool,
-    /// It doesn't serve us.
-    pub peer_choking: bool,
-    /// It wants something of ours.
-    pub peer_interested: bool,
-    /// BEP 6 is spoken.
-    pub supports_fast: bool,
-    /// BEP 10 is spoken.
-    pub supports_extensions: bool,
-    /// Requests that the peer queues.
-    pub reqq: u32,
-    /// The peer's name for itself.
-    pub client: Option<&'a str>,
-    /// The peer only uploads (BEP 21).
-    pub upload_only: bool,
-    /// Shortest time from a request to its first byte.
-    pub round_trip: Option<Duration>,
-    /// Payload received, bytes per second.
-    pub download_rate: u64,
-    /// Payload sent, bytes per second.
-    pub upload_rate: u64,
-    /// Requests whose block isn't whole yet.
-    pub outstanding: u32,
-    /// The peer is far later than its history says.
-    pub snubbed: bool,
-    /// What was carried.
-    pub totals: Totals,
-}
 
 /// One conversation.
 ///
@@ -367,8 +272,8 @@ impl Connection {
         }
     }
 
-    /// Stops or starts the clocks of the receive side: the driver doesn't read, for reasons of its own, and so
-    /// the peer isn't to blame that nothing comes.
+    /// Stops or starts the clocks of the receive side: the driver doesn't read, for reasons of its own, and
+    /// so the peer isn't to blame that nothing comes.
     pub fn set_reading(&mut self, reading: bool, now: Instant) {
         self.reading = reading;
         self.progress_at = now;
@@ -399,20 +304,22 @@ impl Connection {
         self.settle(now);
     }
 
-    /// The next request to serve, while what is read and waits to be sent is below the watermark. Answer each with
-    /// [`Self::send_block`] or [`Self::refuse_upload`].
+    /// The next request to serve, while what is read and waits to be sent is below the watermark. Answer
+    /// each with [`Self::send_block`] or [`Self::refuse_upload`].
     pub fn next_upload(&mut self) -> Option<BlockRef> {
         if self.closed {
             return None;
         }
-        // Half a second of what the peer takes: enough to keep the socket busy, and no memory for those who don't read.
+        // Half a second of what the peer takes: enough to keep the socket busy, and no memory for those who
+        // don't read.
         let half = u32::try_from(self.upload.latest() / 2).unwrap_or(u32::MAX);
         let watermark = half.clamp(WATERMARK_BYTES_MIN, WATERMARK_BYTES_MAX) as usize;
         self.uploads.next(watermark.saturating_sub(self.transmit.payload_bytes()))
     }
 
-    /// Sends a block that [`Self::next_upload`] gave out. Dropped if the peer no longer waits for it: cancelled, or choked.
-    /// Payload that isn't exactly as long as the block is as good as none: the request is refused.
+    /// Sends a block that [`Self::next_upload`] gave out. Dropped if the peer no longer waits for it:
+    /// cancelled, or choked. Payload that isn't exactly as long as the block is as good as none: the
+    /// request is refused.
     pub fn send_block(&mut self, block: BlockRef, payload: impl IntoIterator<Item = Bytes>, now: Instant) {
         if !self.closed && self.uploads.take_reading(&block) && !self.transmit.push_block(block, payload) {
             self.reject(block);
@@ -448,8 +355,8 @@ impl Connection {
         if crowded { Expect::Hold } else { Expect::Control }
     }
 
-    /// Bytes still missing of the header in front of the next payload, if what comes after the current payload
-    /// can be a `piece`; for vectored reads of header and payload in one.
+    /// Bytes still missing of the header in front of the next payload, if what comes after the current
+    /// payload can be a `piece`; for vectored reads of header and payload in one.
     pub fn header_bytes_left(&self) -> Option<usize> {
         let partial = &self.receive.partial;
         let possible = self.receive.skip == 0

@@ -41,7 +41,8 @@ pub struct ExtensionHandshake {
 }
 
 impl ExtensionHandshake {
-    /// Takes a handshake in on top of what earlier ones said: BEP 10 allows repeats that tell only what changed.
+    /// Takes a handshake in on top of what earlier ones said: BEP 10 allows repeats that tell only what
+    /// changed.
     pub fn update(&mut self, payload: &[u8]) -> Result<(), Violation> {
         let document =
             Document::parse(payload, &EXTENSION_BENCODE).map_err(|_| Violation::MalformedExtension)?;

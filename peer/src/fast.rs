@@ -9,7 +9,8 @@ use sha1_smol::Sha1;
 /// pieces takes about six.
 const ROUNDS_MAX: u32 = 200;
 
-/// The canonical set for a peer at `ip`: up to `count` pieces out of `piece_count`, the same whoever computes it.
+/// The canonical set for a peer at `ip`: up to `count` pieces out of `piece_count`, the same whoever
+/// computes it.
 ///
 /// BEP 6 knows IPv4 only; so nothing is allowed to others.
 pub fn allowed_fast_set(ip: Ipv4Addr, info_hash: &InfoHash, piece_count: u32, count: u32) -> Vec<PieceIndex> {

@@ -4,11 +4,12 @@
 //! and bytes come out. Whoever drives it owns the socket, the block buffers and the clock; whoever knows the
 //! torrent decides what to ask and whom to choke, and says so in [`Command`]s.
 //!
-//! Here: the [wire codec](wire), the [handshake](handshake), the [extension handshake](extension) and
+//! Here: the [wire codec](wire), the [handshake], the [extension handshake](extension) and
 //! [metadata messages](metadata), the [allowed-fast set](fast), the request pipeline, and what counts as
 //! a [violation]. Not here: sockets, encryption, which block to want, what to do with payload.
 //!
-//! BEPs: 3 (peer wire), 6 (fast), 9 (metadata), 10 (extension protocol), 21 (upload only), 54 (`lt_donthave`).
+//! BEPs: 3 (peer wire), 6 (fast), 9 (metadata), 10 (extension protocol), 21 (upload only), 54
+//! (`lt_donthave`).
 
 pub mod command;
 pub mod connection;

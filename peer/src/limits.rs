@@ -78,13 +78,15 @@ pub const UNREQUESTED_BYTES_MAX: u64 = 1 << 20;
 /// Rejects for what nobody asked, before the peer is dropped.
 pub const UNREQUESTED_REJECTS_MAX: u32 = 2_000;
 
-/// Changes of choke and interest in a burst. Attack: flapping, where each change costs us a walk over requests.
+/// Changes of choke and interest in a burst. Attack: flapping, where each change costs us a walk over
+/// requests.
 pub const FLIPS_BURST_MAX: u32 = 100;
 
 /// One more such change is forgiven in this time.
 pub const FLIP_FORGIVEN: Duration = Duration::from_millis(500);
 
-/// Haves kept while the metadata, and so the number of pieces, is unknown. Attack: `have` with all 2^32 indices.
+/// Haves kept while the metadata, and so the number of pieces, is unknown. Attack: `have` with all 2^32
+/// indices.
 pub const EARLY_HAVES_MAX: usize = 65_536;
 
 /// Extension handshakes of one peer. BEP 10 allows repeats, for changes.

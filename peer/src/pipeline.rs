@@ -2,15 +2,16 @@
 //!
 //! The depth in bytes is `rate * time`. The *rate* is measured only while something is outstanding, over
 //! windows of at least a round trip, so that it tells what the peer can do and not what we happened to want.
-//! The *time* is the shortest round trip seen plus a slack, which pays for the scheduling of both ends and lets the rate grow:
+//! The *time* is the shortest round trip seen plus a slack, which pays for the scheduling of both ends and
+//! lets the rate grow:
 //!
 //! - no reader waits: the round trip plus 500 ms, or one and a half of it plus 250 ms if that is more;
-//! - a reader waits: the round trip plus 50 ms, and two blocks at least. What was asked can't be taken back, so
-//!   a deep queue would be what a seek waits for;
+//! - a reader waits: the round trip plus 50 ms, and two blocks at least. What was asked can't be taken
+//!   back, so a deep queue would be what a seek waits for;
 //! - the peer is snubbed: one block, to see whether it still lives.
 //!
-//! Before the rate is known it starts slowly, as TCP does: a block more for each block that comes, which doubles the
-//! depth every round trip, until the rate no longer grows.
+//! Before the rate is known it starts slowly, as TCP does: a block more for each block that comes, which
+//! doubles the depth every round trip, until the rate no longer grows.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,8 @@ use afflux_metainfo::BLOCK_LENGTH;
 
 use crate::limits::PEER_REQQ_DEFAULT;
 
-/// Blocks asked of a peer that we know nothing of: what TCP's initial window (RFC 6928) carries several times over.
+/// Blocks asked of a peer that we know nothing of: what TCP's initial window (RFC 6928) carries several
+/// times over.
 const INITIAL_DEPTH: u32 = 4;
 
 /// Fewer than two, and the peer idles for a round trip after every block.
@@ -31,8 +33,10 @@ const SLACK_READER: Duration = Duration::from_millis(50);
 /// While starting slowly, no more than this much time's worth of what was measured.
 const SLOW_START_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// A start goes on while each window beats the last by this.
-const STILL_GROWING: f64 = 1.125;
+/// A start goes on until so many windows in a row haven't beaten the best one by this. Windows and round
+/// trips aren't in step, so one flat window says nothing.
+const STILL_GROWING: f64 = 1.25;
+const FLAT_WINDOWS_MAX: u32 = 3;
 
 /// A window of measurement is at least this long, and holds this much or lasts `WINDOW_MAX`.
 const WINDOW_MIN: Duration = Duration::from_millis(100);
@@ -65,7 +69,8 @@ pub(crate) struct Pipeline {
     rate: Option<f64>,
     /// The depth while starting slowly, `None` afterwards.
     slow_start: Option<u32>,
-    last_window: f64,
+    best_window: f64,
+    flat_windows: u32,
     window_bytes: u64,
     /// Time of this window in which something was outstanding, but for the stretch since `busy_since`.
     window_busy: Duration,
@@ -83,7 +88,8 @@ impl Pipeline {
             snubbed: false,
             rate: None,
             slow_start: Some(INITIAL_DEPTH),
-            last_window: 0.0,
+            best_window: 0.0,
+            flat_windows: 0,
             window_bytes: 0,
             window_busy: Duration::ZERO,
             busy_since: None,
@@ -113,8 +119,8 @@ impl Pipeline {
         }
     }
 
-    /// The first byte of a requested block came. `alone`: nothing was outstanding when it was asked, so that this is
-    /// the round trip and no queue.
+    /// The first byte of a requested block came. `alone`: nothing was outstanding when it was asked, so
+    /// that this is the round trip and no queue.
     #[inline]
     pub(crate) fn handle_first_byte(&mut self, waited: Duration, alone: bool, now: Instant) {
         // With requests ahead of it a wait is longer than the round trip, never shorter.
@@ -189,8 +195,12 @@ impl Pipeline {
 
     fn close_window(&mut self, seconds: f64) {
         let measured = self.window_bytes as f64 / seconds;
-        let grows = measured > self.last_window * STILL_GROWING;
-        if !grows {
+        if measured >= self.best_window * STILL_GROWING {
+            (self.best_window, self.flat_windows) = (measured, 0);
+        } else {
+            self.flat_windows = self.flat_windows.saturating_add(1);
+        }
+        if self.flat_windows == FLAT_WINDOWS_MAX {
             self.slow_start = None;
         }
         self.rate = Some(match self.rate {
@@ -198,20 +208,19 @@ impl Pipeline {
             Some(rate) if self.slow_start.is_none() && measured < rate => {
                 rate + (measured - rate) * seconds / (seconds + MEMORY.as_secs_f64())
             }
-            // Growth is followed at once: a depth that lags behind would hold the rate down. But a burst after a stall
-            // is no growth.
+            // Growth is followed at once: a depth that lags behind would hold the rate down. But a burst
+            // after a stall is no growth.
             Some(rate) if self.slow_start.is_none() => measured.min(rate * GROWTH_MAX),
             _ => measured,
         });
-        self.last_window = measured;
         (self.window_bytes, self.window_busy) = (0, Duration::ZERO);
     }
 
     /// A snubbed peer has come back: what was measured before is of no use.
     fn restart(&mut self) {
-        let fresh = Self::new();
         self.snubbed = false;
-        (self.rate, self.slow_start, self.last_window) = (None, fresh.slow_start, 0.0);
+        (self.rate, self.slow_start) = (None, Some(INITIAL_DEPTH));
+        (self.best_window, self.flat_windows) = (0.0, 0);
         (self.window_bytes, self.window_busy) = (0, Duration::ZERO);
     }
 
@@ -220,8 +229,8 @@ impl Pipeline {
         (round_trip + SLACK).max(round_trip * 3 / 2 + SLACK_SMALL)
     }
 
-    /// While starting slowly the rate doubles every round trip, so twice the round trip at the measured rate is one at the
-    /// coming rate. That only matters for far peers: near ones grow by the slack alone.
+    /// While starting slowly the rate doubles every round trip, so twice the round trip at the measured
+    /// rate is one at the coming rate. That only matters for far peers: near ones grow by the slack alone.
     fn time_with_reader(&self, starting: bool) -> Duration {
         let round_trip = self.round_trip_or_guess();
         let time = round_trip + SLACK_READER;
@@ -236,5 +245,61 @@ impl Pipeline {
     fn blocks_in(&self, time: Duration) -> u32 {
         let bytes = self.rate.unwrap_or(0.0) * time.as_secs_f64();
         (bytes / f64::from(BLOCK_LENGTH)).ceil() as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pipeline that got so many bytes per second for three seconds, over a path of 40 ms.
+    fn measured(rate: u32) -> Pipeline {
+        #[expect(clippy::disallowed_methods, reason = "a test needs some moment to start from")]
+        let mut now = Instant::now();
+        let mut pipeline = Pipeline::new();
+        pipeline.set_reqq(10_000);
+        pipeline.handle_busy(now);
+        pipeline.handle_first_byte(Duration::from_millis(40), true, now);
+        for _ in 0..300 {
+            now += Duration::from_millis(10);
+            pipeline.handle_bytes(rate / 100, now);
+        }
+        pipeline
+    }
+
+    #[test]
+    fn depth_is_rate_times_time_within_the_peers_queue() {
+        let mut pipeline = measured(10 << 20);
+        assert_eq!(pipeline.depth(), 346, "540 ms at 640 blocks/s");
+        pipeline.set_reader_waiting(true);
+        assert_eq!(pipeline.depth(), 58, "90 ms");
+        pipeline.set_reqq(20);
+        assert_eq!(pipeline.depth(), 20);
+        pipeline.snub();
+        assert_eq!(pipeline.depth(), 1);
+        pipeline.handle_block(Duration::from_secs(5));
+        assert!(!pipeline.snubbed() && pipeline.depth() == DEPTH_MIN, "nothing measured holds any more");
+    }
+
+    #[test]
+    fn idle_time_does_not_lower_the_rate() {
+        let mut pipeline = measured(10 << 20);
+        let depth = pipeline.depth();
+        let busy = pipeline.busy_since.unwrap();
+        pipeline.handle_idle(busy);
+        let later = busy + Duration::from_secs(3600);
+        pipeline.handle_busy(later);
+        pipeline.handle_bytes(16_384, later + Duration::from_millis(1));
+        assert_eq!(pipeline.depth(), depth);
+    }
+
+    #[test]
+    fn a_longer_wait_behind_other_requests_is_no_round_trip() {
+        let mut pipeline = measured(1 << 20);
+        let much_later = pipeline.busy_since.unwrap() + Duration::from_secs(100);
+        pipeline.handle_first_byte(Duration::from_millis(900), false, much_later);
+        assert_eq!(pipeline.round_trip(), Some(Duration::from_millis(40)));
+        pipeline.handle_first_byte(Duration::from_millis(80), true, much_later);
+        assert_eq!(pipeline.round_trip(), Some(Duration::from_millis(80)));
     }
 }

@@ -97,7 +97,8 @@ pub enum Decoded<'a> {
     Message(Message<'a>, usize),
 }
 
-/// Reads the start of a stream. `bitfield_bytes` is the exact size of a bitfield, if the number of pieces is known.
+/// Reads the start of a stream. `bitfield_bytes` is the exact size of a bitfield, if the number of pieces
+/// is known.
 #[inline]
 pub fn decode(bytes: &[u8], bitfield_bytes: Option<u32>) -> Result<Decoded<'_>, Violation> {
     let Some((prefix, rest)) = bytes.split_first_chunk::<LENGTH_PREFIX>() else {

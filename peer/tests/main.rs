@@ -1,5 +1,5 @@
-//! Conversations: two machines against each other, and one against a hostile peer. One binary, so that the harness
-//! is built once.
+//! Conversations: two machines against each other, and one against a hostile peer. One binary, so that the
+//! harness is built once.
 
 mod attacks;
 mod metadata_travels_between_peers;

@@ -81,7 +81,7 @@ impl Torrent {
             return had;
         };
         let digest = hash_piece(files, &self.layout, piece, scratch);
-        let ok = digest.is_ok_and(|digest| digest == self.hashes[piece.as_usize()]);
+        let ok = digest.as_ref().is_ok_and(|digest| *digest == self.hashes[piece.as_usize()]);
         let raced = {
             let mut progress = lock(&self.progress);
             // It arrived and was verified while the old bytes were being read.
@@ -95,6 +95,12 @@ impl Torrent {
             }
             raced
         };
+        if ok {
+            files.trust([piece]);
+        }
+        if let Err(error) = &digest {
+            self.lose_damaged(error);
+        }
         if !ok && !raced {
             self.pool.cache().remove_piece(self.id, piece);
         }

@@ -10,7 +10,7 @@ use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use afflux_metainfo::{FileIndex, Layout, index::BLOCK_LENGTH};
+use afflux_metainfo::{FileIndex, Layout, PieceIndex, index::BLOCK_LENGTH};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -85,6 +85,11 @@ impl Handles {
         drop(closed);
     }
 
+    fn close(&self, key: HandleKey) {
+        let closed = lock(&self.open).remove(key);
+        drop(closed);
+    }
+
     fn close_store(&self, store: StoreId) {
         let mut closed = Vec::new();
         {
@@ -112,8 +117,18 @@ pub(crate) struct Files {
     handles: Arc<Handles>,
     store: StoreId,
     unwanted: BTreeSet<FileIndex>,
-    /// Files written since the last [`sync`](Self::sync).
-    dirty: Mutex<BTreeSet<FileIndex>>,
+    state: Mutex<State>,
+}
+
+/// What is known of the files.
+struct State {
+    /// Written since the last [`sync`](Files::sync).
+    dirty: BTreeSet<FileIndex>,
+    /// How long each file must be at least, since good bytes end there. Growing a shorter one would put holes where
+    /// those bytes were, and they would be read out as zeros.
+    least: Vec<u64>,
+    /// Found shorter than that, or gone.
+    damaged: BTreeSet<FileIndex>,
 }
 
 impl Files {
@@ -124,8 +139,37 @@ impl Files {
         store: StoreId,
         unwanted: impl IntoIterator<Item = FileIndex>,
     ) -> Self {
+        let least = vec![0; layout.files().len()];
+        let state = State { dirty: BTreeSet::new(), least, damaged: BTreeSet::new() };
         let unwanted = unwanted.into_iter().collect();
-        Self { root, layout, handles, store, unwanted, dirty: Mutex::default() }
+        Self { root, layout, handles, store, unwanted, state: Mutex::new(state) }
+    }
+
+    /// Notes that the bytes of these pieces are good.
+    pub(crate) fn trust(&self, pieces: impl IntoIterator<Item = PieceIndex>) {
+        let mut state = lock(&self.state);
+        for piece in pieces {
+            let start = self.layout.piece_offset(piece);
+            let end = start + u64::from(self.layout.length_of(piece));
+            for slice in self.layout.file_slices(start..end) {
+                let least = &mut state.least[slice.file.as_usize()];
+                *least = (*least).max(slice.offset + slice.length);
+            }
+        }
+    }
+
+    /// Files that were found damaged since the last call, with the length they still have.
+    pub(crate) fn survey_damage(&self) -> Vec<(FileIndex, u64)> {
+        let damaged = std::mem::take(&mut lock(&self.state).damaged);
+        let survey = |file: FileIndex| {
+            self.handles.close((self.store, file));
+            let now = fingerprint(&self.root, &self.layout.files()[file.as_usize()].path);
+            let length = now.map_or(0, |now| now.length);
+            let least = &mut lock(&self.state).least[file.as_usize()];
+            *least = (*least).min(length);
+            (file, length)
+        };
+        damaged.into_iter().map(survey).collect()
     }
 
     /// Fills `buffer` with the torrent's bytes from `offset` on.
@@ -138,7 +182,8 @@ impl Files {
             if self.layout.files()[slice.file.as_usize()].pad {
                 part.fill(0);
             } else {
-                self.read_file(slice.file, slice.offset, part)?;
+                let outcome = self.read_file(slice.file, slice.offset, part);
+                outcome.inspect_err(|error| self.note_damage(slice.file, error))?;
             }
         }
         if rest.is_empty() { Ok(()) } else { Err(Error::Misuse("a read beyond the end of the torrent")) }
@@ -151,7 +196,8 @@ impl Files {
         for slice in self.layout.file_slices(offset..offset + length as u64) {
             let parts = rest.take(slice.length as usize);
             if !self.layout.files()[slice.file.as_usize()].pad {
-                self.write_file(slice.file, slice.offset, parts)?;
+                let outcome = self.write_file(slice.file, slice.offset, parts);
+                outcome.inspect_err(|error| self.note_damage(slice.file, error))?;
             }
         }
         Ok(())
@@ -169,7 +215,7 @@ impl Files {
 
     /// Makes what was written survive a power cut.
     pub(crate) fn sync(&self) -> Result<(), Error> {
-        let dirty = std::mem::take(&mut *lock(&self.dirty));
+        let dirty = std::mem::take(&mut lock(&self.state).dirty);
         let mut outcome = Ok(());
         for file in dirty {
             let synced = self.handle(file, true).and_then(|handle| {
@@ -177,7 +223,7 @@ impl Files {
                     .map_err(|errno| Error::from_errno("syncing", &self.path(file), errno))
             });
             if let Err(error) = synced {
-                lock(&self.dirty).insert(file);
+                lock(&self.state).dirty.insert(file);
                 outcome = Err(error);
             }
         }
@@ -210,7 +256,8 @@ impl Files {
 
     fn write_file(&self, file: FileIndex, mut offset: u64, mut parts: Vec<&[u8]>) -> Result<(), Error> {
         let handle = self.handle(file, true)?;
-        lock(&self.dirty).insert(file);
+        self.examine(file, &handle)?;
+        let end = offset + parts.iter().map(|part| part.len() as u64).sum::<u64>();
         let mut rest = &mut parts[..];
         while !rest.is_empty() {
             let slices: Vec<IoSlice<'_>> =
@@ -221,7 +268,29 @@ impl Files {
             offset += written as u64;
             rest = advance(rest, written);
         }
+        let mut state = lock(&self.state);
+        state.dirty.insert(file);
+        let least = &mut state.least[file.as_usize()];
+        *least = (*least).max(end);
         Ok(())
+    }
+
+    /// Makes sure that the file behind a handle still has a name and the good bytes that it had.
+    fn examine(&self, file: FileIndex, handle: &Handle) -> Result<(), Error> {
+        let stat = retry(|| rustix::fs::fstat(&handle.fd))
+            .map_err(|errno| Error::from_errno("examining", &self.path(file), errno))?;
+        let least = lock(&self.state).least[file.as_usize()];
+        match stat.st_nlink {
+            0 => Err(Error::Missing { path: self.path(file) }),
+            _ if (stat.st_size as u64) < least => Err(Error::Truncated { path: self.path(file) }),
+            _ => Ok(()),
+        }
+    }
+
+    fn note_damage(&self, file: FileIndex, error: &Error) {
+        if error.is_loss() {
+            lock(&self.state).damaged.insert(file);
+        }
     }
 
     fn handle(&self, file: FileIndex, writable: bool) -> Result<Arc<Handle>, Error> {
@@ -235,12 +304,21 @@ impl Files {
 
     fn open(&self, file: FileIndex, writable: bool) -> Result<OwnedFd, Error> {
         let span = &self.layout.files()[file.as_usize()];
-        let fd = open_below(&self.root, &span.path, writable)?;
+        let least = lock(&self.state).least[file.as_usize()];
+        let access = match (writable, least) {
+            (false, _) => Access::Read,
+            (true, 0) => Access::Create,
+            (true, _) => Access::Write,
+        };
+        let fd = open_below(&self.root, &span.path, access)?;
         let path = || self.path(file);
         let stat =
             retry(|| rustix::fs::fstat(&fd)).map_err(|e| Error::from_errno("examining", &path(), e))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(Error::InTheWay { path: path() });
+        }
+        if writable && (stat.st_size as u64) < least {
+            return Err(Error::Truncated { path: path() });
         }
         // Full length at once, as a hole: players and file managers see the size that will be. A file that isn't
         // wanted holds only the edges of its neighbours' pieces.
@@ -260,6 +338,15 @@ impl Drop for Files {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// What a file is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+    /// To write, making what is missing.
+    Create,
 }
 
 /// What is left of a row of buffers.
@@ -303,26 +390,28 @@ fn advance<'p, 'a>(mut parts: &'p mut [&'a [u8]], mut count: usize) -> &'p mut [
 
 /// Sizes and times of all files of a torrent, `None` where there is no regular file.
 pub(crate) fn fingerprints(layout: &Layout, root: &Path) -> Vec<Option<Fingerprint>> {
-    let fingerprint = |path: &[String]| {
-        let (parent, name) = open_parent(root, path, false).ok()?;
-        let stat = rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        regular.then(|| Fingerprint {
-            length: stat.st_size as u64,
-            modified_ns: (stat.st_mtime as i64)
-                .saturating_mul(1_000_000_000)
-                .saturating_add(stat.st_mtime_nsec as i64),
-        })
-    };
-    layout.files().iter().map(|file| if file.pad { None } else { fingerprint(&file.path) }).collect()
+    layout.files().iter().map(|file| if file.pad { None } else { fingerprint(root, &file.path) }).collect()
 }
 
-/// Opens a file below `root`; with `create`, for writing too, and makes what is missing.
-fn open_below(root: &Path, path: &[String], create: bool) -> Result<OwnedFd, Error> {
-    let (parent, name) = open_parent(root, path, create)?;
+fn fingerprint(root: &Path, path: &[String]) -> Option<Fingerprint> {
+    let (parent, name) = open_parent(root, path, false).ok()?;
+    let stat = rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    let (seconds, nanoseconds) = (stat.st_mtime as i64, stat.st_mtime_nsec as i64);
+    let modified_ns = seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds);
+    regular.then_some(Fingerprint { length: stat.st_size as u64, modified_ns })
+}
+
+/// Opens a file below `root`.
+fn open_below(root: &Path, path: &[String], access: Access) -> Result<OwnedFd, Error> {
+    let (parent, name) = open_parent(root, path, access == Access::Create)?;
     // NONBLOCK: opening a pipe that somebody put there would wait for its other end.
     let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let flags = flags | if create { OFlags::RDWR | OFlags::CREATE } else { OFlags::RDONLY };
+    let flags = match access {
+        Access::Read => flags | OFlags::RDONLY,
+        Access::Write => flags | OFlags::RDWR,
+        Access::Create => flags | OFlags::RDWR | OFlags::CREATE,
+    };
     retry(|| rustix::fs::openat(&parent, name, flags, FILE_MODE))
         .map_err(|errno| Error::from_errno("opening", &joined(root, path), errno))
 }

@@ -368,8 +368,8 @@ impl Piece {
         }
         self.filled += 1;
         self.asked -= usize::from(std::mem::take(&mut self.blocks[number].asked));
-        let due = self.filled == self.blocks.len() || self.ready_blocks() >= HASH_RUN_BLOCKS;
-        if self.queued || !due {
+        let due = || self.filled == self.blocks.len() || self.ready_blocks() >= HASH_RUN_BLOCKS;
+        if self.queued || !due() {
             return Fill::Accepted;
         }
         self.queued = true;

@@ -109,7 +109,14 @@ impl Ledger {
             }
         };
         books.waiting.fetch_sub(1, SeqCst);
+        // Those who were refused because somebody waited may try now.
+        self.wake();
         outcome
+    }
+
+    /// Whether somebody waits for memory at the moment.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.0.waiting.load(SeqCst) > 0
     }
 
     /// Tells those who wait that memory came back, or became something that can be given up.

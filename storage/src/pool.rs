@@ -2,11 +2,16 @@
 //!
 //! An extent is charged to the ledger whole, from the moment it is granted until the last reference to any
 //! part of it is gone. Its blocks are handed out one by one to be written by sockets ([`BlockBuffer`]), joined
-//! again without a copy ([`ExtentBuffer`]), and then shared (`Extent`). Memory whose last reference goes away
+//! again without a copy (`ExtentBuffer`), and then shared (`Extent`). Memory whose last reference goes away
 //! returns to a bounded free list, where it stays charged.
 //!
 //! Buffers are initialised memory, so that they can be read into without `unsafe`; what a recycled one holds
 //! is left over from other blocks, and only verified bytes are ever read out of this crate.
+//!
+//! Freed extents are only resident memory given back if the allocator unmaps them. glibc stops doing that: after
+//! the first such free it raises its own threshold above 256 KiB (measured here: 100 MiB stay resident for good).
+//! A process that wants its memory back fixes the threshold when it starts, with `mallopt(M_MMAP_THRESHOLD, 128
+//! KiB)` or `GLIBC_TUNABLES=glibc.malloc.mmap_threshold=131072`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -99,12 +104,14 @@ impl Pool {
         }
     }
 
-    /// Like [`grant`](Self::grant); a refusal arms the [room hook](Self::on_room).
+    /// Like [`grant`](Self::grant), for new pieces: readers that wait for memory come first. A refusal arms the
+    /// [room hook](Self::on_room).
     pub(crate) fn admit(&self, bytes: usize, extent_length: usize) -> Result<Grant, Full> {
-        self.grant(bytes, extent_length)
+        let attempt = || if self.0.ledger.is_awaited() { None } else { self.grant(bytes, extent_length) };
+        attempt()
             .or_else(|| {
                 self.0.ledger.note_refusal();
-                self.grant(bytes, extent_length)
+                attempt()
             })
             .ok_or(Full)
     }

@@ -78,7 +78,8 @@ pub enum Event {
         /// Why.
         error: disk::Error,
     },
-    /// Writing has stopped; reading goes on. [`Store::retry`] continues.
+    /// Writing has stopped; reading goes on. [`Store::retry`] continues. If a file was cut short or removed under
+    /// us, a `Lost` follows for every piece that went with it.
     Stopped(disk::Error),
     /// One piece of a check.
     Checked {
@@ -157,6 +158,7 @@ impl Store {
             Kind::Disk { dir } => {
                 prepare_folder(&dir, read_only)?;
                 let files = Files::new(dir, layout.clone(), disk.handles().clone(), id, unwanted);
+                files.trust(have.iter());
                 (Some(files), have)
             }
             Kind::Memory => (None, Bitfield::new(layout.piece_count())),
@@ -194,7 +196,8 @@ impl Store {
     }
 
     /// Undoes one [`reserve`](Self::reserve) whose block won't come: cancelled, rejected, the peer is gone. After
-    /// the block was filled it does nothing. A piece that nothing arrived of and nothing is asked of is let go.
+    /// the block was filled it does nothing. A piece that nothing arrived of and nothing is asked of is let go; one
+    /// that something arrived of stays charged until it is complete or [discarded](Self::discard).
     pub fn release(&self, block: BlockRef) {
         self.0.intake.release(block);
     }
@@ -213,6 +216,9 @@ impl Store {
     /// The block's payload is complete; it goes to the hash threads. `false` if nobody waits for it any more
     /// (its piece was discarded, or the buffer is another block's); the memory is given back then.
     pub fn fill(&self, block: BlockRef, buffer: BlockBuffer) -> bool {
+        if self.0.is_closed() {
+            return false;
+        }
         match self.0.intake.fill(block, buffer) {
             Fill::Stale => false,
             Fill::Accepted => true,

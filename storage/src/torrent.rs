@@ -183,7 +183,10 @@ impl Torrent {
                 self.let_go(piece);
                 (self.notify)(Event::Written { piece });
             }
-            Err(error) => self.stop_writing(error),
+            Err(error) => {
+                self.stop_writing(error.clone());
+                self.lose_damaged(&error);
+            }
         }
     }
 
@@ -255,6 +258,19 @@ impl Torrent {
         self.pool.cache().remove_piece(self.id, piece);
         if had {
             (self.notify)(Event::Lost { piece, error });
+        }
+    }
+
+    /// Loses the pieces whose bytes went with files that were found damaged.
+    pub(crate) fn lose_damaged(&self, error: &Error) {
+        let Some(files) = self.files.as_ref().filter(|_| error.is_loss()) else { return };
+        for (file, length) in files.survey_damage() {
+            let range = self.layout.files()[file.as_usize()].range();
+            for piece in self.layout.pieces_of(range.start + length..range.end) {
+                if lock(&self.progress).written.contains(PieceIndex(piece)) {
+                    self.lose(PieceIndex(piece), error.clone());
+                }
+            }
         }
     }
 
@@ -405,6 +421,7 @@ impl ReadJob {
             && error.is_loss()
         {
             self.torrent.lose(self.piece, error.clone());
+            self.torrent.lose_damaged(error);
         }
         (self.reply)(outcome);
     }

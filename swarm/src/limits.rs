@@ -80,8 +80,8 @@ pub const ROUND_TRIP_DEFAULT: Duration = Duration::from_millis(100);
 /// Peer ids of banned loopback peers that are remembered.
 pub const SHUNNED_MAX: usize = 64;
 
-/// Pieces with deadlines that are looked at per reader in one turn.
-pub const URGENT_PIECES_MAX: u32 = 32;
+/// Pieces with deadlines that are looked at in one turn, shared by the readers (one each at least).
+pub const URGENT_PIECES_MAX: u32 = 64;
 
 /// Open pieces of a reader's urgent band that are searched for late blocks.
 pub const LATE_PROBES_MAX: usize = 64;

@@ -264,8 +264,14 @@ impl Shaper {
     /// Leaves the queues: what the link had claimed goes to those behind it.
     pub fn give_up(&mut self, link: LinkKey, direction: Direction) {
         let claim = self.links.get_mut(link).and_then(|link| link.claims[direction.as_usize()].take());
-        if let Some(claim) = claim {
-            self.refund_to(link, direction, claim.bytes, claim.level);
+        let Some(claim) = claim else { return };
+        if let Some(bucket) = self.bucket(link, claim.level, direction) {
+            bucket.abandon(claim.place, claim.bytes);
+        }
+        for level in LEVELS.into_iter().filter(|&level| level < claim.level) {
+            if let Some(bucket) = self.bucket(link, level, direction) {
+                bucket.refund(claim.bytes);
+            }
         }
     }
 

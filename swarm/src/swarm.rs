@@ -188,6 +188,7 @@ impl Swarm {
         self.wants.lay(&layout);
         for (_, peer) in self.peers.iter_mut() {
             peer.pieces = Bitfield::new(layout.piece_count());
+            peer.counting = None;
         }
         let seed = self.chance.next();
         self.content = Some(Content::new(layout, have, self.config.keep_bytes_max, seed));
@@ -214,13 +215,15 @@ impl Swarm {
     /// is cancelled on every peer, and its urgent blocks are asked for.
     pub fn want(&mut self, reader: ReaderKey, window: Window, now: Instant) {
         let layout = self.content.as_ref().map(|content| Arc::clone(&content.layout));
+        let waited = self.wants.anyone_waits();
         let movement = self.wants.want(reader, window, layout.as_deref(), now);
+        let ran_dry = !waited && self.wants.anyone_waits();
         self.tell_waiting();
         if movement == Movement::Refused {
             return;
         }
         self.select_windows();
-        if movement == Movement::Jumped {
+        if movement == Movement::Jumped || ran_dry {
             self.timers.retarget = None;
             self.retarget();
         }
@@ -357,12 +360,11 @@ impl Swarm {
         }
     }
 
-    /// Asks for addresses if few are left to try, and not too often.
+    /// Asks for addresses while few peers are connected, and not too often. How many addresses are known says
+    /// little: most of them may be dead.
     fn need_peers(&mut self, now: Instant) {
         let hungry = self.content.as_ref().is_none_or(|content| !content.missing.is_empty());
-        let counts = self.roster.counts();
-        let untried = counts.known.saturating_sub(counts.connected + counts.dialling);
-        let few = counts.connected < self.config.peers_max / 2 && untried < self.config.dials_max;
+        let few = self.roster.counts().connected < self.config.peers_max.div_ceil(2);
         if self.paused || !hungry || !few || now < self.timers.need_peers {
             return;
         }

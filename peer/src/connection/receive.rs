@@ -1,7 +1,8 @@
 //! Framing of what comes: messages out of bytes that were cut anywhere, and the payload under way.
 //!
-//! A message that lies whole in what was read is decoded where it lies. Only the two ends of a read, where a message is cut,
-//! are gathered in a buffer of our own, which grows as bytes come and not as a length promises.
+//! A message that lies whole in what was read is decoded where it lies. Only the two ends of a read, where
+//! a message is cut, are gathered in a buffer of our own, which grows as bytes come and not as a length
+//! promises.
 
 use afflux_metainfo::BlockRef;
 

@@ -60,8 +60,8 @@ impl Transmit {
         self.push_segment(data, Kind::Control);
     }
 
-    /// A block: its header, and its payload as it is. `false`, and nothing is sent, if the payload isn't as long as the
-    /// block: the stream would never find back to its messages.
+    /// A block: its header, and its payload as it is. `false`, and nothing is sent, if the payload isn't as
+    /// long as the block: the stream would never find back to its messages.
     pub(super) fn push_block(&mut self, block: BlockRef, payload: impl IntoIterator<Item = Bytes>) -> bool {
         self.gathered.clear();
         self.gathered.extend(payload.into_iter().filter(|bytes| !bytes.is_empty()));
@@ -147,5 +147,50 @@ impl Transmit {
     fn push_segment(&mut self, bytes: Bytes, kind: Kind) {
         self.segment_bytes += bytes.len();
         self.segments.push_back(Segment { bytes, kind, ends: None });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use afflux_metainfo::PieceIndex;
+
+    const BLOCK: BlockRef = BlockRef { index: PieceIndex(1), begin: 0, length: 6 };
+
+    fn pending(transmit: &Transmit) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); 8];
+        let filled = transmit.slices(&mut slices);
+        slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect()
+    }
+
+    #[test]
+    fn bytes_leave_in_order_whatever_the_steps_and_a_block_is_through_once() {
+        for step in 1..40 {
+            let mut transmit = Transmit::default();
+            transmit.push(&Message::Unchoke);
+            assert!(transmit.push_block(BLOCK, ["abc", "", "def"].map(Bytes::from)));
+            transmit.push(&Message::KeepAlive);
+            let all = pending(&transmit);
+            assert_eq!(all, b"\0\0\0\x01\x01\0\0\0\x0f\x07\0\0\0\x01\0\0\0\0abcdef\0\0\0\0");
+            let (mut gone, mut sent, mut total) = (0, Vec::new(), Left::default());
+            while transmit.pending_bytes() > 0 {
+                let length = step.min(transmit.pending_bytes());
+                let left = transmit.advance(length, |block| sent.push(block));
+                (total.control, total.payload) = (total.control + left.control, total.payload + left.payload);
+                gone += length;
+                assert_eq!(pending(&transmit), all[gone..]);
+                assert_eq!(sent.is_empty(), gone < 24);
+            }
+            assert_eq!((sent, total), (vec![BLOCK], Left { control: 22, payload: 6 }));
+            assert_eq!((transmit.payload_bytes(), transmit.answer_bytes()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn payload_of_another_length_is_not_sent() {
+        let mut transmit = Transmit::default();
+        assert!(!transmit.push_block(BLOCK, [Bytes::from_static(b"abc")]));
+        assert!(!transmit.push_block(BLOCK, []));
+        assert_eq!(transmit.pending_bytes(), 0);
     }
 }

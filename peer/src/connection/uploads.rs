@@ -76,7 +76,8 @@ impl Uploads {
         if !standing.interested || (standing.choked && !self.spend_allowance(block)) {
             return self.refuse_choked();
         }
-        // A piece that is gone may have been asked before the peer knew: that is nobody's fault, but a flood is.
+        // A piece that is gone may have been asked before the peer knew: that is nobody's fault, but a
+        // flood is.
         if !standing.told || self.queue.len() + self.reading.len() >= self.capacity {
             self.excess_requests += 1;
             let excused = self.excess_requests <= EXCESS_REQUESTS_MAX;

@@ -1,7 +1,8 @@
-//! Two connections against each other: a virtual clock, links with delay and rate, reads cut at random places.
+//! Two connections against each other: a virtual clock, links with delay and rate, reads cut at random
+//! places.
 //!
-//! Each side is driven as a socket's task would drive it, and keeps what it was told. The world is one queue of
-//! arrivals in virtual time; the same seed gives the same run.
+//! Each side is driven as a socket's task would drive it, and keeps what it was told. The world is one
+//! queue of arrivals in virtual time; the same seed gives the same run.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;

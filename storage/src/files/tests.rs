@@ -165,3 +165,35 @@ fn long_rows_of_buffers_are_written_in_several_calls() {
     assert_eq!(std::fs::read(folder.path().join("a")).unwrap(), bytes);
     files.sync().unwrap();
 }
+
+#[test]
+fn a_file_with_good_bytes_is_never_made_anew_or_grown_over_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    let layout = layout(16, &[("a", 64, false)]);
+    let files = files(folder.path(), &layout, &[]);
+    files.write_at(16, &[&[1; 16]]).unwrap();
+    // Cut and removed while a handle is open, and while none is.
+    for keep_handle in [true, false] {
+        let cut = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        cut.set_len(31).unwrap();
+        if !keep_handle {
+            files.close();
+        }
+        assert_eq!(files.write_at(48, &[&[2; 16]]), Err(Error::Truncated { path: path.clone() }));
+        assert_eq!(cut.metadata().unwrap().len(), 31);
+        cut.set_len(64).unwrap();
+        std::fs::rename(&path, folder.path().join("moved")).unwrap();
+        if !keep_handle {
+            files.close();
+            assert_eq!(files.write_at(48, &[&[2; 16]]), Err(Error::Missing { path: path.clone() }));
+        }
+        std::fs::rename(folder.path().join("moved"), &path).unwrap();
+    }
+    files.write_at(48, &[&[2; 16]]).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(files.write_at(48, &[&[2; 16]]), Err(Error::Missing { path: path.clone() }));
+    assert_eq!(files.survey_damage(), [(FileIndex(0), 0)]);
+    files.write_at(48, &[&[2; 16]]).unwrap();
+    assert_eq!(std::fs::metadata(path).unwrap().len(), 64, "once the loss is known it may be made anew");
+}

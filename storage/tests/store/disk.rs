@@ -83,6 +83,32 @@ fn a_read_waits_for_memory_and_gets_it_when_another_reader_is_done() {
 }
 
 #[test]
+fn a_reader_that_waits_for_memory_comes_before_new_pieces() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = seeding(&folder, sample(), 600 * 1024);
+    let other = sample();
+    let (sender, receiver) = mpsc::channel();
+    let notify = std::sync::Arc::new(|_| {});
+    let store = Store::open(other.config(Kind::Memory), &bench.disk, &bench.pool, notify).unwrap();
+    let (room, rooms) = mpsc::channel();
+    bench.pool.on_room(std::sync::Arc::new(move || room.send(()).unwrap_or_default()));
+    let first = |piece| other.layout.block(PieceIndex(piece), BlockIndex(0));
+    store.reserve(first(0)).unwrap();
+    store.reserve(first(1)).unwrap();
+    assert_eq!(store.reserve(first(2)), Err(Full));
+    bench.store.read(PieceIndex(0), 0..300 * 1024, Box::new(move |outcome| sender.send(outcome).unwrap()));
+    store.discard(PieceIndex(0));
+    // Whether the read had begun to wait by then or not: what came back was told of, and the reader has its bytes.
+    let parts = receiver.recv().unwrap().unwrap();
+    assert_eq!(parts.concat(), bench.sample.piece(0));
+    rooms.recv().unwrap();
+    assert_eq!(store.reserve(first(2)), Err(Full), "the reader holds what came back");
+    drop(parts);
+    rooms.recv().unwrap();
+    assert_eq!(store.reserve(first(2)), Ok(()));
+}
+
+#[test]
 fn closing_ends_reads_that_wait_for_memory() {
     let folder = tempfile::tempdir().unwrap();
     let bench = seeding(&folder, sample(), 300 * 1024);

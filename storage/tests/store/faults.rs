@@ -106,7 +106,8 @@ fn a_file_cut_short_under_us_loses_its_piece_and_the_rest_goes_on() {
     std::fs::File::options().write(true).open(folder.path().join("film")).unwrap().set_len(70_000).unwrap();
     let error = disk::Error::Truncated { path: folder.path().join("film") };
     assert_eq!(bench.read_piece(2), Err(ReadError::Disk(error.clone())));
-    assert_eq!(bench.event(), Event::Lost { piece: PieceIndex(2), error });
+    assert_eq!(bench.event(), Event::Lost { piece: PieceIndex(2), error: error.clone() });
+    assert_eq!(bench.event(), Event::Lost { piece: PieceIndex(3), error }, "it went with the same cut");
     assert!(!bench.store.have(PieceIndex(2)));
     assert_eq!(bench.read_piece(2), Err(ReadError::NotHave));
     assert_eq!(bench.read_piece(1).unwrap(), bench.sample.piece(1));
@@ -125,7 +126,34 @@ fn a_deleted_file_loses_its_pieces() {
     std::fs::remove_dir_all(folder.path().join("sub")).unwrap();
     let error = disk::Error::Missing { path: folder.path().join("sub") };
     assert_eq!(bench.read_piece(1), Err(ReadError::Disk(error.clone())));
-    assert_eq!(bench.event(), Event::Lost { piece: PieceIndex(1), error });
+    assert_eq!(bench.event(), Event::Lost { piece: PieceIndex(1), error: error.clone() });
+    assert_eq!(bench.event(), Event::Lost { piece: PieceIndex(0), error });
+}
+
+#[test]
+fn a_file_deleted_during_a_download_stops_it_and_is_never_served_as_zeros() {
+    let folder = tempfile::tempdir().unwrap();
+    // Little memory, so that pieces have to come from the file.
+    let bench = Bench::new(Sample::new(32 * 1024, &[("film", 128 * 1024)]), kind(&folder), 64 * 1024);
+    for piece in [0, 1] {
+        bench.download(piece);
+        bench.wait_for(&written(piece));
+    }
+    std::fs::remove_file(folder.path().join("film")).unwrap();
+    bench.download(2);
+    let error = disk::Error::Missing { path: folder.path().join("film") };
+    bench.wait_for(&Event::Stopped(error.clone()));
+    for piece in [0, 1] {
+        assert_eq!(bench.event(), Event::Lost { piece: PieceIndex(piece), error: error.clone() });
+        assert_eq!(bench.read_piece(piece), Err(ReadError::NotHave));
+    }
+    bench.store.retry();
+    bench.wait_for(&written(2));
+    for piece in [3, 1, 0] {
+        bench.download(piece);
+        bench.wait_for(&written(piece));
+    }
+    assert_eq!(bench.sample.read_from(folder.path()), bench.sample.content);
 }
 
 #[test]

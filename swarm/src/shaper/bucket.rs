@@ -56,7 +56,19 @@ impl Bucket {
         self.claimed_bytes = self.claimed_bytes.saturating_add(u64::from(bytes).min(room_bytes));
     }
 
-    /// Claimed bytes that won't be used: everybody behind moves up.
+    /// A claim that won't be used. The last in the queue just goes; behind any other everybody moves up, and so
+    /// do those ahead of it: they get their quantum early, once, and what follows waits the longer. Exact places
+    /// would need a list of the queue.
+    pub(super) fn abandon(&mut self, place: u64, bytes: u32) {
+        if place == self.claimed_bytes {
+            self.claimed_bytes = self.claimed_bytes.saturating_sub(u64::from(bytes));
+            self.cap_burst();
+        } else {
+            self.refund(bytes);
+        }
+    }
+
+    /// Released bytes that weren't used: everybody who waits moves up.
     pub(super) fn refund(&mut self, bytes: u32) {
         self.released_bytes = self.released_bytes.saturating_add(u64::from(bytes));
         self.cap_burst();

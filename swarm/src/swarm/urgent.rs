@@ -76,13 +76,15 @@ impl Swarm {
 
     fn collect_targets(&self, targets: &mut Vec<Target>) {
         let Some(content) = &self.content else { return };
+        // Many readers get fewer pieces each, or one report would cost their product.
+        let each = (URGENT_PIECES_MAX / self.wants.count().max(1) as u32).max(1);
         for reader in self.wants.readers() {
             let urgent = reader.urgent();
             let mut critical = reader.is_waiting();
             let mut start = urgent.start;
             let mut found = 0;
             while let Some(piece) = first_common(&content.missing, &content.missing, start) {
-                if piece.0 >= urgent.end || found == URGENT_PIECES_MAX {
+                if piece.0 >= urgent.end || found == each {
                     break;
                 }
                 start = piece.0 + 1;
