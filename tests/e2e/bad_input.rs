@@ -9,7 +9,7 @@ use crate::film::Film;
 use crate::harness::afflux::{ALONE, Afflux, create};
 use crate::harness::payload::{assert_same, single};
 use crate::harness::process::{Process, tool};
-use crate::harness::wire::Manner;
+use crate::wire::Manner;
 use crate::harness::{Scratch, free_port};
 
 const USAGE: i32 = 2;

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use crate::film::{Film, Stream};
 use crate::harness::http;
-use crate::harness::wire::{Manner, Seeder};
+use crate::wire::{Manner, Seeder};
 
 /// Well above the film's rate, so that a test doesn't take as long as the film.
 const FAST: usize = 400_000;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::harness::afflux::{Afflux, create, info_hash};
 use crate::harness::process::Process;
-use crate::harness::wire::{Content, Manner, Seeder};
+use crate::wire::{Content, Manner, Seeder};
 use crate::harness::{Scratch, free_port, repository};
 
 /// Small enough that a few seconds of the film are several pieces.

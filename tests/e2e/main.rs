@@ -10,3 +10,4 @@ mod film;
 mod harness;
 mod players;
 mod resume;
+mod wire;

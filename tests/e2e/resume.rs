@@ -4,7 +4,7 @@ use crate::film::Film;
 use crate::harness::afflux::{ALONE, Afflux};
 use crate::harness::payload::assert_same;
 use crate::harness::process::Process;
-use crate::harness::wire::{Manner, Seeder};
+use crate::wire::{Manner, Seeder};
 use crate::harness::wait_for;
 
 fn download(film: &Film, seeder: &Seeder) -> Process {

@@ -8,7 +8,6 @@ pub(crate) mod http;
 pub(crate) mod namespace;
 pub(crate) mod payload;
 pub(crate) mod process;
-pub(crate) mod wire;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
