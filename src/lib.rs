@@ -1,3 +1,20 @@
-//! The engine: tasks, sockets, clock and wiring.
+//! Afflux: a BitTorrent engine with streaming built in.
+//!
+//! This crate is where the pure rooms meet sockets, files and the clock: the [`engine`], its drivers for
+//! [trackers](announce), [HTTP](fetch) and the [DHT](dht), the [settings](config), and the [command line](cli).
+//! The rules of the protocol live in the pure crates; see ARCHITECTURE.md for the map.
 
+pub mod announce;
+pub mod api;
+pub mod cli;
+pub mod config;
 pub mod dht;
+pub mod engine;
+pub mod failure;
+pub mod fetch;
+pub mod media_choice;
+pub mod shelf;
+pub mod source;
+pub mod torrent_info;
+pub mod tracker_server;
+pub mod watch;
