@@ -150,7 +150,9 @@ fn a_dht_of_mainline_nodes_tells_us_of_a_peer() {
     let testnet = mainline::Testnet::builder(10).build().expect("loopback nodes start");
     let announcer = mainline::Dht::builder().bootstrap(&testnet.bootstrap).build().expect("a loopback node");
     let hash = mainline::Id::from_bytes(hex(&share.hash)).expect("20 bytes");
-    announcer.announce_peer(hash, Some(port)).expect("the testnet takes announces");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let announced = runtime.block_on(announcer.as_async().announce_peer(hash, Some(port)));
+    announced.expect("the testnet takes announces");
     let mut download = Afflux::new(&share.scratch, "download").args(["download", &share.magnet(), "-o"]);
     download = download.arg(&share.fetched).args(["--bind", "127.0.0.1", "--peer-port", "0"]);
     for node in testnet.bootstrap.iter().take(3) {

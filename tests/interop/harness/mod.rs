@@ -1,6 +1,5 @@
-//! What the tests with other people's programs stand on: processes that surely end, folders, payloads, clients,
-//! and peers that misbehave on purpose. Waits have generous deadlines: they tell a hang from a slow machine and
-//! measure nothing.
+//! What the tests with other people's programs stand on: processes that surely end, folders, payloads and
+//! clients. Waits have generous deadlines: they tell a hang from a slow machine and measure nothing.
 
 pub(crate) mod afflux;
 pub(crate) mod clients;
