@@ -8,19 +8,20 @@ use thiserror::Error;
 use crate::layout::{Layout, LayoutError};
 use crate::limits::{FILES_MAX, PATH_DEPTH_MAX};
 use crate::path::{disambiguate, safe_component};
+use crate::torrent::Torrent;
 
 /// Smallest piece that [`piece_length_for`] chooses: one block.
 pub const PIECE_LENGTH_CHOSEN_MIN: u32 = 16 * 1024;
 
-/// Largest piece that [`piece_length_for`] chooses. A reader waits for a whole piece, and so larger ones would
-/// make streams start late.
+/// Largest piece that [`piece_length_for`] chooses. A reader waits for a whole piece, and so larger ones
+/// would make streams start late.
 pub const PIECE_LENGTH_CHOSEN_MAX: u32 = 16 * 1024 * 1024;
 
 /// Pieces that [`piece_length_for`] stays below while it can: 40 KB of hashes.
 const PIECES_CHOSEN_MAX: u64 = 2000;
 
-/// The piece length to choose for so many bytes: a power of two from 16 KiB to 16 MiB that makes 1,000 to 2,000
-/// pieces where it can. Fewer make large pieces that start late; more make a large .torrent.
+/// The piece length to choose for so many bytes: a power of two from 16 KiB to 16 MiB that makes 1,000 to
+/// 2,000 pieces where it can. Fewer make large pieces that start late; more make a large .torrent.
 pub fn piece_length_for(total: u64) -> u32 {
     let mut length = PIECE_LENGTH_CHOSEN_MIN;
     while length < PIECE_LENGTH_CHOSEN_MAX && total.div_ceil(u64::from(length)) > PIECES_CHOSEN_MAX {
@@ -47,8 +48,8 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// The .torrent file around an `info` dictionary, whose bytes go in as they are: the way to a .torrent of what
-    /// came from peers, too. `info` must be one bencoded value.
+    /// The .torrent file around an `info` dictionary, whose bytes go in as they are: the way to a .torrent
+    /// of what came from peers, too. `info` must be one bencoded value.
     pub fn seal(&self, info: &[u8]) -> Vec<u8> {
         let before = Before {
             announce: self.trackers.iter().flatten().next().map(String::as_str),
@@ -59,7 +60,8 @@ impl Envelope {
             creation_date: self.creation_date,
         };
         let after = After { nodes: &self.nodes, url_list: &self.web_seeds };
-        // serde_bencode can't embed bytes that are bencode already: the two halves are written without the frame between.
+        // serde_bencode can't embed bytes that are bencode already: the two halves are written without the
+        // frame between.
         let (before, after) = (to_bytes(&before), to_bytes(&after));
         let mut file = Vec::with_capacity(before.len() + info.len() + after.len() + 8);
         file.extend_from_slice(before.strip_suffix(b"e").unwrap_or(&before));
@@ -67,6 +69,20 @@ impl Envelope {
         file.extend_from_slice(info);
         file.extend_from_slice(after.strip_prefix(b"d").unwrap_or(&after));
         file
+    }
+}
+
+impl From<&Torrent> for Envelope {
+    /// What surrounds a torrent that was read; v2 piece layers don't come along.
+    fn from(torrent: &Torrent) -> Self {
+        Self {
+            trackers: torrent.trackers.clone(),
+            web_seeds: torrent.web_seeds.clone(),
+            nodes: torrent.nodes.clone(),
+            comment: torrent.comment.clone(),
+            created_by: torrent.created_by.clone(),
+            creation_date: torrent.creation_date,
+        }
     }
 }
 
@@ -133,7 +149,8 @@ impl Builder {
         Self::new(name, false, vec![(Vec::new(), length)], piece_length)
     }
 
-    /// A torrent that is a folder; paths are below it, one component each, in the order in which they're laid out.
+    /// A torrent that is a folder; paths are below it, one component each, in the order in which they're
+    /// laid out.
     pub fn folder(
         name: &str,
         files: impl IntoIterator<Item = (Vec<String>, u64)>,
@@ -246,7 +263,7 @@ fn to_bytes(value: &impl Serialize) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::bencode::Document;
-    use crate::{Torrent, limits};
+    use crate::limits;
 
     #[test]
     fn what_is_made_is_read_back() {
@@ -269,15 +286,7 @@ mod tests {
         assert_eq!(torrent.info.warnings, [], "keys are in canonical order");
         assert_eq!((&torrent.info.layout, torrent.info.private), (builder.layout(), true));
         assert!(torrent.info.piece_hashes.as_ref().unwrap().iter().eq(&hashes));
-        let read = Envelope {
-            trackers: torrent.trackers,
-            web_seeds: torrent.web_seeds,
-            nodes: torrent.nodes,
-            comment: torrent.comment,
-            created_by: torrent.created_by,
-            creation_date: torrent.creation_date,
-        };
-        assert_eq!(read, envelope);
+        assert_eq!(Envelope::from(&torrent), envelope);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use crate::bencode;
 use crate::layout::LayoutError;
 use crate::limits::{PATH_BYTES_MAX, PATH_DEPTH_MAX, RENAMED_FILES_MAX};
 
-/// Why a .torrent, or the `info` dictionary that peers sent, is refused. All are malformed input, and another copy
-/// of the torrent is the cure.
+/// Why a .torrent, or the `info` dictionary that peers sent, is refused. All are malformed input, and
+/// another copy of the torrent is the cure.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TorrentError {

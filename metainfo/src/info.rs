@@ -142,6 +142,8 @@ pub struct Info {
     /// The torrent's name: one safe component.
     pub name: String,
     /// Where its bytes lie. Of a v2-only torrent each file starts at a piece, with virtual padding between.
+    /// Padding and symbolic links are rows that aren't stored ([`pad`](crate::layout::FileSpan::pad)) and
+    /// have numbers, as elsewhere.
     pub layout: Layout,
     /// The pieces' SHA-1 (v1 and hybrid).
     pub piece_hashes: Option<PieceHashes>,
@@ -158,7 +160,8 @@ pub struct Info {
 }
 
 impl Info {
-    /// Reads an `info` dictionary that came from peers (BEP 9). Compare [`Info::hashes`] with what was asked for.
+    /// Reads an `info` dictionary that came from peers (BEP 9). Compare [`Info::hashes`] with what was
+    /// asked for.
     pub fn from_metadata(raw: Bytes) -> Result<Self, TorrentError> {
         let document = Document::parse(&raw, &limits::METADATA)?;
         let dict = document.root().as_dict().ok_or(TorrentError::NotADictionary)?;
@@ -259,8 +262,8 @@ fn refuse_repeated_keys(dict: Dict<'_, '_>) -> Result<(), TorrentError> {
     }
 }
 
-/// The string under the first key if it's there and is UTF-8, else the one under the second, whatever it is. Older programs wrote
-/// names in the code page of their day, and the same in UTF-8 beside it.
+/// The string under the first key if it's there and is UTF-8, else the one under the second, whatever it
+/// is. Older programs wrote names in the code page of their day, and the same in UTF-8 beside it.
 fn utf8_first<'a>(dict: Dict<'_, 'a>, utf8: &[u8], plain: &[u8]) -> Option<&'a [u8]> {
     dict.get_bytes(utf8).filter(|name| std::str::from_utf8(name).is_ok()).or_else(|| dict.get_bytes(plain))
 }

@@ -14,8 +14,8 @@ use crate::info::{Info, V2File, Warning};
 pub struct PieceLayers(BTreeMap<FileIndex, Bytes>);
 
 impl PieceLayers {
-    /// The SHA-256 hashes of a file's pieces; `None` if the .torrent has none for it (a file of one piece needs none:
-    /// its root is the hash).
+    /// The SHA-256 hashes of a file's pieces; `None` if the .torrent has none for it (a file of one piece
+    /// needs none: its root is the hash).
     pub fn get(&self, file: FileIndex) -> Option<&[[u8; 32]]> {
         self.0.get(&file).map(|layer| layer.as_chunks::<32>().0)
     }
@@ -72,8 +72,8 @@ impl Offered<'_> {
     }
 }
 
-/// The root above a layer of piece hashes. Leaves behind the end of the file are zeros, and so the pieces behind it
-/// are the roots of trees of zeros.
+/// The root above a layer of piece hashes. Leaves behind the end of the file are zeros, and so the pieces
+/// behind it are the roots of trees of zeros.
 fn merkle_root(layer: &[[u8; 32]], piece_length: u32) -> [u8; 32] {
     let mut beyond = [0; 32];
     for _ in 0..(piece_length / BLOCK_LENGTH).ilog2() {

@@ -1,12 +1,12 @@
 //! The nouns that every other room of Afflux speaks with.
 //!
 //! Here: [bencode], [info-hashes](hash), [piece and block indices](index), [bitfields](bitfield), the
-//! [layout](layout) that translates file bytes to pieces to blocks, [.torrent files](torrent), their [`info`](info) dictionary, [magnet links](magnet) and
-//! [making torrents](create).
+//! [layout] that translates file bytes to pieces to blocks, [.torrent files](torrent), their
+//! [`info` dictionary](info), [safe paths](path), [magnet links](magnet), and [making torrents](create).
 //! Not here: anything that reads a file, a socket or a clock; this crate is pure.
 //!
-//! BEPs: 3 (.torrent), 5 (nodes), 9 (magnet), 12 (announce-list), 19 (url-list), 27 (private), 47 (pad files),
-//! 52 (v2), 53 (`so=`).
+//! BEPs: 3 (.torrent), 5 (nodes), 9 (magnet), 12 (announce-list), 19 (url-list), 27 (private), 47 (pad
+//! files), 52 (v2), 53 (`so=`).
 
 pub mod bencode;
 pub mod bitfield;

@@ -1,4 +1,5 @@
-//! Every bound on what a .torrent, a magnet link or any bencoded input may ask of us, with the attack it stops.
+//! Every bound on what a .torrent, a magnet link or any bencoded input may ask of us, with the attack it
+//! stops.
 
 use crate::bencode::Limits;
 
@@ -42,28 +43,29 @@ pub const TORRENT: Limits = Limits {
 /// Limits for an `info` dictionary that came from peers.
 pub const METADATA: Limits = Limits { bytes: METADATA_BYTES_MAX, ..TORRENT };
 
-/// Deepest file path, the torrent's own name included. Attack: thousands of folders in folders, which no file system takes
-/// and no file manager can delete.
+/// Deepest file path, the torrent's own name included. Attack: thousands of folders in folders, which no
+/// file system takes and no file manager can delete.
 pub const PATH_DEPTH_MAX: usize = 100;
 
 /// Longest path component in bytes. File systems take 255; the rest is room for `.1` and `.part`.
 pub const PATH_COMPONENT_BYTES_MAX: usize = 240;
 
-/// What all paths of a torrent may cost: their bytes, and [`PATH_COMPONENT_COST_BYTES`] for every component. Attack: a v2
-/// file tree that names a deep folder once and puts 300,000 files into it.
+/// What all paths of a torrent may cost: their bytes, and [`PATH_COMPONENT_COST_BYTES`] for every
+/// component. Attack: a v2 file tree that names a deep folder once and puts 300,000 files into it.
 pub const PATH_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// What a component costs besides its bytes: the string's own fields and the allocator's.
 pub const PATH_COMPONENT_COST_BYTES: u64 = 40;
 
-/// Most files that are renamed because their name is taken. Honest torrents have a few that differ in case only.
+/// Most files that are renamed because their name is taken. Honest torrents have a few that differ in case
+/// only.
 pub const RENAMED_FILES_MAX: usize = 10_000;
 
 /// Most renamed files that a torrent's warnings list one by one.
 pub const RENAMED_WARNINGS_MAX: usize = 100;
 
-/// Most trackers of a torrent or magnet, all tiers together. Attack: thousands of them, so that every reader of the
-/// torrent floods someone with announces.
+/// Most trackers of a torrent or magnet, all tiers together. Attack: thousands of them, so that every
+/// reader of the torrent floods someone with announces.
 pub const TRACKERS_MAX: usize = 64;
 
 /// Most web seeds of a torrent or magnet; the attack is the trackers'.

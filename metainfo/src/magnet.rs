@@ -1,7 +1,7 @@
 //! Magnet links (BEP 9, BEP 52, BEP 53).
 //!
-//! Lists are capped and what is beyond is left out; ranges of files stay ranges. Not here: bare info-hashes, which
-//! [`InfoHashes`] reads itself.
+//! Lists are capped and what is beyond is left out; ranges of files stay ranges. Not here: bare
+//! info-hashes, which [`InfoHashes`] reads itself.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -80,7 +80,8 @@ pub struct Magnet {
     pub web_seeds: Vec<String>,
     /// Peers to dial (`x.pe`).
     pub peers: Vec<PeerAddress>,
-    /// File indices to download (BEP 53, `so`): ascending, apart; empty means all. They may reach beyond any file.
+    /// File indices to download (BEP 53, `so`): ascending, apart; empty means all. They may reach beyond
+    /// any file.
     pub select: Vec<RangeInclusive<u32>>,
     /// Bytes of all files (`xl`), as far as one believes it.
     pub exact_length: Option<u64>,

@@ -1,7 +1,8 @@
 //! File names out of a torrent, made safe before anything else sees them.
 //!
-//! What comes out never escapes the download folder, is legal on Linux, macOS and Windows, and shows no more than
-//! it is. Not here: opening files (storage refuses links, whatever the name says) and judging names (media).
+//! What comes out never escapes the download folder, is legal on Linux, macOS and Windows, and shows no
+//! more than it is. Not here: opening files (storage refuses links, whatever the name says) and judging
+//! names (media).
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -64,11 +65,12 @@ pub fn safe_components(raw: &[&[u8]]) -> Result<Vec<String>, PathError> {
     Ok(path)
 }
 
-/// Renames files (`name.1.ext`) so that no two paths are equal, differ in case only, or are file and folder at once.
-/// Returns the positions of those renamed, ascending. Folders keep their names, and the first file its own.
+/// Renames files (`name.1.ext`) so that no two paths are equal, differ in case only, or are file and folder
+/// at once. Returns the positions of those renamed, ascending. Folders keep their names, and the first file
+/// its own.
 ///
-/// Folders are counted in a tree, so that time and memory grow with the paths' bytes, whatever the names. Names
-/// that differ in Unicode normalisation only are not seen as equal.
+/// Folders are counted in a tree, so that time and memory grow with the paths' bytes, whatever the names.
+/// Names that differ in Unicode normalisation only are not seen as equal.
 pub fn disambiguate(paths: &mut [&mut Vec<String>]) -> Result<Vec<usize>, PathError> {
     let mut tree = Tree::default();
     let folders: Vec<u32> = paths
@@ -99,8 +101,8 @@ struct Tree {
     /// With the folder's number, if the name is a folder's.
     taken: BTreeMap<(u32, String), Option<u32>>,
     folders: u32,
-    /// The last number given out for each name: counting goes on from there, so that a thousand equal names cost a
-    /// thousand steps.
+    /// The last number given out for each name: counting goes on from there, so that a thousand equal names
+    /// cost a thousand steps.
     numbers: BTreeMap<(u32, String), u32>,
 }
 
@@ -145,7 +147,8 @@ impl Tree {
     }
 }
 
-/// Text of a torrent for people, on one line: one that can't drive a terminal, turn the line round, or fill the screen.
+/// Text of a torrent for people, on one line: one that can't drive a terminal, turn the line round, or fill
+/// the screen.
 pub(crate) fn safe_text(raw: &[u8]) -> String {
     safe_chars(raw, |_| false)
 }
@@ -341,7 +344,8 @@ mod tests {
 
     #[test]
     fn long_names_that_differ_where_they_are_cut_are_counted_together() {
-        // Were each counted for itself, the last would try a thousand numbers, and all of them half a million.
+        // Were each counted for itself, the last would try a thousand numbers, and all of them half a
+        // million.
         let long = |n: usize| format!("{}{n:04}", "x".repeat(PATH_COMPONENT_BYTES_MAX - 4));
         let names: Vec<String> = (0..1000).flat_map(|n| [long(n), long(n)]).collect();
         let mut tree = Tree::default();

@@ -18,8 +18,8 @@ use crate::url::{TRACKER_SCHEMES, UrlFilter, WEB_SEED_SCHEMES};
 pub struct Torrent {
     /// What is shared. Its warnings are those of the whole file.
     pub info: Info,
-    /// Tracker URLs (http, https, udp, ws, wss) in tiers (BEP 12), no URL twice, at most [`TRACKERS_MAX`]. Shuffling
-    /// inside a tier is for whoever announces.
+    /// Tracker URLs (http, https, udp, ws, wss) in tiers (BEP 12), no URL twice, at most [`TRACKERS_MAX`].
+    /// Shuffling inside a tier is for whoever announces.
     pub trackers: Vec<Vec<String>>,
     /// http and https URLs of BEP 19, no URL twice, at most [`WEB_SEEDS_MAX`].
     pub web_seeds: Vec<String>,

@@ -623,7 +623,8 @@ fn layered(layers: impl Fn(&[u8; 32], &[u8]) -> Keys) -> Torrent {
     let leaf = keys().with("", keys().with("length", 5 * PIECE).with("pieces root", &root[..]));
     let info = v2(keys().with("a", leaf));
     let layers = layers(&root, layer.as_flattened());
-    Torrent::parse(&keys().with("info", info).with("piece layers", layers).sorted()).unwrap()
+    Torrent::parse(&keys().with("info", info).with("piece layers", layers).sorted())
+        .expect("the torrent around the layers is sound")
 }
 
 #[test]

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use afflux_metainfo::InfoHash;
 use afflux_swarm::Source;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::torrent::Input;
-use crate::announce::AnnouncerHandle;
+use crate::announce::{self, AnnounceConfig, Announcer, AnnouncerHandle, Totals};
 use crate::dht::DhtHandle;
 
 /// Time between DHT lookups at first: until the node has found its neighbours, lookups find nothing.
@@ -25,8 +25,19 @@ const FOUND_MAX: usize = 16;
 #[derive(Debug)]
 pub(super) struct Discovery {
     announcer: Option<AnnouncerHandle>,
+    /// Trackers that aren't told anything before it's known what is left.
+    waiting: Option<Trackers>,
     dht: Option<Lookups>,
     tasks: Vec<JoinHandle<()>>,
+}
+
+/// What an announcer needs.
+#[derive(Debug)]
+pub(super) struct Trackers {
+    pub(super) config: AnnounceConfig,
+    pub(super) shared: Arc<announce::Shared>,
+    pub(super) totals: watch::Receiver<Totals>,
+    pub(super) torrent: mpsc::Sender<Input>,
 }
 
 /// The DHT's side.
@@ -40,18 +51,23 @@ struct Lookups {
 impl Discovery {
     /// Nothing yet.
     pub(super) fn new() -> Self {
-        Self { announcer: None, dht: None, tasks: Vec::new() }
+        Self { announcer: None, waiting: None, dht: None, tasks: Vec::new() }
     }
 
-    /// A way for an announcer to tell of peers.
-    pub(super) fn tracker_peers(&mut self, torrent: mpsc::Sender<Input>) -> mpsc::Sender<Vec<SocketAddr>> {
+    /// Has trackers, but doesn't ask them yet.
+    pub(super) fn set_trackers(&mut self, trackers: Trackers) {
+        self.waiting = Some(trackers);
+    }
+
+    /// Announces from now on.
+    pub(super) fn start_trackers(&mut self) {
+        let Some(Trackers { config, shared, totals, torrent }) = self.waiting.take() else { return };
         let (sender, found) = mpsc::channel(FOUND_MAX);
         self.tasks.push(tokio::spawn(forward(found, torrent, Source::Tracker)));
-        sender
-    }
-
-    /// Has trackers from now on.
-    pub(super) fn set_announcer(&mut self, announcer: AnnouncerHandle) {
+        let announcer = Announcer::start(config, shared, totals, sender);
+        for (url, reason) in announcer.refused() {
+            warn!(%url, %reason, "a tracker is left out");
+        }
         self.announcer = Some(announcer);
     }
 

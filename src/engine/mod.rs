@@ -43,7 +43,7 @@ pub use self::readers::WarmUp;
 use self::slots::Slots;
 pub use self::status::{State, Status};
 use self::torrent::{Greeted, Input, Ready, TaskConfig};
-use crate::announce::{self, AnnounceConfig, Announcer, Totals};
+use crate::announce::{self, AnnounceConfig, Totals};
 use crate::config::{SwarmSettings, Tuning};
 use crate::dht::{self, DhtConfig, DhtHandle};
 use crate::failure::Failure;
@@ -435,7 +435,8 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, options: AddOptions) -> 
     let (inbox_sender, inbox) = mpsc::channel(torrent::INBOX_MAX);
     let (ready_sender, ready) = watch::channel(None);
     let (status_sender, status) = watch::channel(Status::default());
-    let (totals_sender, totals) = watch::channel(Totals::default());
+    let (totals_sender, totals) =
+        watch::channel(Totals { left: torrent::BYTES_LEFT_UNKNOWN, ..Totals::default() });
     let readers = Arc::new(Readers::default());
     let discovery = start_discovery(shared, source, &inbox_sender, totals);
     let task = TaskConfig {
@@ -479,8 +480,12 @@ fn start_discovery(
             port: shared.port,
             timeout: shared.config.tuning.announce_timeout,
         };
-        let peers = discovery.tracker_peers(torrent.clone());
-        discovery.set_announcer(Announcer::start(config, Arc::clone(&shared.announces), totals, peers));
+        let (shared, torrent) = (Arc::clone(&shared.announces), torrent.clone());
+        discovery.set_trackers(discover::Trackers { config, shared, totals, torrent });
+        // With a .torrent it is soon known what is left, and the first announce says it. A magnet can't wait.
+        if matches!(source, Source::Magnet(_)) {
+            discovery.start_trackers();
+        }
     }
     if let Some(dht) = shared.dht.clone().filter(|_| !source.private()) {
         for (host, port) in source.nodes() {

@@ -40,7 +40,7 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(20);
 /// Without memory for another piece nothing is asked for this long, unless memory comes back before.
 const STARVED: Duration = Duration::from_millis(50);
 /// What trackers are told is left before the metadata says; 0 would make us a seeder.
-const BYTES_LEFT_UNKNOWN: u64 = 16 * 1024;
+pub(super) const BYTES_LEFT_UNKNOWN: u64 = 16 * 1024;
 /// A stopping torrent waits this long for its links and its disk.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -398,6 +398,11 @@ impl Task {
         self.apply_selection(now);
         self.config.ready.send_replace(Some(ready));
         self.save_due = Some(now);
+        self.act(now);
+        // Complete from the start is no event for trackers (BEP 3).
+        self.completed = false;
+        self.tick(now);
+        self.config.discovery.start_trackers();
     }
 
     fn apply_selection(&mut self, now: Instant) {

@@ -1,2 +1,124 @@
-//! The chores of the project.
-fn main() {}
+//! The project's chores: the gate that every change passes, fuzzing, the sample media.
+//!
+//! `cargo xtask --help` says what there is. No test is in here: the tests are where the code is, and `gate`
+//! says in which order what is run.
+
+mod boundaries;
+mod command;
+mod fuzz;
+mod gate;
+mod house;
+mod terms;
+mod tools;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::Command;
+use crate::house::House;
+
+const HELP: &str = "\
+The chores of Afflux.
+
+Usage: cargo xtask COMMAND
+
+Commands:
+  test                          everything a change has to pass: style, documentation, boundaries, licences,
+                                tests, the demo, two minutes of fuzzing, real clients and players.
+                                On Debian it installs what it needs, if run as root
+  test --quick                  only what needs nothing but Rust and a C compiler
+  fuzz TARGET [--seconds N]     fuzzes one target (60 s); without TARGET says which there are
+  samples                       makes the sample media again (needs ffmpeg)
+  tools                         installs what the tests with real clients need, and does nothing else
+
+Exit status: 0 done, 1 something failed, 2 wrong usage.";
+
+/// How long `fuzz` goes on unless told.
+const FUZZ_SECONDS: u64 = 60;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments[..] {
+        ["--help" | "-h" | "help"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        ["test"] => House::find().and_then(|house| gate::run(&house, gate::Extent::Everything)),
+        ["test", "--quick"] => House::find().and_then(|house| gate::run(&house, gate::Extent::RustOnly)),
+        ["fuzz", ref rest @ ..] => match fuzz_arguments(rest) {
+            Ok((target, span)) => House::find().and_then(|house| fuzz::one(&house, target, span)),
+            Err(error) => return usage(&format!("{error:#}")),
+        },
+        ["samples"] => House::find().and_then(|house| samples(&house)),
+        ["tools"] => House::find().and_then(|house| tools::provide(&house)),
+        [] => return usage("a command is missing"),
+        _ => return usage(&format!("`{}` is no command", arguments.join(" "))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage(what: &str) -> ExitCode {
+    eprintln!("xtask: {what}\n\n{HELP}");
+    ExitCode::from(2)
+}
+
+/// The target (none: list them) and how long to fuzz it.
+fn fuzz_arguments<'a>(arguments: &[&'a str]) -> Result<(Option<&'a str>, Duration)> {
+    let (target, seconds) = match *arguments {
+        [] => (None, FUZZ_SECONDS),
+        [target] if !target.starts_with('-') => (Some(target), FUZZ_SECONDS),
+        [target, "--seconds", seconds] if !target.starts_with('-') => {
+            let seconds: u64 = seconds.parse().context("--seconds takes a whole number")?;
+            (Some(target), seconds)
+        }
+        _ => bail!("fuzz takes a target and --seconds N"),
+    };
+    if seconds == 0 {
+        bail!("--seconds 0 would fuzz forever");
+    }
+    Ok((target, Duration::from_secs(seconds)))
+}
+
+fn samples(house: &House) -> Result<()> {
+    if !tools::is_on_path("ffmpeg") {
+        bail!("ffmpeg is missing: install it (Debian: apt-get install ffmpeg)");
+    }
+    Command::new("sh", &house.root).arg("samples/make.sh").run()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fuzzing_takes_a_target_and_a_time() {
+        assert_eq!(fuzz_arguments(&[]).unwrap(), (None, Duration::from_secs(60)));
+        assert_eq!(fuzz_arguments(&["krpc"]).unwrap(), (Some("krpc"), Duration::from_secs(60)));
+        assert_eq!(
+            fuzz_arguments(&["krpc", "--seconds", "5"]).unwrap(),
+            (Some("krpc"), Duration::from_secs(5))
+        );
+    }
+
+    #[test]
+    fn wrong_fuzz_arguments_are_refused() {
+        for wrong in [
+            &["--seconds"][..],
+            &["krpc", "--seconds"],
+            &["krpc", "--seconds", "x"],
+            &["krpc", "--seconds", "0"],
+            &["krpc", "magnet"],
+        ] {
+            assert!(fuzz_arguments(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

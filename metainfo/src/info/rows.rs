@@ -12,8 +12,8 @@ pub(super) enum Kind {
     File,
     /// BEP 47, attribute `p`.
     Pad,
-    /// BEP 47, attribute `l`. Kept as an empty row that isn't stored, so that the numbers of the files behind it (BEP 53)
-    /// stay those of other programs; following it could lead anywhere.
+    /// BEP 47, attribute `l`. Kept as an empty row that isn't stored, so that the numbers of the files
+    /// behind it (BEP 53) stay those of other programs; following it could lead anywhere.
     Symlink,
 }
 

@@ -1,4 +1,5 @@
-//! The file tree of a v2 `info` dictionary, and what it has to agree on with the v1 side of a hybrid (BEP 52).
+//! The file tree of a v2 `info` dictionary, and what it has to agree on with the v1 side of a hybrid (BEP
+//! 52).
 
 use super::rows::{Kind, PathBudget, Row};
 use super::v1::size;
@@ -11,7 +12,8 @@ use crate::limits::FILES_MAX;
 
 /// The tree's files, in its order.
 ///
-/// A tree that isn't sorted is refused: its order is the order of the bytes, and two readers must not differ on it.
+/// A tree that isn't sorted is refused: its order is the order of the bytes, and two readers must not
+/// differ on it.
 pub(super) fn read<'a>(
     info: Dict<'_, 'a>,
     name: &[u8],
@@ -75,8 +77,8 @@ pub(super) fn aligned(tree: Vec<Row<'_>>, piece_length: u64) -> (Vec<Row<'_>>, V
     (rows, V2Info { files })
 }
 
-/// Compares the two halves of a hybrid: the same files in the same order, each with bytes starting at a piece. Whether
-/// padding follows the last file doesn't matter.
+/// Compares the two halves of a hybrid: the same files in the same order, each with bytes starting at a
+/// piece. Whether padding follows the last file doesn't matter.
 pub(super) fn agree(listed: &[Row<'_>], tree: &[Row<'_>], piece_length: u64) -> Result<V2Info, TorrentError> {
     let mut files = Vec::new();
     let mut tree = tree.iter();

@@ -1,0 +1,32 @@
+//! The fuzz targets: plain functions that panic when something that must hold for any bytes doesn't.
+//!
+//! Each has a `fuzz_targets/NAME.rs` that hands it to libFuzzer, and a seed corpus in `corpus/NAME/`, which the
+//! tests of the root package replay (`tests/corpora.rs`): an input that once broke something goes there.
+
+pub mod dht;
+pub mod metainfo;
+pub mod peer;
+pub mod storage;
+pub mod stream;
+pub mod swarm;
+pub mod tracker;
+
+/// Every target by name. A target that is not in this list isn't fuzzed, and a test fails for it.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("bencode", metainfo::bencode),
+    ("conditions", stream::conditions),
+    ("connection", peer::connection),
+    ("dht_node", dht::dht_node),
+    ("extension_handshake", peer::extension_handshake),
+    ("intake", storage::intake),
+    ("krpc", dht::krpc),
+    ("magnet", metainfo::magnet),
+    ("piece_table", swarm::piece_table),
+    ("range_header", stream::range_header),
+    ("resume", storage::resume),
+    ("torrent", metainfo::torrent),
+    ("tracker_http", tracker::tracker_http),
+    ("tracker_udp", tracker::tracker_udp),
+    ("tracker_url", tracker::tracker_url),
+    ("wire", peer::wire),
+];
