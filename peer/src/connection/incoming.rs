@@ -45,8 +45,8 @@ impl Connection {
                 Ok(())
             }
             Message::Bitfield(bits) => {
-                let event = self.pieces.handle_bitfield(bits)?;
-                self.events.extend(event);
+                let events = self.pieces.handle_bitfield(bits)?;
+                self.events.extend(events);
                 Ok(())
             }
             Message::Port(port) => {

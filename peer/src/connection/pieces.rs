@@ -39,8 +39,20 @@ impl Pieces {
         Self { count, early: Early::default(), known: None }
     }
 
-    pub(super) fn handle_bitfield(&mut self, bytes: &[u8]) -> Result<Option<Event>, Violation> {
-        self.handle_first(First::Bits(bytes.to_vec()))
+    /// A bitfield. One that isn't the first thing said counts as haves: aria2 sends it in place of many of them.
+    pub(super) fn handle_bitfield(&mut self, bytes: &[u8]) -> Result<Vec<Event>, Violation> {
+        let bits = First::Bits(bytes.to_vec());
+        let Some(known) = &mut self.known else {
+            if self.count.is_some() || self.early.first.is_none() {
+                return Ok(self.handle_opening(bits)?.into_iter().collect());
+            }
+            if self.early.first != Some(First::All) {
+                self.early.first = Some(bits);
+            }
+            return Ok(Vec::new());
+        };
+        let told = first_pieces(bits, known.length())?;
+        Ok(told.iter().filter(|&piece| known.insert(piece)).map(Event::Had).collect())
     }
 
     pub(super) fn handle_all(&mut self) -> Result<Option<Event>, Violation> {
@@ -109,6 +121,11 @@ impl Pieces {
         if self.known.is_some() || self.early.first.is_some() || !self.early.changes.is_empty() {
             return Err(Violation::PiecesToldTwice);
         }
+        self.handle_opening(first)
+    }
+
+    /// What a peer has when nothing, or nothing but haves that are kept, was said before.
+    fn handle_opening(&mut self, first: First) -> Result<Option<Event>, Violation> {
         let Some(count) = self.count else {
             self.early.first = Some(first);
             return Ok(None);
