@@ -9,8 +9,8 @@ use crate::film::Film;
 use crate::harness::afflux::{ALONE, Afflux, create};
 use crate::harness::payload::{assert_same, single};
 use crate::harness::process::{Process, tool};
-use crate::wire::Manner;
 use crate::harness::{Scratch, free_port};
+use crate::wire::Manner;
 
 const USAGE: i32 = 2;
 const WORK: i32 = 1;
@@ -70,7 +70,10 @@ fn wrong_words_are_refused_as_wrong_usage() {
         (&["download", LOST, "--peer-port", "70000"], &["70000"]),
         (&["download", LOST, "--peer-timeout", "0"], &["PEER_TIMEOUT", "0"]),
         (&["download", &torrent, "-o", &out, "--files", "7", "--no-dht", "--peer-port", "0"], &["--files"]),
-        (&["stream", &torrent, "--file", "7", "--port", "0", "--no-dht", "--peer-port", "0"], &["--file", "film.mkv"]),
+        (
+            &["stream", &torrent, "--file", "7", "--port", "0", "--no-dht", "--peer-port", "0"],
+            &["--file", "film.mkv"],
+        ),
         (&["stream", LOST, "--listen", "0.0.0.0:0"], &["loopback"]),
         (&["serve"], &["STREAM_AUTH_REQUIRED"]),
         (&["seed", "nothing here"], &["nothing here"]),
@@ -115,7 +118,8 @@ fn a_variable_that_makes_no_sense_is_named_with_what_is_allowed() {
 fn files_that_are_no_torrents_are_refused() {
     let scratch = Scratch::new();
     let out = scratch.folder("out").to_string_lossy().into_owned();
-    let v2_only = b"d4:infod9:file treed1:ad0:d6:lengthi5e11:pieces root32:01234567890123456789012345678901eee\
+    let v2_only =
+        b"d4:infod9:file treed1:ad0:d6:lengthi5e11:pieces root32:01234567890123456789012345678901eee\
         12:meta versioni2e4:name1:a12:piece lengthi16384eee";
     let bad: &[(&str, &[u8])] = &[
         ("empty.torrent", b""),
@@ -123,7 +127,10 @@ fn files_that_are_no_torrents_are_refused() {
         ("deep.torrent", &[b'l'; 5000]),
         ("no-info.torrent", b"d8:announce3:urle"),
         ("trailing.torrent", b"deX"),
-        ("escape.torrent", b"d4:infod6:lengthi5e4:name2:..12:piece lengthi16384e6:pieces20:01234567890123456789ee"),
+        (
+            "escape.torrent",
+            b"d4:infod6:lengthi5e4:name2:..12:piece lengthi16384e6:pieces20:01234567890123456789ee",
+        ),
         ("v2.torrent", v2_only),
     ];
     for (name, bytes) in bad {
@@ -131,7 +138,8 @@ fn files_that_are_no_torrents_are_refused() {
         std::fs::write(&path, bytes).expect("our own folder");
         let path = path.to_string_lossy().into_owned();
         eprintln!("{name}");
-        let arguments = ["download", &path, "-o", &out, "--bind", "127.0.0.1", "--peer-port", "0", "--no-dht"];
+        let arguments =
+            ["download", &path, "-o", &out, "--bind", "127.0.0.1", "--peer-port", "0", "--no-dht"];
         assert_refused(run(&scratch, arguments), WORK, &[]);
     }
     assert_eq!(std::fs::read_dir(&out).expect("our own folder").count(), 0, "something was written");
@@ -147,7 +155,8 @@ fn ports_in_use_are_named() {
     assert_refused(run(&film.scratch, http), WORK, &[&port, "--port"]);
     let peers = ["stream", &torrent, "--port", "0", "--bind", "127.0.0.1", "--no-dht", "--peer-port", &port];
     assert_refused(run(&film.scratch, peers), WORK, &[&port, "--peer-port"]);
-    let elsewhere = ["stream", &torrent, "--port", "0", "--bind", "203.0.113.7", "--no-dht", "--peer-port", "0"];
+    let elsewhere =
+        ["stream", &torrent, "--port", "0", "--bind", "203.0.113.7", "--no-dht", "--peer-port", "0"];
     assert_refused(run(&film.scratch, elsewhere), WORK, &["203.0.113.7"]);
 }
 
@@ -235,12 +244,14 @@ fn folders_that_cannot_be_written_are_named() {
     let (torrent, folder, peer) = (film.torrent.to_string_lossy(), disk.text(), seeder.address.to_string());
     let download = [&["download", &torrent, "-o", &folder, "--peer", &peer], &ALONE[..]].concat();
     assert_refused(run(&film.scratch, download), WORK, &[&folder]);
-    let keep = [&["stream", &torrent, "--keep", &folder, "--port", "0", "--peer", &peer], &ALONE[..]].concat();
+    let keep =
+        [&["stream", &torrent, "--keep", &folder, "--port", "0", "--peer", &peer], &ALONE[..]].concat();
     assert_refused(run(&film.scratch, keep), WORK, &[&folder]);
     let made = disk.path.join("made.torrent").to_string_lossy().into_owned();
     let create = ["create", &torrent, "-o", &made];
     assert_refused(run(&film.scratch, create), WORK, &[&made]);
-    let state = [&["download", &torrent, "--data-dir", &folder, "--peer", &peer, "-o", "/tmp"], &ALONE[..]].concat();
+    let state =
+        [&["download", &torrent, "--data-dir", &folder, "--peer", &peer, "-o", "/tmp"], &ALONE[..]].concat();
     assert_refused(run(&film.scratch, state), WORK, &[&folder]);
 }
 

@@ -28,7 +28,11 @@ fn a_seeder_that_dies_is_replaced_by_the_others() {
     let steady = film.seeder("127.0.0.5", Manner::Honest, FAST);
     let stream = film.stream(&peers(&[&mortal, &steady]), &[]);
     assert_plays(&film, &stream);
-    assert!(mortal.given_bytes() >= 700_000, "it was to die in the middle, and gave {}", mortal.given_bytes());
+    assert!(
+        mortal.given_bytes() >= 700_000,
+        "it was to die in the middle, and gave {}",
+        mortal.given_bytes()
+    );
     stream.end();
 }
 
@@ -43,7 +47,10 @@ fn a_seeder_of_wrong_bytes_is_banned_and_none_reach_the_player() {
     assert!(line.contains("127.0.0.6"), "the wrong one is banned: {line}");
     let log = stream.process.stderr();
     let banned: Vec<&str> = log.lines().filter(|line| line.contains("banned")).collect();
-    assert!(banned.iter().all(|line| !line.contains("127.0.0.7") && !line.contains("127.0.0.8")), "{banned:?}");
+    assert!(
+        banned.iter().all(|line| !line.contains("127.0.0.7") && !line.contains("127.0.0.8")),
+        "{banned:?}"
+    );
     stream.end();
 }
 

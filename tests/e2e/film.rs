@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::harness::afflux::{Afflux, create, info_hash};
 use crate::harness::process::Process;
-use crate::wire::{Content, Manner, Seeder};
 use crate::harness::{Scratch, free_port, repository};
+use crate::wire::{Content, Manner, Seeder};
 
 /// Small enough that a few seconds of the film are several pieces.
 const PIECE_LENGTH: u32 = 32 * 1024;

@@ -130,7 +130,8 @@ impl Vlc {
             self.say("get_time");
             std::thread::sleep(std::time::Duration::from_millis(200));
             let said = self.process.stdout();
-            let numbers = said.lines().filter_map(|line| line.trim_start_matches("> ").trim().parse::<f64>().ok());
+            let numbers =
+                said.lines().filter_map(|line| line.trim_start_matches("> ").trim().parse::<f64>().ok());
             let numbers: Vec<f64> = numbers.collect();
             let new = numbers.get(self.seen..).unwrap_or_default().last().copied();
             self.seen = numbers.len();
@@ -176,20 +177,26 @@ fn ffprobe_reads(film: &Film) {
     let stream = film.stream(&[seeder.address.clone()], &[]);
     assert!(stream.progress() < 0.4, "the film is there before anyone watches it");
     let mut command = Command::new(tool("ffprobe", "ffmpeg"));
-    command
-        .args(["-v", "error", "-of", "json", "-show_format", "-show_entries", "packet=pts_time"])
-        .args(["-select_streams", "v", "-read_intervals", "36%+#20,58%+#20", &stream.url]);
+    command.args(["-v", "error", "-of", "json", "-show_format", "-show_entries", "packet=pts_time"]).args([
+        "-select_streams",
+        "v",
+        "-read_intervals",
+        "36%+#20,58%+#20",
+        &stream.url,
+    ]);
     let mut probe = Process::start(&film.scratch, "ffprobe", &mut command);
     probe.succeed();
     assert_eq!(probe.stderr(), "", "ffprobe complains");
     assert!(stream.progress() < 0.99, "everything was there: the seeks proved nothing");
     let read: Value = serde_json::from_str(&probe.stdout()).expect("ffprobe prints JSON");
-    let duration: f64 = read["format"]["duration"].as_str().and_then(|text| text.parse().ok()).expect("a duration");
+    let duration: f64 =
+        read["format"]["duration"].as_str().and_then(|text| text.parse().ok()).expect("a duration");
     assert!((duration - SECONDS).abs() < 2.0, "{duration}");
     let packets = read["packets"].as_array().expect("packets");
     let times: Vec<f64> =
         packets.iter().filter_map(|packet| packet["pts_time"].as_str()?.parse().ok()).collect();
-    let near = |seconds: f64| times.iter().filter(|time| (seconds - 12.0..seconds + 5.0).contains(*time)).count();
+    let near =
+        |seconds: f64| times.iter().filter(|time| (seconds - 12.0..seconds + 5.0).contains(*time)).count();
     assert!(near(36.0) >= 15 && near(58.0) >= 15, "{times:?}");
     stream.end();
 }

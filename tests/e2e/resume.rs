@@ -4,13 +4,18 @@ use crate::film::Film;
 use crate::harness::afflux::{ALONE, Afflux};
 use crate::harness::payload::assert_same;
 use crate::harness::process::Process;
-use crate::wire::{Manner, Seeder};
 use crate::harness::wait_for;
+use crate::wire::{Manner, Seeder};
 
 fn download(film: &Film, seeder: &Seeder) -> Process {
     let download = Afflux::new(&film.scratch, "download").arg("download").arg(&film.torrent);
     let peer = seeder.address.to_string();
-    download.arg("-o").arg(film.scratch.folder("fetched")).args(["--peer", &peer, "--json"]).args(ALONE).start()
+    download
+        .arg("-o")
+        .arg(film.scratch.folder("fetched"))
+        .args(["--peer", &peer, "--json"])
+        .args(ALONE)
+        .start()
 }
 
 fn fetched_bytes(film: &Film, signal: &str) -> usize {

@@ -90,7 +90,8 @@ impl Seeder {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("the downloader listens");
         let state = Arc::clone(&self.state);
         std::thread::spawn(move || {
-            let _ = (&stream).write_all(&hello(&stream, &state.content)).and_then(|()| converse(&stream, &state));
+            let _ =
+                (&stream).write_all(&hello(&stream, &state.content)).and_then(|()| converse(&stream, &state));
             let _ = stream.shutdown(Shutdown::Both);
         });
     }
@@ -182,10 +183,14 @@ fn talk(stream: &TcpStream, state: &State) -> std::io::Result<()> {
 
 /// Answers one request in the seeder's manner; false: the conversation is over.
 fn serve(mut stream: &TcpStream, state: &State, body: &[u8]) -> std::io::Result<bool> {
-    let number = |at: usize| body.get(at..at + 4).map(|four| u32::from_be_bytes(four.try_into().expect("4")) as usize);
-    let (Some(index), Some(begin), Some(length)) = (number(0), number(4), number(8)) else { return Ok(false) };
+    let number =
+        |at: usize| body.get(at..at + 4).map(|four| u32::from_be_bytes(four.try_into().expect("4")) as usize);
+    let (Some(index), Some(begin), Some(length)) = (number(0), number(4), number(8)) else {
+        return Ok(false);
+    };
     let from = index * state.content.piece_length + begin;
-    let Some(right) = state.content.bytes.get(from..from + length).filter(|_| length <= REQUEST_BYTES_MAX) else {
+    let Some(right) = state.content.bytes.get(from..from + length).filter(|_| length <= REQUEST_BYTES_MAX)
+    else {
         return Ok(false);
     };
     let mut block = right.to_vec();

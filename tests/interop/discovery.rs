@@ -62,7 +62,8 @@ fn libtorrent_finds_us(scheme: &str) {
     let share = Share::new();
     let tracker = Opentracker::start(&share.scratch, &[&share.hash]);
     let url = format!("{scheme}://127.0.0.1:{}/announce", tracker.port);
-    let seed = Afflux::new(&share.scratch, "seed").arg("seed").arg(&share.torrent).arg("-o").arg(&share.shared);
+    let seed =
+        Afflux::new(&share.scratch, "seed").arg("seed").arg(&share.torrent).arg("-o").arg(&share.shared);
     let mut seed = seed.args(["--tracker", &url, "--allow-local-addresses"]).args(ALONE).start();
     wait_for_a_seeder(&tracker, &share.hash);
     let (magnet, save) = (share.magnet(), share.fetched.to_string_lossy());
@@ -101,7 +102,8 @@ fn a_magnet_names_its_peer() {
     let share = Share::new();
     let seeder = Libtorrent::seed(&share.scratch, &share.torrent, &share.shared, &[]);
     let magnet = format!("{}&x.pe={}", share.magnet(), seeder.address);
-    let download = Afflux::new(&share.scratch, "download").args(["download", &magnet, "-o"]).arg(&share.fetched);
+    let download =
+        Afflux::new(&share.scratch, "download").args(["download", &magnet, "-o"]).arg(&share.fetched);
     download.args(ALONE).succeed();
     share.assert_fetched();
 }
@@ -124,7 +126,17 @@ fn the_dht_of_libtorrent_tells_us_of_libtorrent() {
     let _seeder = Libtorrent::seed(&share.scratch, &share.torrent, &share.shared, &known);
     let (magnet, bootstrap) = (share.magnet(), &addresses[4]);
     Afflux::new(&share.scratch, "download")
-        .args(["download", &magnet, "--bind", "127.0.0.1", "--peer-port", "0", "--dht-bootstrap", bootstrap, "-o"])
+        .args([
+            "download",
+            &magnet,
+            "--bind",
+            "127.0.0.1",
+            "--peer-port",
+            "0",
+            "--dht-bootstrap",
+            bootstrap,
+            "-o",
+        ])
         .arg(&share.fetched)
         .succeed();
     share.assert_fetched();
@@ -134,8 +146,10 @@ fn the_dht_of_libtorrent_tells_us_of_libtorrent() {
 fn the_dht_of_libtorrent_tells_libtorrent_of_us() {
     let share = Share::new();
     let (_nodes, addresses) = libtorrent_nodes(&share);
-    let seed = Afflux::new(&share.scratch, "seed").arg("seed").arg(&share.torrent).arg("-o").arg(&share.shared);
-    let _seed = seed.args(["--bind", "127.0.0.1", "--peer-port", "0", "--dht-bootstrap", &addresses[0]]).start();
+    let seed =
+        Afflux::new(&share.scratch, "seed").arg("seed").arg(&share.torrent).arg("-o").arg(&share.shared);
+    let _seed =
+        seed.args(["--bind", "127.0.0.1", "--peer-port", "0", "--dht-bootstrap", &addresses[0]]).start();
     let (magnet, save) = (share.magnet(), share.fetched.to_string_lossy());
     let arguments = ["--magnet", &magnet, "--save", &save, "--node", &addresses[4], "--node", &addresses[2]];
     Libtorrent::session(&share.scratch, "libtorrent-fetch", &arguments).process.event("seeding");

@@ -58,7 +58,8 @@ fn libtorrent_gives_metadata() {
 fn libtorrent_gets_metadata() {
     let share = Share::new();
     let port = free_port().to_string();
-    let seed = Afflux::new(&share.scratch, "seed").arg("seed").arg(&share.torrent).arg("-o").arg(&share.shared);
+    let seed =
+        Afflux::new(&share.scratch, "seed").arg("seed").arg(&share.torrent).arg("-o").arg(&share.shared);
     let _seed = seed.args(["--bind", "127.0.0.1", "--no-dht", "--peer-port", &port]).start();
     let (peer, save) = (format!("127.0.0.1:{port}"), share.fetched.to_string_lossy());
     let arguments = ["--magnet", &share.magnet, "--save", &save, "--peer", &peer];
@@ -76,7 +77,16 @@ fn transmission_gives_metadata() {
     transmission.add(&share.torrent.to_string_lossy());
     transmission.complete();
     Afflux::within(&near, &share.scratch, "download")
-        .args(["download", &share.magnet, "--bind", NEAR, "--no-dht", "--peer", &Transmission::address(), "-o"])
+        .args([
+            "download",
+            &share.magnet,
+            "--bind",
+            NEAR,
+            "--no-dht",
+            "--peer",
+            &Transmission::address(),
+            "-o",
+        ])
         .arg(&share.fetched)
         .succeed();
     share.assert_fetched();
@@ -118,7 +128,12 @@ fn afflux_and_libtorrent_make_and_read_torrents_alike() {
         (payload::twenty(&shared, "zwanzig", 5, 900_000), 256 * 1024),
         (payload::single(&shared, "tiny", 5, 1), 4 * 1024 * 1024),
     ] {
-        let ours = create(&scratch, &payload, piece_length, &["--tracker", "http://tracker.example/announce", "--private"]);
+        let ours = create(
+            &scratch,
+            &payload,
+            piece_length,
+            &["--tracker", "http://tracker.example/announce", "--private"],
+        );
         assert_eq!(summary(&inspect(&scratch, &ours)), summary(&libtorrent_info(&ours)));
         let theirs = scratch.path("theirs.torrent");
         let made = libtorrent_create(&payload, &theirs, piece_length);
@@ -128,7 +143,9 @@ fn afflux_and_libtorrent_make_and_read_torrents_alike() {
         if payload.is_file() {
             assert_eq!(made["infoHash"], info_hash(&scratch, &plain), "no choice is left for a single file");
         }
-        let check = |torrent| Afflux::new(&scratch, "check").arg("check").arg(torrent).arg("-o").arg(&shared).succeed();
+        let check = |torrent| {
+            Afflux::new(&scratch, "check").arg("check").arg(torrent).arg("-o").arg(&shared).succeed()
+        };
         for torrent in [&ours, &theirs, &plain] {
             assert_eq!(check(torrent).last().expect("an object")["badPieces"], serde_json::json!([]));
         }
@@ -145,7 +162,8 @@ fn check_and_libtorrent_find_the_same_pieces_bad() {
     bytes[100_000] ^= 1;
     bytes[599_999] ^= 1;
     std::fs::write(&file, bytes).expect("our own file");
-    let check = Afflux::new(&scratch, "check").arg("check").arg(&torrent).arg("-o").arg(&shared).arg("--json");
+    let check =
+        Afflux::new(&scratch, "check").arg("check").arg(&torrent).arg("-o").arg(&shared).arg("--json");
     let mut check = check.start();
     assert_eq!(check.wait().code(), Some(1));
     assert_eq!(check.objects().last().expect("an object")["badPieces"], serde_json::json!([6, 36]));

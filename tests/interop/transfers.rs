@@ -65,7 +65,8 @@ impl Share {
     /// `afflux seed` with everything verified.
     fn seed(&self, more: &[&str]) -> Process {
         let seed = Afflux::new(&self.scratch, "seed").arg("seed").arg(&self.torrent);
-        let seed = seed.arg("-o").arg(&self.shared).args(["--bind", "127.0.0.1", "--no-dht", "--json"]).args(more);
+        let seed =
+            seed.arg("-o").arg(&self.shared).args(["--bind", "127.0.0.1", "--no-dht", "--json"]).args(more);
         let mut process = seed.start();
         process.event("seeding");
         process
@@ -113,7 +114,8 @@ impl Share {
         transmission.add(&self.torrent.to_string_lossy());
         let seed = Afflux::within(&near, &self.scratch, "seed").arg("seed").arg(&self.torrent);
         let peer = Transmission::address();
-        let seed = seed.arg("-o").arg(&self.shared).args(["--bind", NEAR, "--no-dht", "--peer", &peer, "--json"]);
+        let seed =
+            seed.arg("-o").arg(&self.shared).args(["--bind", NEAR, "--no-dht", "--peer", &peer, "--json"]);
         let _seed = seed.start();
         transmission.complete();
         payload::make_empty_files(&self.shared, &self.fetched);

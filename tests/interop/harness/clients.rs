@@ -71,8 +71,18 @@ pub(crate) fn aria2(scratch: &Scratch, torrent: &Path, folder: &Path, port: u16)
     let mut command = Command::new(tool("aria2c", "aria2"));
     command
         .args(["--no-conf=true", "--interface=127.0.0.1", "--enable-dht=false", "--enable-dht6=false"])
-        .args(["--bt-enable-lpd=false", "--enable-peer-exchange=false", "--seed-ratio=0.0", "--file-allocation=none"])
-        .args(["--check-integrity=true", "--allow-overwrite=true", "--summary-interval=1", "--console-log-level=notice"])
+        .args([
+            "--bt-enable-lpd=false",
+            "--enable-peer-exchange=false",
+            "--seed-ratio=0.0",
+            "--file-allocation=none",
+        ])
+        .args([
+            "--check-integrity=true",
+            "--allow-overwrite=true",
+            "--summary-interval=1",
+            "--console-log-level=notice",
+        ])
         .arg(format!("--listen-port={port}"))
         .arg(format!("--dir={}", folder.display()))
         .arg(torrent);
@@ -113,7 +123,10 @@ impl<'a> Transmission<'a> {
     /// Adds a .torrent or magnet.
     pub(crate) fn add(&self, source: &str) {
         let answer = self.remote(&["-a", source]);
-        assert!(answer.as_ref().is_some_and(|text| text.contains("success")), "{source} is refused: {answer:?}");
+        assert!(
+            answer.as_ref().is_some_and(|text| text.contains("success")),
+            "{source} is refused: {answer:?}"
+        );
     }
 
     /// Waits until its only torrent is complete.

@@ -21,7 +21,10 @@ impl Namespace {
     pub(crate) fn pair(scratch: &Scratch) -> (Self, Self) {
         let (near, far) = (Self::hold(scratch, "namespace-near"), Self::hold(scratch, "namespace-far"));
         let (near_id, far_id) = (near.holder.id().to_string(), far.holder.id().to_string());
-        let cable = ["link", "add", "cable0", "netns", &near_id, "type", "veth", "peer", "name", "cable0", "netns", &far_id];
+        let cable = [
+            "link", "add", "cable0", "netns", &near_id, "type", "veth", "peer", "name", "cable0", "netns",
+            &far_id,
+        ];
         run(Command::new(ip()).args(cable));
         for (namespace, address) in [(&near, NEAR), (&far, FAR)] {
             run(namespace.command(ip()).args(["link", "set", "lo", "up"]));

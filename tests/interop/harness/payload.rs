@@ -53,7 +53,13 @@ pub(crate) fn twenty(folder: &Path, name: &str, seed: u64, scale: usize) -> Path
 pub(crate) fn assert_same(left: &Path, right: &Path) {
     let (left_tree, right_tree) = (tree(left), tree(right));
     let names = |tree: &BTreeMap<PathBuf, Vec<u8>>| tree.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(&left_tree), names(&right_tree), "other files in {} and {}", left.display(), right.display());
+    assert_eq!(
+        names(&left_tree),
+        names(&right_tree),
+        "other files in {} and {}",
+        left.display(),
+        right.display()
+    );
     for (name, bytes) in &left_tree {
         assert!(right_tree[name] == *bytes, "{} differs", right.join(name).display());
     }
