@@ -45,8 +45,8 @@ impl Connection {
                 Ok(())
             }
             Message::Bitfield(bits) => {
-                let events = self.pieces.handle_bitfield(bits)?;
-                self.events.extend(events);
+                let event = self.pieces.handle_bitfield(bits)?;
+                self.events.extend(event);
                 Ok(())
             }
             Message::Port(port) => {
