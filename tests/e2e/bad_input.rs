@@ -29,16 +29,15 @@ fn assert_refused(mut process: Process, status: i32, words: &[&str]) {
     let code = process.wait().code();
     let said = process.stderr();
     assert_eq!(code, Some(status), "{said}");
-    // clap's own refusals add how to get help; ours are one line.
-    let sentence: Vec<&str> = said.lines().take_while(|line| !line.trim().is_empty()).collect();
-    assert!(!sentence.is_empty(), "nothing was said");
+    // clap's own refusals add how to get help; ours are one line. Status lines may come before.
+    let ours: Vec<&str> = said.lines().filter(|line| line.starts_with("afflux: ")).collect();
+    if ours.is_empty() {
+        assert!(said.starts_with("error: ") && status == USAGE, "no sentence: {said}");
+    } else {
+        assert!(ours.len() == 1 && said.trim_end().ends_with(ours[0]), "more than a sentence: {said}");
+    }
     for word in words {
         assert!(said.contains(word), "{word:?} isn't in {said:?}");
-    }
-    if said.starts_with("afflux:") {
-        assert_eq!(said.trim_end().lines().count(), 1, "more than a sentence: {said}");
-    } else {
-        assert!(said.starts_with("error:") && status == USAGE, "{said}");
     }
     assert!(!said.contains("panicked"), "{said}");
 }
@@ -127,10 +126,7 @@ fn files_that_are_no_torrents_are_refused() {
         ("deep.torrent", &[b'l'; 5000]),
         ("no-info.torrent", b"d8:announce3:urle"),
         ("trailing.torrent", b"deX"),
-        (
-            "escape.torrent",
-            b"d4:infod6:lengthi5e4:name2:..12:piece lengthi16384e6:pieces20:01234567890123456789ee",
-        ),
+        ("no-pieces.torrent", b"d4:infod6:lengthi5e4:name1:a12:piece lengthi16384e6:pieces0:ee"),
         ("v2.torrent", v2_only),
     ];
     for (name, bytes) in bad {
@@ -226,7 +222,7 @@ fn a_full_disk_ends_the_download_and_loses_nothing() {
     let seeder = film.seeder("127.0.0.31", Manner::Honest, 4_000_000);
     let (torrent, folder, peer) = (film.torrent.to_string_lossy(), disk.text(), seeder.address.to_string());
     let arguments = [&["download", &torrent, "-o", &folder, "--peer", &peer], &ALONE[..]].concat();
-    assert_refused(run(&film.scratch, arguments.iter().copied()), WORK, &["space"]);
+    assert_refused(run(&film.scratch, arguments.iter().copied()), WORK, &["full"]);
     let before = seeder.given_bytes();
     disk.run(&["-o", "remount,size=16m"]);
     run(&film.scratch, arguments.iter().copied()).succeed();
