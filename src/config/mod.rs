@@ -1,7 +1,8 @@
 //! What a user may set, and where it comes from: flag, then environment, then the TOML file, then the default.
 //!
 //! A setting is written down once, in [`options`]: its flag, its environment variable, its key in the file and
-//! its help. [`Settings`] is what the rest of the program sees: every value present and checked.
+//! its help. [`SwarmSettings`], [`HttpSettings`] and
+//! [`Tuning`] are what the rest of the program sees: every value present and checked.
 
 pub mod options;
 pub mod units;

@@ -138,11 +138,14 @@ impl Receiver {
         let mut kept = 0;
         let current = match turn.connection.expects() {
             Expect::Payload { block, received, wanted } => {
-                // A block that began elsewhere can't be continued here, and what lies behind it can't be laid out.
-                let here = self.targets.front().is_some_and(|target| target.block == block);
-                if !wanted || (received > 0 && !here) {
+                let begun = self.targets.iter().position(|target| target.block == block);
+                // A block without a place can't be continued, and what lies behind it can't be laid out.
+                if !wanted || (received > 0 && begun.is_none()) {
                     self.release(turn.store);
                     return;
+                }
+                if let Some(target) = begun.and_then(|at| self.targets.remove(at)) {
+                    self.targets.push_front(target);
                 }
                 Some(block)
             }
@@ -192,7 +195,10 @@ impl Receiver {
                 return parts;
             }
         }
-        parts.push(Part::Tail { length: TAIL_BYTES.min(left) });
+        if self.targets.len() < BLOCKS_PER_READ {
+            // Behind a full read comes another block, whose bytes would only have to be copied out of here.
+            parts.push(Part::Tail { length: TAIL_BYTES.min(left) });
+        }
         parts
     }
 
