@@ -187,7 +187,10 @@ impl Task {
             tokio::select! {
                 count = self.config.inbox.recv_many(&mut batch, BATCH) => if count == 0 { return },
                 () = readers.changed() => {}
-                () = shared.room.notified(), if self.starved_until.is_some() => self.starved_until = None,
+                () = shared.room.notified(), if self.starved_until.is_some() => {
+                    // Memory came back: over now, and every link is looked at again.
+                    self.starved_until = Some(Instant::now());
+                }
                 () = tokio::time::sleep_until(deadline.into()) => {}
             }
             let now = Instant::now();
@@ -326,10 +329,10 @@ impl Task {
             }
             StorageEvent::Failed { piece, digests } => {
                 warn!(%piece, "a piece's hash is wrong; its senders are suspects");
-                if let Some(ready) = &self.ready {
-                    ready.store.want_digests(piece);
-                }
                 self.config.swarm.handle_failed(piece, &digests, now);
+                if self.config.swarm.wants_digests(piece) {
+                    self.with_store(|store| store.want_digests(piece));
+                }
             }
             StorageEvent::Written { .. } => {
                 self.save_due.get_or_insert(now + SAVE_INTERVAL);
