@@ -95,7 +95,7 @@ fn mpv_watches_an_mp4_from_memory() {
 fn mpv_watches_an_mkv_that_is_kept() {
     let film = Film::mkv();
     let kept = film.scratch.folder("kept").to_string_lossy().into_owned();
-    Mpv::watch(&film, &["--keep", &kept]);
+    Mpv::watch(&film, &["--keep", "-o", &kept]);
 }
 
 /// VLC without a display, steered by lines of text. It refuses to run as root.
@@ -165,7 +165,7 @@ impl Vlc {
 fn vlc_watches_an_mp4_that_is_kept() {
     let film = Film::mp4();
     let kept = film.scratch.folder("kept").to_string_lossy().into_owned();
-    Vlc::watch(&film, &["--keep", &kept]);
+    Vlc::watch(&film, &["--keep", "-o", &kept]);
 }
 
 #[test]
