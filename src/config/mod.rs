@@ -112,6 +112,10 @@ impl SwarmOptions {
     pub fn settle(self, file: SwarmOptions) -> Result<SwarmSettings, Failure> {
         let set = self.over(file);
         set.refuse_unbuilt()?;
+        for url in &set.tracker {
+            url.parse::<afflux_tracker::TrackerUrl>()
+                .map_err(|reason| Failure::usage(format!("--tracker {url} can't be asked: {reason}")))?;
+        }
         Ok(SwarmSettings {
             bind: set.bind,
             peer_port: set.peer_port.unwrap_or(options::PEER_PORT),
@@ -189,6 +193,13 @@ mod tests {
         let flags = SwarmOptions { no_pex: true, ..Default::default() };
         let failure = flags.settle(SwarmOptions::default()).expect_err("--no-pex has nothing to switch off");
         assert!(failure.to_string().contains("--no-pex"), "{failure}");
+    }
+
+    #[test]
+    fn a_tracker_that_cannot_be_asked_is_refused() {
+        let flags = SwarmOptions { tracker: vec!["gopher://old/announce".to_owned()], ..Default::default() };
+        let failure = flags.settle(SwarmOptions::default()).expect_err("nobody speaks gopher");
+        assert!(failure.to_string().contains("gopher://old/announce"), "{failure}");
     }
 
     #[test]

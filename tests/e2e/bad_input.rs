@@ -241,7 +241,7 @@ fn folders_that_cannot_be_written_are_named() {
     let download = [&["download", &torrent, "-o", &folder, "--peer", &peer], &ALONE[..]].concat();
     assert_refused(run(&film.scratch, download), WORK, &[&folder]);
     let keep =
-        [&["stream", &torrent, "--keep", &folder, "--port", "0", "--peer", &peer], &ALONE[..]].concat();
+        [&["stream", &torrent, "--keep", "-o", &folder, "--port", "0", "--peer", &peer], &ALONE[..]].concat();
     assert_refused(run(&film.scratch, keep), WORK, &[&folder]);
     let made = disk.path.join("made.torrent").to_string_lossy().into_owned();
     let create = ["create", &torrent, "-o", &made];

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::harness::afflux::{Afflux, create, info_hash};
+use crate::harness::payload::single;
 use crate::harness::process::Process;
 use crate::harness::{Scratch, free_port, repository};
 use crate::wire::{Content, Manner, Seeder};
@@ -33,8 +34,17 @@ impl Film {
     }
 
     fn of(sample: &str) -> Self {
+        Self::at(Scratch::new(), repository(sample))
+    }
+
+    /// Bytes that no player could show, under the name of a film.
+    pub(crate) fn noise(length: usize) -> Self {
         let scratch = Scratch::new();
-        let path = repository(sample);
+        let path = single(&scratch.folder("shared"), "noise.mkv", 41, length);
+        Self::at(scratch, path)
+    }
+
+    fn at(scratch: Scratch, path: PathBuf) -> Self {
         let torrent = create(&scratch, &path, PIECE_LENGTH, &[]);
         let bytes = std::fs::read(&path).expect("the samples are in the repository");
         let content = Content::new(&info_hash(&scratch, &torrent), PIECE_LENGTH as usize, bytes);

@@ -8,6 +8,7 @@ mod film;
 #[path = "../interop/harness/mod.rs"]
 #[expect(dead_code, reason = "the interop tests use the rest")]
 mod harness;
+mod memory;
 mod players;
 mod resume;
 mod wire;

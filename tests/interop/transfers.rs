@@ -93,7 +93,9 @@ impl Share {
         let mut aria2 = aria2(&self.scratch, &self.torrent, &self.fetched, port);
         let _seed = self.seed(&["--peer-port", "0", "--peer", &format!("127.0.0.1:{port}")]);
         aria2.said("SEED(");
-        drop(aria2);
+        // Its control file goes when it ends.
+        aria2.signal("TERM");
+        aria2.wait();
         self.assert_fetched();
     }
 

@@ -86,7 +86,10 @@ pub(crate) fn aria2(scratch: &Scratch, torrent: &Path, folder: &Path, port: u16)
         .arg(format!("--listen-port={port}"))
         .arg(format!("--dir={}", folder.display()))
         .arg(torrent);
-    Process::start(scratch, "aria2", &mut command)
+    let process = Process::start(scratch, "aria2", &mut command);
+    // It listens once it has looked at the files; a peer that dials too early tries again much later.
+    wait_for("aria2 listens", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    process
 }
 
 /// Transmission at the far end of a cable.
