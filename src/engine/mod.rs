@@ -6,6 +6,7 @@
 
 mod discover;
 mod greet;
+mod halt;
 mod library;
 mod link;
 mod listen;
@@ -13,6 +14,7 @@ mod open;
 mod rates;
 mod readers;
 mod receive;
+mod reserves;
 mod slots;
 mod status;
 pub mod torrent;
