@@ -143,7 +143,8 @@ pub(super) struct Task {
     refused: Vec<(PeerKey, BlockRef)>,
     next_tick: Instant,
     save_due: Option<Instant>,
-    saving: bool,
+    /// The last save; the next one waits for it, or an older state could replace a newer one.
+    saving: Option<tokio::task::JoinHandle<()>>,
     gone: PeerTotals,
     copied_bytes: u64,
     checked: Option<(u32, u32)>,
@@ -168,7 +169,7 @@ pub(super) fn start(config: TaskConfig, info: Option<Info>) -> tokio::task::Join
             refused: Vec::new(),
             next_tick: now,
             save_due: None,
-            saving: false,
+            saving: None,
             gone: PeerTotals::default(),
             copied_bytes: 0,
             checked: None,
@@ -371,6 +372,9 @@ impl Task {
 
     /// Opens storage off this task; the answer is [`Input::Opened`].
     fn open(&mut self, info: Info) {
+        if info.private {
+            self.config.discovery.leave_dht();
+        }
         let place = self.config.place.clone();
         let (shared, readers) = (Arc::clone(&self.config.shared), Arc::clone(&self.config.readers));
         let (to_self, to_events) = (self.config.to_self.clone(), self.config.to_self.clone());
@@ -400,9 +404,6 @@ impl Task {
 
     /// Metadata and storage are there: transfer.
     fn begin(&mut self, ready: Arc<Ready>, have: Bitfield, now: Instant) {
-        if ready.info.private {
-            self.config.discovery.leave_dht();
-        }
         self.config.swarm.learn_layout(Arc::clone(&ready.layout), have, now);
         for peer in self.peers.values_mut() {
             // A link whose channel is full is closed at the next flush.
@@ -636,7 +637,8 @@ impl Task {
             checked: self.checked,
             error: self.error.clone(),
         });
-        if self.save_due.is_some_and(|due| due <= now) && !self.saving {
+        let saving = self.saving.as_ref().is_some_and(|saving| !saving.is_finished());
+        if self.save_due.is_some_and(|due| due <= now) && !saving {
             self.save_due = None;
             self.save();
         }
@@ -650,10 +652,10 @@ impl Task {
         progress.bytes_selected - progress.bytes_have
     }
 
-    fn save(&self) {
+    fn save(&mut self) {
         if let Some(ready) = self.ready.clone() {
             let place = self.config.place.clone();
-            tokio::task::spawn_blocking(move || open::save(&ready, &place));
+            self.saving = Some(tokio::task::spawn_blocking(move || open::save(&ready, &place)));
         }
     }
 
@@ -667,12 +669,15 @@ impl Task {
         let discovery = self.config.discovery.stop();
         let ready = self.ready.clone().or(self.checking.clone());
         let place = self.config.place.clone();
-        let storage = tokio::task::spawn_blocking(move || {
-            if let Some(ready) = ready {
-                ready.store.close();
-                open::save(&ready, &place);
+        let saving = self.saving.take();
+        let storage = async move {
+            if let Some(saving) = saving {
+                let _ = saving.await;
             }
-        });
+            if let Some(ready) = ready {
+                let _ = tokio::task::spawn_blocking(move || open::close(&ready, &place)).await;
+            }
+        };
         let both = async { tokio::join!(discovery, storage) };
         if tokio::time::timeout(STOP_TIMEOUT, both).await.is_err() {
             warn!("stopping took too long; what wasn't saved is checked at the next start");
