@@ -97,6 +97,8 @@ pub(super) async fn run(link: Link) {
     let parting = running.converse().await;
     let store = running.link.ready.as_ref().map(|ready| &ready.store);
     running.receiver.release(store);
+    // What came before the end counts: the store has those blocks, so the torrent must know of them and of who sent them.
+    let _ = running.report(Instant::now()).await;
     let copied_bytes = running.receiver.copied_bytes;
     drop(running);
     // A torrent that is gone needs no goodbye.
@@ -147,6 +149,10 @@ impl Running {
         while let Some(event) = self.link.connection.poll_output() {
             self.events.push(event);
         }
+        if self.events.contains(&Event::Snubbed) {
+            // Others will be asked for the block that it stopped in: they need its place.
+            self.receiver.release(self.link.ready.as_ref().map(|ready| &ready.store));
+        }
         let closed = self.events.iter().find_map(|event| match event {
             Event::Closed(reason) => Some(*reason),
             _ => None,
@@ -184,6 +190,8 @@ impl Running {
         match message {
             Some(ToLink::Commands(commands)) => {
                 for command in commands {
+                    // These change how many requests the connection wants, and nothing else would tell.
+                    self.unreported |= matches!(command, Command::Cancel(_) | Command::ReaderWaiting(_));
                     self.link.connection.handle_command(command, now);
                 }
             }
@@ -200,6 +208,12 @@ impl Running {
     }
 
     fn read(&mut self, now: Instant) -> Result<(), Parting> {
+        let outcome = self.read_what_is_there(now);
+        self.receiver.rest(self.link.ready.as_ref().map(|ready| &ready.store));
+        outcome
+    }
+
+    fn read_what_is_there(&mut self, now: Instant) -> Result<(), Parting> {
         let mut budget = READ_BYTES_PER_TURN;
         while budget > 0 {
             let allowance = match self.link.rates.download(budget, now) {
