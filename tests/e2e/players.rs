@@ -12,8 +12,8 @@ use crate::harness::clients::Libtorrent;
 use crate::harness::process::{Process, tool};
 use crate::harness::wait_for;
 
-/// Where the seeks go, in seconds, and the part of the file around each that must be missing before it.
-const SEEKS: [(f64, std::ops::Range<f64>); 2] = [(36.0, 0.46..0.55), (58.0, 0.77..0.85)];
+/// Parts of the film that the seeks go to.
+const SEEKS: [std::ops::Range<f64>; 2] = [0.44..0.62, 0.72..0.9];
 /// From here it isn't far to the end.
 const NEAR_THE_END: f64 = SECONDS - 3.0;
 
@@ -74,9 +74,8 @@ impl Mpv {
         let stream = film.stream(&addresses(&seeders), more);
         let mut mpv = Self::open(film, &stream.url);
         mpv.plays(0.0);
-        for (seconds, around) in SEEKS {
-            film.assert_missing(around, &seeders);
-            mpv.seek(seconds);
+        for part in SEEKS {
+            mpv.seek(film.missing_moment(part, &seeders));
         }
         mpv.command(json!(["seek", NEAR_THE_END, "absolute"]));
         mpv.process.succeed();
@@ -144,8 +143,9 @@ impl Vlc {
         let stream = film.stream(&addresses(&seeders), more);
         let mut vlc = Self::open(film, &stream.url);
         vlc.plays(1.0);
-        for (seconds, around) in SEEKS {
-            film.assert_missing(around, &seeders);
+        for part in SEEKS {
+            // VLC takes and tells whole seconds.
+            let seconds = film.missing_moment(part, &seeders).round();
             vlc.say(&format!("seek {seconds}"));
             vlc.plays(seconds);
         }
