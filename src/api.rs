@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use afflux_metainfo::create::Envelope;
 use afflux_metainfo::limits::TORRENT_BYTES_MAX;
 use afflux_metainfo::torrent::Torrent as TorrentFile;
 use afflux_metainfo::{FileIndex, InfoHash, InfoHashes};
@@ -153,6 +154,23 @@ impl Api {
         };
         let options = AddOptions { kind, read_only: false, recheck: false, strategy };
         self.engine.add(source, options).map_err(|failure| Box::new(unprocessable(&failure)))
+    }
+}
+
+impl Api {
+    /// A magnet's torrent with its metadata from the swarm. One that nobody streams is let go again.
+    async fn complete(&self, source: Source) -> Result<Source, Box<Response>> {
+        let hash = source.hashes().wire();
+        let streamed = self.engine.get(hash).is_some();
+        let torrent = self.start(&source)?;
+        let ready = wait(&torrent, &self.tuning).await;
+        if !streamed {
+            self.engine.remove(hash).await;
+        }
+        let envelope = Envelope { trackers: source.trackers(), ..Envelope::default() };
+        let complete = from_torrent(&envelope.seal(&ready?.info.raw))?;
+        self.remember(complete.clone());
+        Ok(complete)
     }
 }
 
