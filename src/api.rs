@@ -225,19 +225,8 @@ async fn parse(State(api): State<Arc<Api>>, Query(query): Query<ParseQuery>, req
         if query.fetch == Some(false) || matches!(source, Source::Torrent(_)) {
             return Ok(json_answer(&TorrentInfo::new(&source, None)));
         }
-        let known = api.engine.get(source.hashes().wire()).is_some();
-        let torrent = api.start(&source)?;
-        let ready = match wait(&torrent, &api.tuning).await {
-            Ok(ready) => ready,
-            Err(refusal) => {
-                if !known {
-                    // Nobody streams it: it must not hold one of the few places.
-                    api.engine.remove(torrent.info_hash()).await;
-                }
-                return Err(refusal);
-            }
-        };
-        Ok(json_answer(&TorrentInfo::new(&source, Some(&ready.info))))
+        let source = api.complete(source).await?;
+        Ok(json_answer(&TorrentInfo::new(&source, None)))
     })
     .await
 }
