@@ -177,7 +177,7 @@ fn vlc_watches_an_mkv_from_memory() {
 fn ffprobe_reads(film: &Film) {
     let shared = film.path.parent().expect("samples are in a folder");
     let seeder = Libtorrent::seed(&film.scratch, &film.torrent, shared, &["--upload-limit", "150000"]);
-    let stream = film.stream(&[seeder.address.clone()], &[]);
+    let stream = film.stream(std::slice::from_ref(&seeder.address), &[]);
     assert!(stream.progress() < 0.4, "the film is there before anyone watches it");
     let mut command = Command::new(tool("ffprobe", "ffmpeg"));
     command.args(["-v", "error", "-of", "json", "-show_format", "-show_entries", "packet=pts_time"]).args([

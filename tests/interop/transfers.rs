@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::harness::afflux::{ALONE, Afflux, create};
-use crate::harness::clients::{Libtorrent, Transmission, aria2, libtorrent_create};
+use crate::harness::clients::{Libtorrent, Transmission, aria2, libtorrent, libtorrent_create};
 use crate::harness::namespace::{NEAR, Namespace};
 use crate::harness::process::Process;
 use crate::harness::{Scratch, free_port, payload};
@@ -51,7 +51,7 @@ impl Share {
         payload::assert_same(&self.shared, &self.fetched);
     }
 
-    fn from_libtorrent(&self) {
+    fn sent_by_libtorrent(&self) {
         let seeder = Libtorrent::seed(&self.scratch, &self.torrent, &self.shared, &[]);
         self.download(&seeder.address);
     }
@@ -72,7 +72,7 @@ impl Share {
         process
     }
 
-    fn to_libtorrent(&self) {
+    fn fetched_by_libtorrent(&self) {
         let port = free_port().to_string();
         let _seed = self.seed(&["--peer-port", &port]);
         let (torrent, save) = (self.torrent.to_string_lossy(), self.fetched.to_string_lossy());
@@ -82,13 +82,13 @@ impl Share {
         self.assert_fetched();
     }
 
-    fn from_aria2(&self) {
+    fn sent_by_aria2(&self) {
         let port = free_port();
         let _aria2 = aria2(&self.scratch, &self.torrent, &self.shared, port);
         self.download(&format!("127.0.0.1:{port}"));
     }
 
-    fn to_aria2(&self) {
+    fn fetched_by_aria2(&self) {
         let port = free_port();
         let mut aria2 = aria2(&self.scratch, &self.torrent, &self.fetched, port);
         let _seed = self.seed(&["--peer-port", "0", "--peer", &format!("127.0.0.1:{port}")]);
@@ -99,7 +99,7 @@ impl Share {
         self.assert_fetched();
     }
 
-    fn from_transmission(&self) {
+    fn sent_by_transmission(&self) {
         let (near, far) = Namespace::pair(&self.scratch);
         let transmission = Transmission::start(&self.scratch, &far, &self.shared);
         transmission.add(&self.torrent.to_string_lossy());
@@ -110,7 +110,7 @@ impl Share {
         self.assert_fetched();
     }
 
-    fn to_transmission(&self) {
+    fn fetched_by_transmission(&self) {
         let (near, far) = Namespace::pair(&self.scratch);
         let transmission = Transmission::start(&self.scratch, &far, &self.fetched);
         transmission.add(&self.torrent.to_string_lossy());
@@ -127,70 +127,92 @@ impl Share {
 
 #[test]
 fn libtorrent_sends_a_single_file_in_small_pieces() {
-    Share::single(16 * KIB, 3_000_017).from_libtorrent();
+    Share::single(16 * KIB, 3_000_017).sent_by_libtorrent();
 }
 
 #[test]
 fn libtorrent_sends_twenty_files() {
-    Share::twenty(256 * KIB, 4_000_000).by_libtorrent(256 * KIB).from_libtorrent();
+    Share::twenty(256 * KIB, 4_000_000).by_libtorrent(256 * KIB).sent_by_libtorrent();
 }
 
 #[test]
 fn libtorrent_sends_a_single_file_in_large_pieces() {
-    Share::single(4 * MIB, 21_000_001).from_libtorrent();
+    Share::single(4 * MIB, 21_000_001).sent_by_libtorrent();
+}
+
+#[test]
+fn ipv6_carries_both_ways() {
+    let share = Share::single(256 * KIB, 2_000_003);
+    let address = format!("[::1]:{}", free_port());
+    let port = free_port().to_string();
+    let seed =
+        Afflux::new(&share.scratch, "seed").arg("seed").arg(&share.torrent).arg("-o").arg(&share.shared);
+    let _seed = seed.args(["--bind", "::1", "--no-dht", "--peer-port", &port]).start();
+    let (torrent, save) = (share.torrent.to_string_lossy(), share.fetched.to_string_lossy());
+    let peer = format!("[::1]:{port}");
+    let mut command = libtorrent(&["session", "--listen", &address, "--torrent", &torrent]);
+    let command = command.args(["--save", &save, "--peer", &peer]);
+    let mut session = Process::start(&share.scratch, "libtorrent", command);
+    session.event("seeding");
+    share.assert_fetched();
+    let again = share.scratch.folder("again");
+    let download =
+        Afflux::new(&share.scratch, "download").arg("download").arg(&share.torrent).arg("-o").arg(&again);
+    download.args(["--bind", "::1", "--no-dht", "--peer-port", "0", "--peer", &address]).succeed();
+    payload::assert_same(&share.shared, &again);
 }
 
 #[test]
 fn libtorrent_fetches_a_single_file_in_large_pieces() {
-    Share::single(4 * MIB, 21_000_001).by_libtorrent(4 * MIB).to_libtorrent();
+    Share::single(4 * MIB, 21_000_001).by_libtorrent(4 * MIB).fetched_by_libtorrent();
 }
 
 #[test]
 fn libtorrent_fetches_twenty_files_in_small_pieces() {
-    Share::twenty(16 * KIB, 700_000).to_libtorrent();
+    Share::twenty(16 * KIB, 700_000).fetched_by_libtorrent();
 }
 
 #[test]
 fn libtorrent_fetches_a_single_file() {
-    Share::single(256 * KIB, 5_000_003).to_libtorrent();
+    Share::single(256 * KIB, 5_000_003).fetched_by_libtorrent();
 }
 
 #[test]
 fn aria2_sends_twenty_files_in_small_pieces() {
-    Share::twenty(16 * KIB, 700_000).from_aria2();
+    Share::twenty(16 * KIB, 700_000).sent_by_aria2();
 }
 
 #[test]
 fn aria2_sends_a_single_file_in_large_pieces() {
-    Share::single(4 * MIB, 13_000_001).from_aria2();
+    Share::single(4 * MIB, 13_000_001).sent_by_aria2();
 }
 
 #[test]
 fn aria2_fetches_a_single_file() {
-    Share::single(256 * KIB, 5_000_003).to_aria2();
+    Share::single(256 * KIB, 5_000_003).fetched_by_aria2();
 }
 
 #[test]
 fn aria2_fetches_twenty_files_in_large_pieces() {
-    Share::twenty(4 * MIB, 4_000_000).to_aria2();
+    Share::twenty(4 * MIB, 4_000_000).fetched_by_aria2();
 }
 
 #[test]
 fn transmission_sends_twenty_files() {
-    Share::twenty(256 * KIB, 2_000_000).from_transmission();
+    Share::twenty(256 * KIB, 2_000_000).sent_by_transmission();
 }
 
 #[test]
 fn transmission_sends_a_single_file_in_small_pieces() {
-    Share::single(16 * KIB, 3_000_017).by_libtorrent(16 * KIB).from_transmission();
+    Share::single(16 * KIB, 3_000_017).by_libtorrent(16 * KIB).sent_by_transmission();
 }
 
 #[test]
 fn transmission_fetches_a_single_file_in_large_pieces() {
-    Share::single(4 * MIB, 13_000_001).to_transmission();
+    Share::single(4 * MIB, 13_000_001).fetched_by_transmission();
 }
 
 #[test]
 fn transmission_fetches_twenty_files_in_small_pieces() {
-    Share::twenty(16 * KIB, 700_000).to_transmission();
+    Share::twenty(16 * KIB, 700_000).fetched_by_transmission();
 }

@@ -49,7 +49,7 @@ def settings(address, dht):
 
 def endpoint(text):
     host, port = text.rsplit(":", 1)
-    return host, int(port)
+    return host.strip("[]"), int(port)
 
 
 def create(arguments):
