@@ -207,8 +207,9 @@ impl Receiver {
                 return parts;
             }
         }
-        if self.targets.len() < BLOCKS_PER_READ {
-            // Behind a full read comes another block, whose bytes would only have to be copied out of here.
+        let all_laid_out = self.targets.len() >= connection.outstanding() as usize;
+        if all_laid_out || self.targets.is_empty() {
+            // Otherwise another block comes behind these, whose bytes would only have to be copied out of here.
             parts.push(Part::Tail { length: TAIL_BYTES.min(left) });
         }
         parts
@@ -394,3 +395,6 @@ impl Receiver {
         turn.events.len() > before
     }
 }
+
+#[cfg(test)]
+mod tests;

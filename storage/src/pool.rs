@@ -9,10 +9,10 @@
 //! Buffers are initialised memory, so that they can be read into without `unsafe`; what a recycled one holds
 //! is left over from other blocks, and only verified bytes are ever read out of this crate.
 //!
-//! Freed extents are only resident memory given back if the allocator unmaps them. glibc stops doing that: after
-//! the first such free it raises its own threshold above 256 KiB (measured here: 100 MiB stay resident for good).
-//! A process that wants its memory back fixes the threshold when it starts, with `mallopt(M_MMAP_THRESHOLD, 128
-//! KiB)` or `GLIBC_TUNABLES=glibc.malloc.mmap_threshold=131072`.
+//! Freed extents only leave the process if the allocator unmaps them. glibc stops doing that: after the first such
+//! free it raises its own threshold above 256 KiB (measured here: 100 MiB stay resident for good). A process that
+//! wants its memory back fixes the threshold when it starts, with `mallopt(M_MMAP_THRESHOLD, 128 KiB)`, as the
+//! `afflux` binary does, or `GLIBC_TUNABLES=glibc.malloc.mmap_threshold=131072`.
 
 use std::collections::BTreeMap;
 use std::fmt;

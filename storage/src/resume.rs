@@ -11,6 +11,8 @@
 //! A file is written whole to a temporary name, synced, and renamed: at every instant there is either the old
 //! one or the new one. Pieces verified after the last save are simply not in it.
 
+mod lock;
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -24,6 +26,8 @@ use sha1::{Digest, Sha1};
 
 use crate::disk;
 use crate::limits::RESUME_BYTES_MAX;
+
+pub use self::lock::{LockError, ResumeLock};
 
 const VERSION: i64 = 1;
 const FILE_BYTES: usize = 16;
