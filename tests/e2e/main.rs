@@ -11,4 +11,5 @@ mod harness;
 mod memory;
 mod players;
 mod resume;
+mod serve;
 mod wire;

@@ -28,14 +28,25 @@ impl Response {
 
 /// Asks for `url`, with a `Range` if one is given.
 pub(crate) fn get(url: &str, range: Option<(u64, u64)>) -> Response {
+    let range = range.map(|(first, last)| format!("Range: bytes={first}-{last}\r\n")).unwrap_or_default();
+    request("GET", url, &range, &[])
+}
+
+/// Sends `body` of a media type to `url`.
+pub(crate) fn post(url: &str, media_type: &str, body: &[u8]) -> Response {
+    let headers = format!("Content-Type: {media_type}\r\nContent-Length: {}\r\n", body.len());
+    request("POST", url, &headers, body)
+}
+
+fn request(method: &str, url: &str, headers: &str, body: &[u8]) -> Response {
     let rest = url.strip_prefix("http://").expect("an http URL");
     let (authority, path) = rest.split_once('/').expect("a path");
     let mut stream = TcpStream::connect(authority).unwrap_or_else(|error| panic!("{authority}: {error}"));
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout above zero");
-    let range = range.map(|(first, last)| format!("Range: bytes={first}-{last}\r\n")).unwrap_or_default();
-    let request = format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n{range}\r\n");
-    stream.write_all(request.as_bytes()).expect("the server reads requests");
-    head(BufReader::new(stream))
+    let head =
+        format!("{method} /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n{headers}\r\n");
+    stream.write_all(&[head.as_bytes(), body].concat()).expect("the server reads requests");
+    self::head(BufReader::new(stream))
 }
 
 fn head(mut body: BufReader<TcpStream>) -> Response {
