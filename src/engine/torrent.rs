@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::info::Info;
 use afflux_metainfo::{Bitfield, BlockRef, Layout, PieceIndex};
 use afflux_peer::{Command, Connection, Direction, Event, Handshake, Totals as PeerTotals};
-use afflux_storage::{Event as StorageEvent, Store};
+use afflux_storage::{Event as StorageEvent, ResumeLock, Store};
 use afflux_swarm::{Connected, Output, Parting, PeerKey, Report, Source, Swarm};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -135,6 +135,8 @@ pub(super) struct Task {
     ready: Option<Arc<Ready>>,
     /// Opened, and being checked before it's used.
     checking: Option<Arc<Ready>>,
+    /// The right to the resume data; given up when the last of it is saved.
+    lock: Option<ResumeLock>,
     selected: Option<Vec<bool>>,
     starved_until: Option<Instant>,
     refused: Vec<(PeerKey, BlockRef)>,
@@ -158,6 +160,7 @@ pub(super) fn start(config: TaskConfig, info: Option<Info>) -> tokio::task::Join
             peers: BTreeMap::new(),
             ready: None,
             checking: None,
+            lock: None,
             selected: None,
             starved_until: None,
             refused: Vec::new(),
@@ -368,6 +371,7 @@ impl Task {
     }
 
     fn opened(&mut self, opened: Opened, now: Instant) {
+        self.lock = opened.lock;
         let ready = Arc::new(Ready { layout: opened.layout, info: opened.info, store: opened.store });
         if opened.recheck.is_empty() {
             return self.begin(ready, opened.have, now);
@@ -617,11 +621,13 @@ impl Task {
         let discovery = self.config.discovery.stop();
         let ready = self.ready.clone().or(self.checking.clone());
         let place = self.config.place.clone();
+        let lock = self.lock.take();
         let storage = tokio::task::spawn_blocking(move || {
             if let Some(ready) = ready {
                 ready.store.close();
                 open::save(&ready, &place);
             }
+            drop(lock);
         });
         let both = async { tokio::join!(discovery, storage) };
         if tokio::time::timeout(STOP_TIMEOUT, both).await.is_err() {
