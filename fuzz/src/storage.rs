@@ -88,7 +88,7 @@ fn play(store: &Store, held: &mut Vec<(BlockRef, BlockBuffer)>, step: u8, block:
             }
         }
         6 => store.discard(block.index),
-        _ if step / 8 % 2 == 0 => store.evict(block.index),
+        _ if (step / 8).is_multiple_of(2) => store.evict(block.index),
         _ => {
             if let Some(parts) = store.try_read_cached(block.index, 0..PIECE_BYTES) {
                 assert!(parts.iter().all(|part| part.iter().all(|&byte| byte == 1)));

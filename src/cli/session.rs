@@ -14,6 +14,8 @@ use crate::failure::Failure;
 
 /// SIGINT and SIGTERM end a command within five seconds; one is left for the process itself.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);
+/// What blocks may go on for so long after that.
+const BLOCKING_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Settles the options of a command that joins a swarm.
 pub(super) fn settle(
@@ -36,7 +38,8 @@ where
     F: Future<Output = Result<ExitCode, Failure>>,
 {
     let config = EngineConfig { swarm, tuning, data_dir: context.data_dir.clone() };
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let done = runtime.block_on(async {
         let engine = std::sync::Arc::new(Engine::start(config).await?);
         let done = tokio::select! {
             done = work(std::sync::Arc::clone(&engine)) => done,
@@ -46,7 +49,10 @@ where
             warn!("the end took too long; what wasn't saved is checked at the next start");
         }
         done
-    })
+    });
+    // Dropping it would wait for blocking work without end: a disk that hangs, a name server that doesn't answer.
+    runtime.shutdown_timeout(BLOCKING_TIMEOUT);
+    done
 }
 
 /// The runtime of a command.

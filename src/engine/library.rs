@@ -23,6 +23,9 @@ use crate::failure::Failure;
 const READ_BYTES: u64 = 256 * 1024;
 /// When the store has too many reads queued, try again after this.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
+/// When the disk failed but the bytes may still be there, try again after this: a drive that hangs mustn't be hammered
+/// by every reader.
+const DISK_PAUSE: Duration = Duration::from_secs(1);
 
 /// An open file of a torrent.
 #[derive(Debug)]
@@ -179,8 +182,9 @@ impl TorrentReader {
     fn take(&mut self, answer: Result<Vec<Bytes>, StoreError>) -> Result<(), ReadError> {
         match answer {
             Ok(runs) => self.runs = runs.into(),
-            Err(StoreError::NotHave | StoreError::Evicted | StoreError::Disk(_)) => {}
+            Err(StoreError::NotHave | StoreError::Evicted) => {}
             Err(StoreError::Busy) => self.pause = Some(Box::pin(tokio::time::sleep(BUSY_PAUSE))),
+            Err(StoreError::Disk(_)) => self.pause = Some(Box::pin(tokio::time::sleep(DISK_PAUSE))),
             Err(StoreError::Closed) => return Err(ReadError::Ended),
             Err(error @ StoreError::Range) => return Err(ReadError::Failed(error.to_string())),
         }

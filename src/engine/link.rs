@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use afflux_metainfo::BlockRef;
+use afflux_metainfo::{BLOCK_LENGTH, BlockRef};
 use afflux_peer::{CloseReason, Command, Connection, Event, Severity};
 use afflux_storage::ReadError;
 use afflux_swarm::{Parting, PeerKey};
@@ -67,8 +67,6 @@ struct Running {
     events: Vec<Event>,
     uploads: (mpsc::Sender<Upload>, mpsc::Receiver<Upload>),
     upload_reads: usize,
-    /// A request that the upload rate doesn't allow yet.
-    delayed_upload: Option<BlockRef>,
     /// The rate allows no reading until then.
     read_at: Option<Instant>,
     /// The rate allows no upload until then.
@@ -90,7 +88,6 @@ pub(super) async fn run(link: Link) {
         events: Vec::new(),
         uploads: mpsc::channel(UPLOAD_READS_MAX),
         upload_reads: 0,
-        delayed_upload: None,
         read_at: None,
         upload_at: None,
         held: false,
@@ -100,6 +97,8 @@ pub(super) async fn run(link: Link) {
     let parting = running.converse().await;
     let store = running.link.ready.as_ref().map(|ready| &ready.store);
     running.receiver.release(store);
+    // What came before the end counts: the store has those blocks, so the torrent must know of them and of who sent them.
+    let _ = running.report(Instant::now()).await;
     let copied_bytes = running.receiver.copied_bytes;
     drop(running);
     // A torrent that is gone needs no goodbye.
@@ -150,6 +149,10 @@ impl Running {
         while let Some(event) = self.link.connection.poll_output() {
             self.events.push(event);
         }
+        if self.events.contains(&Event::Snubbed) {
+            // Others will be asked for the block that it stopped in: they need its place.
+            self.receiver.release(self.link.ready.as_ref().map(|ready| &ready.store));
+        }
         let closed = self.events.iter().find_map(|event| match event {
             Event::Closed(reason) => Some(*reason),
             _ => None,
@@ -187,6 +190,8 @@ impl Running {
         match message {
             Some(ToLink::Commands(commands)) => {
                 for command in commands {
+                    // These change how many requests the connection wants, and nothing else would tell.
+                    self.unreported |= matches!(command, Command::Cancel(_) | Command::ReaderWaiting(_));
                     self.link.connection.handle_command(command, now);
                 }
             }
@@ -203,6 +208,12 @@ impl Running {
     }
 
     fn read(&mut self, now: Instant) -> Result<(), Parting> {
+        let outcome = self.read_what_is_there(now);
+        self.receiver.rest(self.link.ready.as_ref().map(|ready| &ready.store));
+        outcome
+    }
+
+    fn read_what_is_there(&mut self, now: Instant) -> Result<(), Parting> {
         let mut budget = READ_BYTES_PER_TURN;
         while budget > 0 {
             let allowance = match self.link.rates.download(budget, now) {
@@ -268,7 +279,7 @@ impl Running {
 
     fn debit_control(&mut self, now: Instant) {
         let sent = self.link.connection.facts(now).totals.control_sent;
-        self.link.rates.control_sent((sent - self.control_debited) as usize, now);
+        self.link.rates.debit_upload((sent - self.control_debited) as usize, now);
         self.control_debited = sent;
     }
 
@@ -278,20 +289,22 @@ impl Running {
             return;
         }
         self.upload_at = None;
-        while self.upload_reads < UPLOAD_READS_MAX {
-            let Some(block) = self.delayed_upload.take().or_else(|| self.link.connection.next_upload())
-            else {
+        while self.upload_reads < UPLOAD_READS_MAX && self.link.connection.uploads_waiting() > 0 {
+            // The rate is asked before the request is chosen: one that is cancelled while the rate makes us wait
+            // must not have used it up.
+            if let Allowance::Later(at) = self.link.rates.upload(BLOCK_LENGTH as usize, now) {
+                self.upload_at = Some(at);
                 return;
-            };
+            }
+            let block = self.link.connection.next_upload();
+            let length = block.map_or(0, |block| block.length.min(BLOCK_LENGTH));
+            self.link.rates.upload_unused((BLOCK_LENGTH - length) as usize);
+            let Some(block) = block else { return };
+            self.link.rates.debit_upload(block.length.saturating_sub(BLOCK_LENGTH) as usize, now);
             let Some(ready) = &self.link.ready else {
                 self.link.connection.refuse_upload(block, now);
                 continue;
             };
-            if let Allowance::Later(at) = self.link.rates.upload(block.length as usize, now) {
-                self.delayed_upload = Some(block);
-                self.upload_at = Some(at);
-                return;
-            }
             self.upload_reads += 1;
             let answers = self.uploads.0.clone();
             let range = block.begin..block.begin + block.length;

@@ -6,6 +6,7 @@
 
 mod discover;
 mod greet;
+mod halt;
 mod library;
 mod link;
 mod listen;
@@ -13,6 +14,7 @@ mod open;
 mod rates;
 mod readers;
 mod receive;
+mod reserves;
 mod slots;
 mod status;
 pub mod torrent;
@@ -134,7 +136,8 @@ impl Engine {
                 config.data_dir.display()
             ))
         })?;
-        let listeners = listen::bind(config.swarm.bind, config.swarm.peer_port).await?;
+        let listeners =
+            listen::bind(config.swarm.bind, config.swarm.peer_port, config.swarm.peer_port_fixed)?;
         let port = listeners.port;
         let now = Instant::now();
         let ledger = Ledger::new(usize::try_from(config.tuning.cache_bytes).unwrap_or(usize::MAX));
@@ -208,11 +211,15 @@ impl Engine {
             ));
         }
         let info_hash = source.hashes().wire();
+        if let Some(known) = self.get(info_hash) {
+            return Ok(known);
+        }
+        let info = self.shared.known_info(source, &options.kind);
         // Adding twice must not start two tasks: the entry is held until the torrent is in it.
         match self.shared.torrents.entry(info_hash) {
             dashmap::Entry::Occupied(known) => Ok(known.get().clone()),
             dashmap::Entry::Vacant(free) => {
-                let torrent = start_torrent(&self.shared, source, options)?;
+                let torrent = start_torrent(&self.shared, source, info, options);
                 free.insert(torrent.clone());
                 Ok(torrent)
             }
@@ -292,6 +299,19 @@ impl Shared {
                 debug!(%addr, %error, "dialling failed");
                 None
             }
+        }
+    }
+
+    /// Where a torrent of this kind is remembered; those in memory aren't.
+    fn resume_dir(&self, kind: &Kind) -> Option<PathBuf> {
+        matches!(kind, Kind::Disk { .. }).then(|| self.config.data_dir.join("resume"))
+    }
+
+    /// A torrent's metadata, if the source has it or it was here before. Reads a file.
+    fn known_info(&self, source: &Source, kind: &Kind) -> Option<Info> {
+        match source {
+            Source::Torrent(torrent) => Some(torrent.info.clone()),
+            Source::Magnet(_) => remembered_info(&self.resume_dir(kind)?, source.hashes().wire()),
         }
     }
 
@@ -408,13 +428,9 @@ fn ended() -> Failure {
     Failure::work("the torrent was ended")
 }
 
-fn start_torrent(shared: &Arc<Shared>, source: &Source, options: AddOptions) -> Result<Torrent, Failure> {
+fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, options: AddOptions) -> Torrent {
     let info_hash = source.hashes().wire();
-    let resume_dir = matches!(options.kind, Kind::Disk { .. }).then(|| shared.config.data_dir.join("resume"));
-    let info = match source {
-        Source::Torrent(torrent) => Some(torrent.info.clone()),
-        Source::Magnet(_) => resume_dir.as_ref().and_then(|folder| remembered_info(folder, info_hash)),
-    };
+    let private = source.private() || info.as_ref().is_some_and(|info| info.private);
     let (open_bytes_max, keep_bytes_max) = shared.memory_split(&options.kind);
     let now = Instant::now();
     let config = afflux_swarm::Config {
@@ -426,7 +442,7 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, options: AddOptions) -> 
         strategy: options.strategy,
         unchoke_slots: UNCHOKE_SLOTS,
         local_peer_id: shared.peer_id,
-        private: source.private(),
+        private,
         serve: true,
     };
     let mut swarm = Swarm::new(config, source.hashes(), None, shared.seed(), now);
@@ -438,14 +454,14 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, options: AddOptions) -> 
     let (totals_sender, totals) =
         watch::channel(Totals { left: torrent::BYTES_LEFT_UNKNOWN, ..Totals::default() });
     let readers = Arc::new(Readers::default());
-    let discovery = start_discovery(shared, source, &inbox_sender, totals);
+    let discovery = start_discovery(shared, source, private, &inbox_sender, totals);
     let task = TaskConfig {
         shared: Arc::clone(shared),
         place: Place {
             info_hash,
+            resume_dir: shared.resume_dir(&options.kind),
             kind: options.kind,
             read_only: options.read_only,
-            resume_dir,
             recheck: options.recheck,
         },
         inbox,
@@ -459,12 +475,13 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, options: AddOptions) -> 
         discovery,
     };
     torrent::start(task, info);
-    Ok(Torrent { info_hash, name: source.name().into(), inbox: inbox_sender, ready, status, readers })
+    Torrent { info_hash, name: source.name().into(), inbox: inbox_sender, ready, status, readers }
 }
 
 fn start_discovery(
     shared: &Arc<Shared>,
     source: &Source,
+    private: bool,
     torrent: &mpsc::Sender<Input>,
     totals: watch::Receiver<Totals>,
 ) -> discover::Discovery {
@@ -487,7 +504,7 @@ fn start_discovery(
             discovery.start_trackers();
         }
     }
-    if let Some(dht) = shared.dht.clone().filter(|_| !source.private()) {
+    if let Some(dht) = shared.dht.clone().filter(|_| !private) {
         for (host, port) in source.nodes() {
             if let Ok(address) = host.parse::<IpAddr>() {
                 dht.add_node(SocketAddr::new(address, port));

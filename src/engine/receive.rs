@@ -122,7 +122,19 @@ impl Receiver {
         }
     }
 
-    /// Gives every buffer back: the link ends, or won't read for a while.
+    /// The turn is over: gives back every buffer that nothing has come for. Another peer may be quicker, and its
+    /// copy of a block would find no place while a link that only waits holds the block's memory.
+    pub(super) fn rest(&mut self, store: Option<&Store>) {
+        let Some(store) = store else { return };
+        while let Some(at) = self.targets.iter().position(|target| target.filled == 0) {
+            if let Some(target) = self.targets.remove(at) {
+                store.put_back(target.block, target.buffer);
+            }
+        }
+    }
+
+    /// Gives every buffer back, the one of a block under way too: the link ends, or the peer has fallen silent in the
+    /// middle of a block that others are to deliver now. What still comes of it is thrown away.
     pub(super) fn release(&mut self, store: Option<&Store>) {
         for target in self.targets.drain(..) {
             if let Some(store) = store {
@@ -195,8 +207,9 @@ impl Receiver {
                 return parts;
             }
         }
-        if self.targets.len() < BLOCKS_PER_READ {
-            // Behind a full read comes another block, whose bytes would only have to be copied out of here.
+        let all_laid_out = self.targets.len() >= connection.outstanding() as usize;
+        if all_laid_out || self.targets.is_empty() {
+            // Otherwise another block comes behind these, whose bytes would only have to be copied out of here.
             parts.push(Part::Tail { length: TAIL_BYTES.min(left) });
         }
         parts
@@ -382,3 +395,6 @@ impl Receiver {
         turn.events.len() > before
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,15 +12,17 @@ use afflux_metainfo::info::Info;
 use afflux_metainfo::{Bitfield, BlockRef, Layout, PieceIndex};
 use afflux_peer::{Command, Connection, Direction, Event, Handshake, Totals as PeerTotals};
 use afflux_storage::{Event as StorageEvent, ResumeLock, Store};
-use afflux_swarm::{Connected, Output, Parting, PeerKey, Report, Source, Swarm};
+use afflux_swarm::{Connected, Output, Parting, PeerKey, Reason, Report, Source, Swarm};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
+use super::halt::{Due, Halt};
 use super::link::{self, COMMAND_BATCHES_MAX, Link, ToLink};
 use super::open::{self, Opened, Place};
 use super::rates::TorrentRates;
 use super::readers::{Change, Readers};
+use super::reserves::Reserves;
 use super::slots::Slot;
 use super::status::{State, Status};
 use super::{Shared, discover};
@@ -111,6 +113,7 @@ struct Peer {
     /// The numbers of its last report, for when we look again without it.
     last: (u32, u32, Duration, u64, u64),
     totals: PeerTotals,
+    reserves: Reserves,
 }
 
 /// How a torrent's task is started.
@@ -142,11 +145,14 @@ pub(super) struct Task {
     refused: Vec<(PeerKey, BlockRef)>,
     next_tick: Instant,
     save_due: Option<Instant>,
-    saving: bool,
+    /// The last save; the next one waits for it, or an older state could replace a newer one.
+    saving: Option<tokio::task::JoinHandle<()>>,
     gone: PeerTotals,
     copied_bytes: u64,
     checked: Option<(u32, u32)>,
     error: Option<String>,
+    /// Writing has stopped; it is tried again.
+    halt: Option<Halt>,
     /// Trackers are to be told that everything selected is there.
     completed: bool,
 }
@@ -166,11 +172,12 @@ pub(super) fn start(config: TaskConfig, info: Option<Info>) -> tokio::task::Join
             refused: Vec::new(),
             next_tick: now,
             save_due: None,
-            saving: false,
+            saving: None,
             gone: PeerTotals::default(),
             copied_bytes: 0,
             checked: None,
             error: None,
+            halt: None,
             completed: false,
         };
         if let Some(info) = info {
@@ -190,7 +197,10 @@ impl Task {
             tokio::select! {
                 count = self.config.inbox.recv_many(&mut batch, BATCH) => if count == 0 { return },
                 () = readers.changed() => {}
-                () = shared.room.notified(), if self.starved_until.is_some() => self.starved_until = None,
+                () = shared.room.notified(), if self.starved_until.is_some() => {
+                    // Memory came back: over now, and every link is looked at again.
+                    self.starved_until = Some(Instant::now());
+                }
                 () = tokio::time::sleep_until(deadline.into()) => {}
             }
             let now = Instant::now();
@@ -223,6 +233,7 @@ impl Task {
             self.config.swarm.handle_timeout(now);
         }
         self.end_starvation(now);
+        self.retry(now);
         self.act(now);
         self.return_refused(now);
         self.flush();
@@ -232,7 +243,8 @@ impl Task {
     }
 
     fn deadline(&self) -> Instant {
-        let due = [self.config.swarm.deadline(), self.starved_until, Some(self.next_tick)];
+        let halt = self.halt.as_ref().map(Halt::deadline);
+        let due = [self.config.swarm.deadline(), self.starved_until, halt, Some(self.next_tick)];
         due.into_iter().flatten().min().unwrap_or(self.next_tick)
     }
 
@@ -243,8 +255,9 @@ impl Task {
             Input::Reported { peer, report } => self.hear(peer, report, now),
             Input::Parted { peer, parting, copied_bytes } => {
                 self.copied_bytes += copied_bytes;
-                if let Some(gone) = self.peers.remove(&peer) {
+                if let Some(mut gone) = self.peers.remove(&peer) {
                     add(&mut self.gone, &gone.totals);
+                    self.with_store(|store| gone.reserves.release_all(store));
                 }
                 self.config.swarm.handle_disconnected(peer, parting, now);
             }
@@ -255,6 +268,7 @@ impl Task {
             Input::Select(files) => {
                 self.selected = Some(files);
                 self.apply_selection(now);
+                self.want_only_what_is_there(now);
             }
             Input::NeedPeers => self.config.discovery.need_peers(),
             Input::Stop(_) => {}
@@ -297,8 +311,8 @@ impl Task {
             _slot: slot,
         }));
         let last = (0, 0, Duration::ZERO, 0, 0);
-        let totals = PeerTotals::default();
-        self.peers.insert(peer, Peer { addr, commands: sender, outbox: Vec::new(), last, totals });
+        let (totals, reserves) = (PeerTotals::default(), Reserves::default());
+        self.peers.insert(peer, Peer { addr, commands: sender, outbox: Vec::new(), last, totals, reserves });
     }
 
     fn hear(&mut self, peer: PeerKey, report: LinkReport, now: Instant) {
@@ -309,6 +323,9 @@ impl Task {
         for event in &report.events {
             if let Event::DhtPort(port) = event {
                 self.config.discovery.add_node(known.addr.ip(), *port);
+            }
+            if let Some(ready) = &self.ready {
+                known.reserves.settle(event, &ready.store);
             }
         }
         let report = Report {
@@ -329,17 +346,21 @@ impl Task {
             }
             StorageEvent::Failed { piece, digests } => {
                 warn!(%piece, "a piece's hash is wrong; its senders are suspects");
-                if let Some(ready) = &self.ready {
-                    ready.store.want_digests(piece);
-                }
                 self.config.swarm.handle_failed(piece, &digests, now);
+                if self.config.swarm.wants_digests(piece) {
+                    self.with_store(|store| store.want_digests(piece));
+                }
             }
             StorageEvent::Written { .. } => {
                 self.save_due.get_or_insert(now + SAVE_INTERVAL);
+                if self.halt.is_some_and(|halt| halt.is_over()) {
+                    self.go_on(now);
+                }
             }
             StorageEvent::Lost { piece, error } => {
                 warn!(%piece, %error, "a piece can't be read any more; it is fetched again");
                 self.config.swarm.handle_lost(&[piece], now);
+                self.want_only_what_is_there(now);
             }
             StorageEvent::Stopped(error) => self.pause(error.to_string(), now),
             StorageEvent::Checked { done, total, .. } => self.checked = Some((done, total)),
@@ -354,6 +375,9 @@ impl Task {
 
     /// Opens storage off this task; the answer is [`Input::Opened`].
     fn open(&mut self, info: Info) {
+        if info.private {
+            self.config.discovery.leave_dht();
+        }
         let place = self.config.place.clone();
         let (shared, readers) = (Arc::clone(&self.config.shared), Arc::clone(&self.config.readers));
         let (to_self, to_events) = (self.config.to_self.clone(), self.config.to_self.clone());
@@ -384,14 +408,7 @@ impl Task {
 
     /// Metadata and storage are there: transfer.
     fn begin(&mut self, ready: Arc<Ready>, have: Bitfield, now: Instant) {
-        if ready.info.private {
-            self.config.discovery.leave_dht();
-        }
-        self.config.swarm.learn_layout(Arc::clone(&ready.layout), have.clone(), now);
-        if self.config.place.read_only {
-            // What is missing can't be stored, so it isn't wanted.
-            self.config.swarm.select(have, now);
-        }
+        self.config.swarm.learn_layout(Arc::clone(&ready.layout), have, now);
         for peer in self.peers.values_mut() {
             // A link whose channel is full is closed at the next flush.
             if peer.commands.try_send(ToLink::Ready(Arc::clone(&ready))).is_err() {
@@ -400,6 +417,7 @@ impl Task {
         }
         self.ready = Some(Arc::clone(&ready));
         self.apply_selection(now);
+        self.want_only_what_is_there(now);
         self.config.ready.send_replace(Some(ready));
         self.save_due = Some(now);
         self.act(now);
@@ -421,6 +439,13 @@ impl Task {
         self.config.swarm.select(wanted, now);
     }
 
+    /// Read-only storage takes no blocks, so what is missing there isn't wanted.
+    fn want_only_what_is_there(&mut self, now: Instant) {
+        if let Some(ready) = self.ready.as_ref().filter(|_| self.config.place.read_only) {
+            self.config.swarm.select(ready.store.have_all(), now);
+        }
+    }
+
     /// Does what the swarm wants done.
     fn act(&mut self, now: Instant) {
         while let Some(output) = self.config.swarm.poll_output() {
@@ -428,7 +453,11 @@ impl Task {
                 Output::Send(peer, command) => self.send(peer, command, now),
                 Output::Dial(addr) => self.dial(addr),
                 Output::Disconnect(peer, reason) => {
-                    debug!(?peer, ?reason, "disconnecting");
+                    let addr = self.peers.get(&peer).map(|known| known.addr);
+                    match (reason, addr) {
+                        (Reason::Banned, Some(addr)) => info!(%addr, "disconnecting: it is banned"),
+                        _ => debug!(?peer, ?reason, "disconnecting"),
+                    }
                     // Dropping the channel ends the link, which then reports.
                     self.close(peer);
                 }
@@ -449,16 +478,19 @@ impl Task {
     }
 
     fn send(&mut self, peer: PeerKey, command: Command, now: Instant) {
-        if let (Command::Request(block), Some(ready)) = (&command, &self.ready)
-            && ready.store.reserve(*block).is_err()
-        {
-            self.starved_until = Some(now + STARVED);
-            self.refused.push((peer, *block));
-            return;
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        if let Some(ready) = &self.ready {
+            if let Command::Request(block) = command {
+                if ready.store.reserve(block).is_err() {
+                    self.starved_until = Some(now + STARVED);
+                    self.refused.push((peer, block));
+                    return;
+                }
+                known.reserves.add(block);
+            }
+            known.reserves.follow(&command, &ready.store);
         }
-        if let Some(known) = self.peers.get_mut(&peer) {
-            known.outbox.push(command);
-        }
+        known.outbox.push(command);
     }
 
     /// Tells the swarm that requests found no memory, and that nobody has room until some comes back.
@@ -559,7 +591,30 @@ impl Task {
     fn pause(&mut self, reason: String, now: Instant) {
         warn!(%reason, "writing has stopped");
         self.error = Some(reason);
+        self.halt = Some(Halt::new(now));
         self.config.swarm.pause(now);
+        self.next_tick = now;
+    }
+
+    /// Tries to write again when it's time.
+    fn retry(&mut self, now: Instant) {
+        match self.halt.as_mut().map_or(Due::Nothing, |halt| halt.look(now)) {
+            Due::Nothing => {}
+            Due::Retry => {
+                if let Some(ready) = self.ready.clone() {
+                    // Off this task: what is lost by now is told at once, through our own inbox.
+                    tokio::task::spawn_blocking(move || ready.store.retry());
+                }
+            }
+            Due::GoOn => self.go_on(now),
+        }
+    }
+
+    /// Writing works again.
+    fn go_on(&mut self, now: Instant) {
+        info!("writing goes on");
+        (self.halt, self.error) = (None, None);
+        self.config.swarm.resume(now);
         self.next_tick = now;
     }
 
@@ -590,7 +645,8 @@ impl Task {
             checked: self.checked,
             error: self.error.clone(),
         });
-        if self.save_due.is_some_and(|due| due <= now) && !self.saving {
+        let saving = self.saving.as_ref().is_some_and(|saving| !saving.is_finished());
+        if self.save_due.is_some_and(|due| due <= now) && !saving {
             self.save_due = None;
             self.save();
         }
@@ -604,10 +660,10 @@ impl Task {
         progress.bytes_selected - progress.bytes_have
     }
 
-    fn save(&self) {
+    fn save(&mut self) {
         if let Some(ready) = self.ready.clone() {
             let place = self.config.place.clone();
-            tokio::task::spawn_blocking(move || open::save(&ready, &place));
+            self.saving = Some(tokio::task::spawn_blocking(move || open::save(&ready, &place)));
         }
     }
 
@@ -622,13 +678,20 @@ impl Task {
         let ready = self.ready.clone().or(self.checking.clone());
         let place = self.config.place.clone();
         let lock = self.lock.take();
-        let storage = tokio::task::spawn_blocking(move || {
-            if let Some(ready) = ready {
-                ready.store.close();
-                open::save(&ready, &place);
+        let saving = self.saving.take();
+        let storage = async move {
+            if let Some(saving) = saving {
+                let _ = saving.await;
             }
-            drop(lock);
-        });
+            if let Some(ready) = ready {
+                let close = move || {
+                    open::close(&ready, &place);
+                    // Whoever waits for it finds all that was saved.
+                    drop(lock);
+                };
+                let _ = tokio::task::spawn_blocking(close).await;
+            }
+        };
         let both = async { tokio::join!(discovery, storage) };
         if tokio::time::timeout(STOP_TIMEOUT, both).await.is_err() {
             warn!("stopping took too long; what wasn't saved is checked at the next start");

@@ -1,0 +1,132 @@
+//! Peers and disks that let us down.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use afflux::engine::State;
+use afflux_metainfo::PeerId;
+use afflux_peer::handshake::HANDSHAKE_LENGTH;
+use afflux_peer::{Handshake, Message, Reserved};
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::house::{Film, House, MIB, NAME, wait_complete, wait_for};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seeder_that_dies_midway_costs_nothing_but_its_rate() {
+    let film = Film::new(8 * MIB, 128 * 1024);
+    let (dying, living) = (film.seeder(Some(2 * MIB)).await, film.seeder(Some(2 * MIB)).await);
+    let (house, folder) = (House::new().await, tempfile::tempdir().unwrap());
+    let addresses = [dying.address(), living.address()];
+    let torrent = house.fetch(&film.source(), folder.path(), &addresses).await;
+    wait_for(&torrent, |status| status.fraction() > 0.3).await;
+    dying.engine.shutdown().await;
+    assert!(torrent.status().fraction() < 1.0);
+    let status = wait_complete(&torrent).await;
+    assert_eq!(status.snapshot.failed_bytes, 0);
+    house.engine.shutdown().await;
+    film.assert_file(folder.path());
+}
+
+/// A seeder by hand: serves so many blocks, then only a part of one, and then nothing more for ever.
+async fn falls_silent(film: Arc<Film>, blocks_served: u32) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        serve(&mut stream, &film, blocks_served).await;
+        // The socket stays open, and nobody reads or writes it.
+        std::future::pending::<()>().await;
+    });
+    address
+}
+
+async fn serve(stream: &mut TcpStream, film: &Film, blocks_served: u32) {
+    let mut theirs = [0; HANDSHAKE_LENGTH];
+    stream.read_exact(&mut theirs).await.unwrap();
+    let theirs = Handshake::parse(&theirs).unwrap();
+    let ours = Handshake {
+        reserved: Reserved([0, 0, 0, 0, 0, 0, 0, 4]),
+        info_hash: theirs.info_hash,
+        peer_id: PeerId(*b"-XX0000-falls.silent"),
+    };
+    stream.write_all(&ours.to_wire()).await.unwrap();
+    stream.write_all(&encode(&[Message::HaveAll, Message::Unchoke])).await.unwrap();
+    let mut left = blocks_served;
+    loop {
+        let length = stream.read_u32().await.unwrap();
+        let mut message = vec![0; length as usize];
+        stream.read_exact(&mut message).await.unwrap();
+        if message.first() != Some(&6) {
+            continue;
+        }
+        let number = |at: usize| u32::from_be_bytes(message[at..at + 4].try_into().unwrap());
+        let (index, begin, length) = (number(1), number(5), number(9));
+        let piece_length = film.torrent.info.layout.piece_length();
+        let start = index as usize * piece_length as usize + begin as usize;
+        let block = afflux_metainfo::BlockRef { index: afflux_metainfo::PieceIndex(index), begin, length };
+        stream.write_all(&encode(&[Message::Piece(block)])).await.unwrap();
+        if left == 0 {
+            stream.write_all(&film.data[start..start + length as usize / 2]).await.unwrap();
+            return;
+        }
+        left -= 1;
+        stream.write_all(&film.data[start..start + length as usize]).await.unwrap();
+    }
+}
+
+fn encode(messages: &[Message<'_>]) -> BytesMut {
+    let mut wire = BytesMut::new();
+    messages.iter().for_each(|message| message.encode(&mut wire));
+    wire
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_falls_silent_in_the_middle_of_a_block_holds_nothing_up() {
+    let film = Arc::new(Film::new(4 * MIB, 64 * 1024));
+    let silent = falls_silent(Arc::clone(&film), 40).await;
+    // The peer timeout can't be what helps.
+    let house = House::with(|config| config.tuning.peer_timeout = Duration::from_secs(3600)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let torrent = house.fetch(&film.source(), folder.path(), &[silent]).await;
+    wait_for(&torrent, |status| status.totals.payload_received >= 40 * 16 * 1024).await;
+    let seeder = film.seeder(None).await;
+    torrent.add_peers(vec![seeder.address()]).await;
+    let status = wait_complete(&torrent).await;
+    assert!(status.totals.payload_received < film.length() + MIB, "{status:?}");
+    house.engine.shutdown().await;
+    film.assert_file(folder.path());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_never_answers_holds_nothing_up() {
+    let film = Arc::new(Film::new(4 * MIB, 64 * 1024));
+    let silent = falls_silent(Arc::clone(&film), 0).await;
+    let seeder = film.seeder(None).await;
+    let house = House::with(|config| config.tuning.peer_timeout = Duration::from_secs(2)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let torrent = house.fetch(&film.source(), folder.path(), &[silent, seeder.address()]).await;
+    wait_complete(&torrent).await;
+    house.engine.shutdown().await;
+    film.assert_file(folder.path());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torrent_that_cannot_write_stops_with_a_reason_and_goes_on_once_it_can() {
+    let film = Film::new(4 * MIB, 64 * 1024);
+    let seeder = film.seeder(None).await;
+    let (house, folder) = (House::new().await, tempfile::tempdir().unwrap());
+    let in_the_way = folder.path().join(NAME);
+    std::fs::create_dir(&in_the_way).unwrap();
+    let torrent = house.fetch(&film.source(), folder.path(), &[seeder.address()]).await;
+    let stopped = wait_for(&torrent, |status| status.state == State::Error).await;
+    let sentence = stopped.error.expect("it says why");
+    assert!(sentence.contains(NAME), "{sentence}");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    let status = wait_complete(&torrent).await;
+    assert_eq!(status.error, None);
+    house.engine.shutdown().await;
+    film.assert_file(folder.path());
+}
