@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use afflux_metainfo::info::Info;
 use afflux_metainfo::{Bitfield, InfoHash, Layout, PieceIndex};
+use afflux_storage::resume::{LockError, ResumeLock};
 use afflux_storage::{Event, Kind, Resume, Store, StoreConfig};
 use tracing::warn;
 
@@ -34,6 +35,8 @@ pub(super) struct Opened {
     pub(super) have: Bitfield,
     /// Pieces that may be there and must be verified first.
     pub(super) recheck: Bitfield,
+    /// The right to its resume data, for as long as any of it may be saved.
+    pub(super) lock: Option<ResumeLock>,
 }
 
 /// Opens storage. Blocks; the error is a sentence for people.
@@ -46,6 +49,7 @@ pub(super) fn open(
     let layout = Arc::new(info.layout.clone());
     let hashes = info.piece_hashes.as_ref().ok_or("the torrent has no v1 piece hashes")?;
     shared.check_memory(&layout, &place.kind)?;
+    let lock = lock(place)?;
     let (have, recheck) = found(&layout, place);
     let config = StoreConfig {
         info_hash: place.info_hash,
@@ -57,7 +61,21 @@ pub(super) fn open(
         read_only: place.read_only,
     };
     let store = Store::open(config, &shared.disk, &shared.pool, notify).map_err(|error| error.to_string())?;
-    Ok(Opened { info, layout, store, have, recheck })
+    Ok(Opened { info, layout, store, have, recheck, lock })
+}
+
+/// The right to the resume data, where there is any. Two processes with one torrent's would undo each other's.
+fn lock(place: &Place) -> Result<Option<ResumeLock>, String> {
+    let Some(folder) = &place.resume_dir else { return Ok(None) };
+    match ResumeLock::acquire(folder, place.info_hash) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error @ LockError::InUse) => Err(error.to_string()),
+        // Where nothing can be locked most likely nothing can be saved either, and that only costs a check.
+        Err(LockError::Disk(error)) => {
+            warn!(%error, "the resume data can't be locked against other processes");
+            Ok(None)
+        }
+    }
 }
 
 /// What is on disk already: what to believe, and what to verify first.
@@ -122,5 +140,45 @@ pub(super) fn close(ready: &Ready, place: &Place) {
         Err(error) => {
             warn!(%error, "what was written may not survive a power cut; it is checked at the next start")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torrent_that_somebody_else_works_on_is_refused_with_a_sentence() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place {
+            info_hash: InfoHash([1; 20]),
+            kind: Kind::Disk { dir: folder.path().join("out") },
+            read_only: false,
+            resume_dir: Some(folder.path().join("resume")),
+            recheck: false,
+        };
+        let held = lock(&place).unwrap();
+        assert!(held.is_some());
+        let sentence = lock(&place).unwrap_err();
+        assert!(sentence.contains("another afflux") && sentence.contains("--data-dir"), "{sentence}");
+        let in_memory = Place { resume_dir: None, kind: Kind::Memory, ..place.clone() };
+        assert!(lock(&in_memory).unwrap().is_none(), "nothing is remembered, nothing is locked");
+        drop(held);
+        assert!(lock(&place).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_folder_without_locks_is_worked_in_without() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let place = Place {
+            info_hash: InfoHash([1; 20]),
+            kind: Kind::Disk { dir: folder.path().join("out") },
+            read_only: false,
+            resume_dir: Some(file),
+            recheck: false,
+        };
+        assert!(lock(&place).unwrap().is_none());
     }
 }

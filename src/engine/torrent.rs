@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::info::Info;
 use afflux_metainfo::{Bitfield, BlockRef, Layout, PieceIndex};
 use afflux_peer::{Command, Connection, Direction, Event, Handshake, Totals as PeerTotals};
-use afflux_storage::{Event as StorageEvent, Store};
+use afflux_storage::{Event as StorageEvent, ResumeLock, Store};
 use afflux_swarm::{Connected, Output, Parting, PeerKey, Reason, Report, Source, Swarm};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -138,6 +138,8 @@ pub(super) struct Task {
     ready: Option<Arc<Ready>>,
     /// Opened, and being checked before it's used.
     checking: Option<Arc<Ready>>,
+    /// The right to the resume data; given up when the last of it is saved.
+    lock: Option<ResumeLock>,
     selected: Option<Vec<bool>>,
     starved_until: Option<Instant>,
     refused: Vec<(PeerKey, BlockRef)>,
@@ -164,6 +166,7 @@ pub(super) fn start(config: TaskConfig, info: Option<Info>) -> tokio::task::Join
             peers: BTreeMap::new(),
             ready: None,
             checking: None,
+            lock: None,
             selected: None,
             starved_until: None,
             refused: Vec::new(),
@@ -392,6 +395,7 @@ impl Task {
     }
 
     fn opened(&mut self, opened: Opened, now: Instant) {
+        self.lock = opened.lock;
         let ready = Arc::new(Ready { layout: opened.layout, info: opened.info, store: opened.store });
         if opened.recheck.is_empty() {
             return self.begin(ready, opened.have, now);
@@ -673,13 +677,19 @@ impl Task {
         let discovery = self.config.discovery.stop();
         let ready = self.ready.clone().or(self.checking.clone());
         let place = self.config.place.clone();
+        let lock = self.lock.take();
         let saving = self.saving.take();
         let storage = async move {
             if let Some(saving) = saving {
                 let _ = saving.await;
             }
             if let Some(ready) = ready {
-                let _ = tokio::task::spawn_blocking(move || open::close(&ready, &place)).await;
+                let close = move || {
+                    open::close(&ready, &place);
+                    // Whoever waits for it finds all that was saved.
+                    drop(lock);
+                };
+                let _ = tokio::task::spawn_blocking(close).await;
             }
         };
         let both = async { tokio::join!(discovery, storage) };

@@ -298,17 +298,25 @@ async fn a_link_that_only_waits_leaves_a_block_to_whoever_is_quicker() {
     let blocks = rig.blocks();
     rig.ask(&blocks);
     assert_eq!(rig.receive_now(1 << 20), Outcome::Empty);
-    assert!(rig.store.take_buffer(blocks[0]).is_none(), "during a turn it's the link's");
+    let own = rig.receiver.targets[0].buffer.as_ptr();
+    let spare = rig.store.take_buffer(blocks[0]).expect("during a turn others get a spare");
+    assert_ne!(spare.as_ptr(), own);
+    rig.store.put_back(blocks[0], spare);
     rig.receiver.rest(Some(&rig.store));
     let buffer = rig.store.take_buffer(blocks[0]).expect("between turns it's anybody's");
+    assert_eq!(buffer.as_ptr(), own);
     rig.store.put_back(blocks[0], buffer);
     // A block under way stays where it is, until the link gives it up.
     let wire = rig.piece(blocks[0]);
     rig.deliver(&wire[..1_000]).await;
     rig.receiver.rest(Some(&rig.store));
-    assert!(rig.store.take_buffer(blocks[0]).is_none());
+    let spare = rig.store.take_buffer(blocks[0]).expect("others get a spare");
+    assert_ne!(spare.as_ptr(), own);
+    rig.store.put_back(blocks[0], spare);
     rig.receiver.release(Some(&rig.store));
-    assert!(rig.store.take_buffer(blocks[0]).is_some());
+    let buffer = rig.store.take_buffer(blocks[0]).expect("it was given up");
+    assert_eq!(buffer.as_ptr(), own);
+    rig.store.put_back(blocks[0], buffer);
     // What comes of it after that is thrown away, and said to be.
     let rest = [&wire[1_000..], &rig.piece(blocks[1])].concat();
     rig.deliver(&rest).await;

@@ -1,0 +1,28 @@
+//! What the process asks of its allocator, before anything else happens.
+//!
+//! This is the binary's only: a program that uses the library decides about its allocator itself. The one `unsafe`
+//! of the project is here. Not here: what may be allocated, which is the byte ledger's (`afflux-storage`).
+
+/// Extents of 256 KiB are mapped by themselves when they are longer than this, and unmapped when they are freed.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const MMAP_THRESHOLD_BYTES: libc::c_int = 128 * 1024;
+
+/// Makes freed payload memory leave the process, where the allocator is glibc's. Others see to it themselves.
+///
+/// glibc begins with this very threshold, but raises it above the length of any mapped block that is freed; from then
+/// on extents come from the heap, where one live allocation behind them keeps all of them resident. Setting it
+/// turns that off. Measured with 120 MiB of pieces in memory, evicted down to the 8 MiB that the pool keeps, four
+/// times over: 123 MiB were resident afterwards without this, 11 with it. The mapping costs nothing that can be
+/// measured: 80 ms a cycle either way, and 1 GiB downloaded over loopback in 1.5 to 1.9 s of processor time with
+/// it and 1.5 to 2.2 without. `M_TRIM_THRESHOLD` on top changed nothing.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "the allocator's settings have no safe interface")]
+pub(crate) fn give_freed_memory_back() {
+    // SAFETY: `mallopt` takes two numbers and keeps no pointer. It isn't safe beside other calls of itself, and this
+    // is the first thing that the only thread does. If it refuses, memory stays resident longer; nothing else.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES) };
+}
+
+/// Other allocators return what is freed without being told.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn give_freed_memory_back() {}
