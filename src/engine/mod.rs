@@ -427,12 +427,7 @@ fn ended() -> Failure {
     Failure::work("the torrent was ended")
 }
 
-fn start_torrent(
-    shared: &Arc<Shared>,
-    source: &Source,
-    info: Option<Info>,
-    options: AddOptions,
-) -> Torrent {
+fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, options: AddOptions) -> Torrent {
     let info_hash = source.hashes().wire();
     let private = source.private() || info.as_ref().is_some_and(|info| info.private);
     let (open_bytes_max, keep_bytes_max) = shared.memory_split(&options.kind);

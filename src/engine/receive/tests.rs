@@ -52,7 +52,8 @@ impl Rig {
     async fn new() -> Self {
         let mut dice = Dice(7);
         let data: Vec<u8> = (0..TOTAL).map(|_| dice.below(256) as u8).collect();
-        let layout = Arc::new(Layout::new(PIECE.into(), [(vec!["film".into()], TOTAL as u64, false)]).unwrap());
+        let layout =
+            Arc::new(Layout::new(PIECE.into(), [(vec!["film".into()], TOTAL as u64, false)]).unwrap());
         let hashes = data.chunks(PIECE as usize).map(|piece| sha1_smol::Sha1::from(piece).digest().bytes());
         let disk = Disk::start(DiskConfig::default()).unwrap();
         let (tell, told) = channel::channel();
@@ -91,19 +92,8 @@ impl Rig {
         };
         let connection = Connection::new(config, &handshake, Some(Arc::clone(&layout)), None, 3, now);
         let (receiver, events) = (Receiver::default(), Vec::new());
-        let mut rig = Self {
-            ours,
-            theirs,
-            connection,
-            receiver,
-            events,
-            store,
-            told,
-            layout,
-            data,
-            now,
-            _disk: disk,
-        };
+        let mut rig =
+            Self { ours, theirs, connection, receiver, events, store, told, layout, data, now, _disk: disk };
         rig.deliver(&encode(&[Message::HaveAll, Message::Unchoke])).await;
         assert!(rig.events.contains(&Event::Unchoked));
         rig.events.clear();
