@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use afflux_metainfo::create::Envelope;
 use afflux_metainfo::limits::TORRENT_BYTES_MAX;
 use afflux_metainfo::torrent::Torrent as TorrentFile;
 use afflux_metainfo::{FileIndex, InfoHash, InfoHashes};
@@ -156,6 +157,23 @@ impl Api {
     }
 }
 
+impl Api {
+    /// A magnet's torrent with its metadata from the swarm. One that nobody streams is let go again.
+    async fn complete(&self, source: Source) -> Result<Source, Box<Response>> {
+        let hash = source.hashes().wire();
+        let streamed = self.engine.get(hash).is_some();
+        let torrent = self.start(&source)?;
+        let ready = wait(&torrent, &self.tuning).await;
+        if !streamed {
+            self.engine.remove(hash).await;
+        }
+        let envelope = Envelope { trackers: source.trackers(), ..Envelope::default() };
+        let complete = from_torrent(&envelope.seal(&ready?.info.raw))?;
+        self.remember(complete.clone());
+        Ok(complete)
+    }
+}
+
 /// An answer on its way.
 pub type BoxFuture = std::pin::Pin<Box<dyn Future<Output = http::Response<ResponseBody>> + Send>>;
 
@@ -207,19 +225,8 @@ async fn parse(State(api): State<Arc<Api>>, Query(query): Query<ParseQuery>, req
         if query.fetch == Some(false) || matches!(source, Source::Torrent(_)) {
             return Ok(json_answer(&TorrentInfo::new(&source, None)));
         }
-        let known = api.engine.get(source.hashes().wire()).is_some();
-        let torrent = api.start(&source)?;
-        let ready = match wait(&torrent, &api.tuning).await {
-            Ok(ready) => ready,
-            Err(refusal) => {
-                if !known {
-                    // Nobody streams it: it must not hold one of the few places.
-                    api.engine.remove(torrent.info_hash()).await;
-                }
-                return Err(refusal);
-            }
-        };
-        Ok(json_answer(&TorrentInfo::new(&source, Some(&ready.info))))
+        let source = api.complete(source).await?;
+        Ok(json_answer(&TorrentInfo::new(&source, None)))
     })
     .await
 }

@@ -20,14 +20,16 @@ fn folder(name: &str) -> PathBuf {
 /// What lies in a folder, in order.
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let listing = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut paths: Vec<PathBuf> = listing.map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> =
+        listing.map(|entry| entry.expect("the folder can be read").path()).collect();
     paths.sort();
     paths
 }
 
 /// The names in a folder without their extensions.
 fn names(folder: &Path) -> BTreeSet<String> {
-    entries(folder).iter().map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+    let stem = |path: &PathBuf| path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
+    entries(folder).iter().filter_map(stem).collect()
 }
 
 fn listed() -> BTreeSet<String> {

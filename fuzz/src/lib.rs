@@ -11,8 +11,11 @@ pub mod stream;
 pub mod swarm;
 pub mod tracker;
 
+/// A target: panics on bytes for which something doesn't hold that must.
+pub type Target = fn(&[u8]);
+
 /// Every target by name. A target that is not in this list isn't fuzzed, and a test fails for it.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("bencode", metainfo::bencode),
     ("conditions", stream::conditions),
     ("connection", peer::connection),

@@ -200,7 +200,9 @@ impl World {
             _ => {}
         }
         let due = self.connection.deadline().filter(|&due| due <= self.now);
-        due.map(|_| self.connection.handle_timeout(self.now));
+        if due.is_some() {
+            self.connection.handle_timeout(self.now);
+        }
         self.send();
         self.drain();
         Some(())

@@ -18,8 +18,8 @@ const PIECE_BYTES: u32 = 40_000;
 /// Room for three of the pieces, not four.
 const LIMIT_BYTES: usize = 150_000;
 
-/// The intake in any order of calls: the ledger never passes its limit, a block has one buffer at most, only right
-/// pieces become readable, and when all is let go nothing stays charged.
+/// The intake in any order of calls: the ledger never passes its limit, whichever of a block's buffers is
+/// filled first counts, only right pieces become readable, and when all is let go nothing stays charged.
 pub fn intake(data: &[u8]) {
     let layout =
         Layout::new(PIECE_BYTES.into(), [(vec!["f".to_owned()], (PIECE_BYTES * PIECES).into(), false)]);
@@ -59,6 +59,12 @@ pub fn intake(data: &[u8]) {
     assert_eq!(pool.ledger().used(), pool.idle_bytes());
 }
 
+/// One of the buffers, not only the last: of two for one block either may be first.
+fn pick(held: &mut Vec<(BlockRef, BlockBuffer)>, step: u8) -> Option<(BlockRef, BlockBuffer)> {
+    let count = held.len();
+    (count > 0).then(|| held.swap_remove(usize::from(step / 8) % count))
+}
+
 fn play(store: &Store, held: &mut Vec<(BlockRef, BlockBuffer)>, step: u8, block: BlockRef) {
     match step % 8 {
         0 | 1 => drop(store.reserve(block)),
@@ -70,19 +76,19 @@ fn play(store: &Store, held: &mut Vec<(BlockRef, BlockBuffer)>, step: u8, block:
             }
         }
         4 => {
-            if let Some((block, buffer)) = held.pop() {
+            if let Some((block, buffer)) = pick(held, step) {
                 store.put_back(block, buffer);
             }
         }
         5 => {
-            if let Some((block, mut buffer)) = held.pop() {
+            if let Some((block, mut buffer)) = pick(held, step) {
                 // One step in 32 is a lie, so that pieces fail too.
                 buffer.fill(if step / 8 == 0 { 2 } else { 1 });
                 store.fill(block, buffer);
             }
         }
         6 => store.discard(block.index),
-        _ if step / 8 % 2 == 0 => store.evict(block.index),
+        _ if (step / 8).is_multiple_of(2) => store.evict(block.index),
         _ => {
             if let Some(parts) = store.try_read_cached(block.index, 0..PIECE_BYTES) {
                 assert!(parts.iter().all(|part| part.iter().all(|&byte| byte == 1)));

@@ -162,7 +162,7 @@ impl Connection {
             layout,
             config,
         };
-        connection.push_handshake();
+        connection.push_handshake(connection.config.upload_only.then_some(true));
         connection.timers.set(Timer::KeepAlive, Some(now + connection.keep_alive));
         connection.hear(now);
         connection.settle(now);
@@ -545,7 +545,7 @@ impl Connection {
         self.transmit.push(&Message::Extended { id, payload });
     }
 
-    fn push_handshake(&mut self) {
+    fn push_handshake(&mut self, upload_only: Option<bool>) {
         if !self.remote.extensions() {
             return;
         }
@@ -556,7 +556,7 @@ impl Connection {
             metadata_size: self.told_metadata_size,
             // Who dialled us knows our port (BEP 10).
             listen_port: config.listen_port.filter(|_| config.direction == Direction::Outgoing),
-            upload_only: config.upload_only.then_some(true),
+            upload_only,
             your_ip: Some(config.remote.ip().to_canonical()),
             ut_metadata: Some(OUR_UT_METADATA),
             lt_donthave: Some(OUR_LT_DONTHAVE),

@@ -11,8 +11,9 @@ use crate::extension::ExtensionHandshake;
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// What the peer has: its bitfield, have-all or have-none, validated. At most once, and before any
-    /// [`Event::Had`] or [`Event::Lost`]; a peer that says nothing has nothing.
+    /// What the peer has: its bitfield, have-all or have-none, validated. Before any
+    /// [`Event::Had`] or [`Event::Lost`]; a peer that says nothing has nothing. It may come again, with more
+    /// pieces, where a peer sums up many haves.
     PiecesKnown(Bitfield),
     /// The peer has a piece that it lacked.
     Had(PieceIndex),

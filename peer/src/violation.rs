@@ -34,7 +34,7 @@ pub enum Violation {
     /// Bits set behind the last piece (BEP 3).
     #[error("the bitfield has bits behind the last piece")]
     BitfieldSpareBits,
-    /// A second bitfield, have-all or have-none, or one after a have (BEP 3, BEP 6).
+    /// A have-none after anything else was said (BEP 6).
     #[error("what the peer has was told twice")]
     PiecesToldTwice,
     /// A piece that does not exist.

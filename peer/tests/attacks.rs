@@ -105,15 +105,16 @@ fn attack_23_unknown_messages_are_passed_over_and_bounded() {
 }
 
 #[test]
-fn attack_24_bitfields_are_exact_and_told_once() {
+fn attack_24_bitfields_are_exact_and_nothing_is_taken_back() {
     let full = [0xff; 5];
     for (messages, violation) in [
         (&[Message::Bitfield(&full[..4])][..], Violation::BitfieldLength),
         (&[Message::Bitfield(&[0xff; 6])], Violation::BitfieldLength),
-        (&[Message::Bitfield(&full), Message::Bitfield(&full)], Violation::PiecesToldTwice),
-        (&[Message::Have(PieceIndex(0)), Message::Bitfield(&full)], Violation::PiecesToldTwice),
+        (&[Message::Bitfield(&full), Message::Bitfield(&full[..4])], Violation::BitfieldLength),
+        (&[Message::Bitfield(&full), Message::HaveNone], Violation::PiecesToldTwice),
+        (&[Message::Have(PieceIndex(0)), Message::HaveNone], Violation::PiecesToldTwice),
         (&[Message::HaveAll, Message::HaveNone], Violation::PiecesToldTwice),
-        (&[Message::HaveNone, Message::HaveAll], Violation::PiecesToldTwice),
+        (&[Message::HaveNone, Message::HaveNone], Violation::PiecesToldTwice),
         (&[Message::Have(PieceIndex(40))], Violation::PieceIndex(40)),
         (&[Message::Have(PieceIndex(u32::MAX))], Violation::PieceIndex(u32::MAX)),
         (&[Message::Suggest(PieceIndex(40))], Violation::PieceIndex(40)),
@@ -141,6 +142,32 @@ fn attack_24_repeated_haves_and_losses_are_told_once() {
     let expected =
         [Event::PiecesKnown(Bitfield::new(40)), Event::Had(PieceIndex(7)), Event::Lost(PieceIndex(7))];
     assert_eq!(events(&mut connection), expected);
+}
+
+#[test]
+fn later_bitfields_and_have_alls_count_as_the_haves_that_they_stand_for() {
+    let (mut connection, now) = victim();
+    let told =
+        [Message::HaveNone, Message::Have(PieceIndex(7)), Message::Bitfield(&[0, 0b1100_0001, 0, 0, 0])];
+    told.iter().for_each(|message| feed(&mut connection, message, now).unwrap());
+    let mut known = Bitfield::new(40);
+    [7, 8, 9, 15].map(|piece| known.insert(PieceIndex(piece)));
+    let expected =
+        [Event::PiecesKnown(Bitfield::new(40)), Event::Had(PieceIndex(7)), Event::PiecesKnown(known)];
+    assert_eq!(events(&mut connection), expected);
+    feed(&mut connection, &Message::HaveAll, now).unwrap();
+    assert_eq!(events(&mut connection), [Event::PiecesKnown(Bitfield::full(40))]);
+    let (mut unaware, now) = victim_of(Reserved::ours(true), None);
+    told.iter().for_each(|message| feed(&mut unaware, message, now).unwrap());
+    unaware.learn_layout(layout(40), now).unwrap();
+    let known: Vec<u32> = events(&mut unaware)
+        .iter()
+        .find_map(|event| match event {
+            Event::PiecesKnown(known) => Some(known.iter().map(|piece| piece.0).collect()),
+            _ => None,
+        })
+        .unwrap();
+    assert_eq!(known, [7, 8, 9, 15]);
 }
 
 #[test]

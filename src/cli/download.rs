@@ -78,7 +78,7 @@ pub(super) fn run(context: Context, arguments: DownloadArguments) -> Result<Exit
         };
         let torrent = engine.add(&source, options)?;
         announce_start(&screen, &source);
-        let ready = prepare(&torrent, &arguments, &mut screen, timeout).await?;
+        let ready = prepare(&torrent, &arguments, &source, &mut screen, timeout).await?;
         let done = complete(&torrent, &mut screen).await?;
         let seconds = done.elapsed.as_secs_f64();
         let sentence =
@@ -107,6 +107,7 @@ fn announce_start(screen: &Screen, source: &Source) {
 async fn prepare(
     torrent: &Torrent,
     arguments: &DownloadArguments,
+    source: &Source,
     screen: &mut Screen,
     timeout: Duration,
 ) -> Result<Arc<Ready>, Failure> {
@@ -118,8 +119,14 @@ async fn prepare(
             status = torrent.next_status(&mut seen) => show(screen, &status?),
         }
     };
-    if let Some(spec) = &arguments.files {
-        torrent.select(selection(&ready.layout, spec)?).await;
+    match (&arguments.files, source) {
+        (Some(spec), _) => torrent.select(selection(&ready.layout, spec)?).await,
+        // BEP 53: the link itself names the files.
+        (None, Source::Magnet(magnet)) if !magnet.select.is_empty() => {
+            let count = ready.layout.files().len() as u32;
+            torrent.select((0..count).map(|file| magnet.selects(file)).collect()).await;
+        }
+        _ => {}
     }
     Ok(ready)
 }

@@ -34,9 +34,12 @@ pub struct StreamArguments {
     /// Start this player with the URL: a command such as mpv or vlc
     #[arg(long, value_name = "PLAYER")]
     pub(super) open: Option<String>,
-    /// Keep what arrives in this folder
-    #[arg(long, value_name = "DIR", conflicts_with = "memory")]
-    pub(super) keep: Option<Option<PathBuf>>,
+    /// Keep what arrives on disk
+    #[arg(long, conflicts_with = "memory")]
+    pub(super) keep: bool,
+    /// Folder for --keep
+    #[arg(short, long, value_name = "DIR", default_value = ".", requires = "keep")]
+    pub(super) output: PathBuf,
     /// Hold what arrives in memory only, within STREAM_CACHE_SIZE (this is the default)
     #[arg(long)]
     pub(super) memory: bool,
@@ -102,10 +105,7 @@ pub(super) async fn watch(
 }
 
 fn options(arguments: &StreamArguments) -> Result<AddOptions, Failure> {
-    let kind = match &arguments.keep {
-        Some(folder) => Kind::Disk { dir: folder.clone().unwrap_or_else(|| PathBuf::from(".")) },
-        None => Kind::Memory,
-    };
+    let kind = if arguments.keep { Kind::Disk { dir: arguments.output.clone() } } else { Kind::Memory };
     let strategy = match arguments.network.swarm.strategy {
         Some(_) if matches!(kind, Kind::Memory) => {
             return Err(Failure::usage(

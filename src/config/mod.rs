@@ -1,7 +1,8 @@
 //! What a user may set, and where it comes from: flag, then environment, then the TOML file, then the default.
 //!
 //! A setting is written down once, in [`options`]: its flag, its environment variable, its key in the file and
-//! its help. [`Settings`] is what the rest of the program sees: every value present and checked.
+//! its help. [`SwarmSettings`], [`HttpSettings`] and
+//! [`Tuning`] are what the rest of the program sees: every value present and checked.
 
 mod checks;
 pub mod options;
@@ -22,6 +23,8 @@ pub struct SwarmSettings {
     pub bind: Option<IpAddr>,
     /// TCP and UDP port for peers; 0: any free one.
     pub peer_port: u16,
+    /// Whether that port was asked for. If not, any other does when it is taken.
+    pub peer_port_fixed: bool,
     /// Peers to dial whatever else is found.
     pub peers: Vec<SocketAddr>,
     /// Trackers besides those of the torrent.
@@ -110,9 +113,14 @@ impl SwarmOptions {
     pub fn settle(self, file: SwarmOptions) -> Result<SwarmSettings, Failure> {
         let set = self.over(file);
         set.refuse_unbuilt()?;
+        for url in &set.tracker {
+            url.parse::<afflux_tracker::TrackerUrl>()
+                .map_err(|reason| Failure::usage(format!("--tracker {url} can't be asked: {reason}")))?;
+        }
         Ok(SwarmSettings {
             bind: set.bind,
             peer_port: set.peer_port.unwrap_or(options::PEER_PORT),
+            peer_port_fixed: set.peer_port.is_some(),
             peers: set.peer,
             trackers: set.tracker,
             dht: !set.no_dht,
@@ -186,6 +194,13 @@ mod tests {
         let flags = SwarmOptions { no_pex: true, ..Default::default() };
         let failure = flags.settle(SwarmOptions::default()).expect_err("--no-pex has nothing to switch off");
         assert!(failure.to_string().contains("--no-pex"), "{failure}");
+    }
+
+    #[test]
+    fn a_tracker_that_cannot_be_asked_is_refused() {
+        let flags = SwarmOptions { tracker: vec!["gopher://old/announce".to_owned()], ..Default::default() };
+        let failure = flags.settle(SwarmOptions::default()).expect_err("nobody speaks gopher");
+        assert!(failure.to_string().contains("gopher://old/announce"), "{failure}");
     }
 
     #[test]

@@ -122,11 +122,9 @@ impl Discovery {
     }
 
     /// The download is complete.
-    pub(super) fn completed(&self) -> impl Future<Output = ()> + use<'_> {
-        async {
-            if let Some(announcer) = &self.announcer {
-                announcer.completed().await;
-            }
+    pub(super) async fn completed(&self) {
+        if let Some(announcer) = &self.announcer {
+            announcer.completed().await;
         }
     }
 

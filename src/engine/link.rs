@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use afflux_metainfo::BlockRef;
+use afflux_metainfo::{BLOCK_LENGTH, BlockRef};
 use afflux_peer::{CloseReason, Command, Connection, Event, Severity};
 use afflux_storage::ReadError;
 use afflux_swarm::{Parting, PeerKey};
@@ -67,8 +67,6 @@ struct Running {
     events: Vec<Event>,
     uploads: (mpsc::Sender<Upload>, mpsc::Receiver<Upload>),
     upload_reads: usize,
-    /// A request that the upload rate doesn't allow yet.
-    delayed_upload: Option<BlockRef>,
     /// The rate allows no reading until then.
     read_at: Option<Instant>,
     /// The rate allows no upload until then.
@@ -90,7 +88,6 @@ pub(super) async fn run(link: Link) {
         events: Vec::new(),
         uploads: mpsc::channel(UPLOAD_READS_MAX),
         upload_reads: 0,
-        delayed_upload: None,
         read_at: None,
         upload_at: None,
         held: false,
@@ -282,7 +279,7 @@ impl Running {
 
     fn debit_control(&mut self, now: Instant) {
         let sent = self.link.connection.facts(now).totals.control_sent;
-        self.link.rates.control_sent((sent - self.control_debited) as usize, now);
+        self.link.rates.debit_upload((sent - self.control_debited) as usize, now);
         self.control_debited = sent;
     }
 
@@ -292,20 +289,22 @@ impl Running {
             return;
         }
         self.upload_at = None;
-        while self.upload_reads < UPLOAD_READS_MAX {
-            let Some(block) = self.delayed_upload.take().or_else(|| self.link.connection.next_upload())
-            else {
+        while self.upload_reads < UPLOAD_READS_MAX && self.link.connection.uploads_waiting() > 0 {
+            // The rate is asked before the request is chosen: one that is cancelled while the rate makes us wait
+            // must not have used it up.
+            if let Allowance::Later(at) = self.link.rates.upload(BLOCK_LENGTH as usize, now) {
+                self.upload_at = Some(at);
                 return;
-            };
+            }
+            let block = self.link.connection.next_upload();
+            let length = block.map_or(0, |block| block.length.min(BLOCK_LENGTH));
+            self.link.rates.upload_unused((BLOCK_LENGTH - length) as usize);
+            let Some(block) = block else { return };
+            self.link.rates.debit_upload(block.length.saturating_sub(BLOCK_LENGTH) as usize, now);
             let Some(ready) = &self.link.ready else {
                 self.link.connection.refuse_upload(block, now);
                 continue;
             };
-            if let Allowance::Later(at) = self.link.rates.upload(block.length as usize, now) {
-                self.delayed_upload = Some(block);
-                self.upload_at = Some(at);
-                return;
-            }
             self.upload_reads += 1;
             let answers = self.uploads.0.clone();
             let range = block.begin..block.begin + block.length;

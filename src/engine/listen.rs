@@ -28,22 +28,28 @@ pub(super) struct Listeners {
     pub(super) port: u16,
 }
 
-/// Binds on one address, or on all of both families. Port 0 takes any that is free.
-pub(super) async fn bind(address: Option<IpAddr>, port: u16) -> Result<Listeners, Failure> {
+/// Binds on one address, or on all of both families. Port 0 takes any that is free, and so does a port that is
+/// taken and wasn't asked for (`fixed`): a second command beside a first one just works.
+pub(super) fn bind(address: Option<IpAddr>, port: u16, fixed: bool) -> Result<Listeners, Failure> {
     let addresses = match address {
         Some(address) => vec![address],
         None => vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
     };
-    let tries = if port == 0 { FREE_PORT_TRIES } else { 1 };
-    let mut last = None;
-    for _ in 0..tries {
-        match bind_all(&addresses, port) {
-            Ok(listeners) => return Ok(listeners),
-            Err(error) => last = Some(error),
+    let mut tried = bind_all(&addresses, port);
+    let taken = matches!(&tried, Err(error) if error.kind() == io::ErrorKind::AddrInUse);
+    if port == 0 || (taken && !fixed) {
+        for _ in 0..FREE_PORT_TRIES {
+            if tried.is_ok() {
+                break;
+            }
+            tried = bind_all(&addresses, 0);
         }
     }
-    let error = last.unwrap_or_else(|| io::Error::other("no address to bind"));
-    Err(Failure::work(match error.kind() {
+    tried.map_err(|error| refused(&addresses, port, &error))
+}
+
+fn refused(addresses: &[IpAddr], port: u16, error: &io::Error) -> Failure {
+    Failure::work(match error.kind() {
         io::ErrorKind::AddrInUse => {
             format!(
                 "peer port {port} is used by another program: end it, or say --peer-port 0 for any free one"
@@ -56,7 +62,7 @@ pub(super) async fn bind(address: Option<IpAddr>, port: u16) -> Result<Listeners
             format!("--bind {} is no address of this machine", addresses[0])
         }
         _ => format!("peer port {port} can't be opened: {error}"),
-    }))
+    })
 }
 
 fn bind_all(addresses: &[IpAddr], mut port: u16) -> io::Result<Listeners> {
@@ -141,5 +147,20 @@ async fn welcome(mut stream: TcpStream, addr: SocketAddr, shared: &Shared) {
             let _ = torrent.inbox.send(Input::Greeted(greeted)).await;
         }
         Err(error) => debug!(%addr, %error, "no handshake"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_port_is_an_error_only_when_it_was_asked_for() {
+        let loopback = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let first = bind(loopback, 0, false).expect("some port is free");
+        let failure = bind(loopback, first.port, true).map(|_| ()).expect_err("the port is taken");
+        assert!(failure.to_string().contains(&first.port.to_string()), "{failure}");
+        let second = bind(loopback, first.port, false).expect("another port is free");
+        assert_ne!(second.port, first.port);
     }
 }

@@ -136,7 +136,8 @@ impl Engine {
                 config.data_dir.display()
             ))
         })?;
-        let listeners = listen::bind(config.swarm.bind, config.swarm.peer_port).await?;
+        let listeners =
+            listen::bind(config.swarm.bind, config.swarm.peer_port, config.swarm.peer_port_fixed)?;
         let port = listeners.port;
         let now = Instant::now();
         let ledger = Ledger::new(usize::try_from(config.tuning.cache_bytes).unwrap_or(usize::MAX));

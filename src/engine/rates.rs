@@ -99,8 +99,15 @@ impl PeerRates {
         }
     }
 
-    /// Control bytes left. They are counted and never delayed.
-    pub(super) fn control_sent(&self, bytes: usize, now: Instant) {
+    /// Gives back what [`upload`](Self::upload) allowed and wasn't sent.
+    pub(super) fn upload_unused(&self, bytes: usize) {
+        if let Some(key) = self.limited_key().filter(|_| bytes > 0) {
+            self.rates.lock().refund(key, Direction::Upload, bytes as u32);
+        }
+    }
+
+    /// Bytes left that nobody asked the rate for: control messages, and what a block has beyond the usual. Never delayed.
+    pub(super) fn debit_upload(&self, bytes: usize, now: Instant) {
         if let Some(key) = self.limited_key().filter(|_| bytes > 0) {
             self.rates.lock().debit(key, Direction::Upload, bytes as u32, now);
         }

@@ -12,7 +12,7 @@ use afflux_metainfo::info::Info;
 use afflux_metainfo::{Bitfield, BlockRef, Layout, PieceIndex};
 use afflux_peer::{Command, Connection, Direction, Event, Handshake, Totals as PeerTotals};
 use afflux_storage::{Event as StorageEvent, Store};
-use afflux_swarm::{Connected, Output, Parting, PeerKey, Report, Source, Swarm};
+use afflux_swarm::{Connected, Output, Parting, PeerKey, Reason, Report, Source, Swarm};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
@@ -449,7 +449,11 @@ impl Task {
                 Output::Send(peer, command) => self.send(peer, command, now),
                 Output::Dial(addr) => self.dial(addr),
                 Output::Disconnect(peer, reason) => {
-                    debug!(?peer, ?reason, "disconnecting");
+                    let addr = self.peers.get(&peer).map(|known| known.addr);
+                    match (reason, addr) {
+                        (Reason::Banned, Some(addr)) => info!(%addr, "disconnecting: it is banned"),
+                        _ => debug!(?peer, ?reason, "disconnecting"),
+                    }
                     // Dropping the channel ends the link, which then reports.
                     self.close(peer);
                 }

@@ -4,6 +4,11 @@
 //! piece that was begun can also be finished, however short memory gets. The extents themselves are allocated
 //! when one of their blocks is reserved.
 //!
+//! Links take memory for blocks ahead of their arrival, so a slow link may hold a block's own memory while a quick
+//! one has the payload already. The quick one gets a *spare* then: memory of one block, charged besides. Whichever
+//! is filled first is the block. Own memory that comes back too late takes the payload over when the piece is
+//! complete; if it is still away then, the piece keeps the spare.
+//!
 //! Not here: the hashing itself (`hasher`), and what becomes of a piece when it is complete (`torrent`).
 
 use std::collections::BTreeMap;
@@ -14,7 +19,9 @@ use afflux_metainfo::{BlockRef, Layout, PieceIndex};
 use sha1::{Digest, Sha1};
 use thiserror::Error;
 
-use crate::limits::{EXTENT_BLOCKS, EXTENT_BYTES, HASH_RUN_BLOCKS, HASH_RUN_BLOCKS_MAX};
+use crate::limits::{
+    EXTENT_BLOCKS, EXTENT_BYTES, HASH_RUN_BLOCKS, HASH_RUN_BLOCKS_MAX, SPARES_PER_BLOCK_MAX,
+};
 use crate::lock::lock;
 use crate::pool::{BlockBuffer, Grant, Lease, Pool};
 
@@ -42,8 +49,10 @@ struct Piece {
     cursor: usize,
     /// Blocks whose payload is complete.
     filled: usize,
-    /// Blocks whose buffer a link has.
+    /// Buffers that links have, spares too.
     taken: usize,
+    /// Spares that links have, and the numbers of the blocks they are for.
+    spares: Vec<(usize, Arc<Lease>)>,
     /// Sum of all blocks' `asked`.
     asked: usize,
     /// `None` while the hash thread has it.
@@ -63,6 +72,8 @@ enum ExtentState {
 
 struct Block {
     slot: Slot,
+    /// Its own memory, back after a spare was filled.
+    home: Option<BlockBuffer>,
     /// How many requests for it are out.
     asked: u16,
 }
@@ -72,7 +83,7 @@ enum Slot {
     Vacant,
     /// Memory waits for the payload.
     Ready(BlockBuffer),
-    /// A link has the memory.
+    /// A link has the memory; others get spares.
     Taken,
     /// The payload waits for the hash thread.
     Filled(BlockBuffer),
@@ -80,6 +91,15 @@ enum Slot {
     Hashing,
     /// Hashed; waits for the rest of the piece.
     Hashed(BlockBuffer),
+}
+
+/// What a lent buffer is to its block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Memory {
+    /// Part of the block's extent.
+    Own,
+    /// A spare.
+    Spare,
 }
 
 /// What became of a filled block.
@@ -179,16 +199,27 @@ impl Intake {
     /// See [`Store::take_buffer`](crate::Store::take_buffer).
     pub(crate) fn take_buffer(&self, block: BlockRef) -> Option<BlockBuffer> {
         let number = self.number(&block)?;
-        let mut pieces = lock(&self.pieces);
-        let piece = pieces.get_mut(&block.index)?;
-        let slot = &mut piece.blocks[number].slot;
-        match std::mem::replace(slot, Slot::Taken) {
-            Slot::Ready(buffer) => {
-                piece.taken += 1;
-                Some(buffer)
+        let id = {
+            let mut pieces = lock(&self.pieces);
+            let piece = pieces.get_mut(&block.index)?;
+            if let Some(own) = piece.take_own(number) {
+                return Some(own);
             }
-            other => {
-                *slot = other;
+            piece.lends_spare(number).then_some(piece.id)?
+        };
+        let spare = self.pool.spare(block.length as usize)?;
+        let mut pieces = lock(&self.pieces);
+        let piece = pieces.get_mut(&block.index);
+        match piece.filter(|piece| piece.id == id && piece.lends_spare(number)) {
+            Some(piece) => {
+                piece.taken += 1;
+                piece.spares.push((number, spare.lease()));
+                Some(spare)
+            }
+            // It came, or its memory came back, in between. The link asks again if it still matters.
+            None => {
+                drop(pieces);
+                drop(spare);
                 None
             }
         }
@@ -196,30 +227,30 @@ impl Intake {
 
     /// See [`Store::put_back`](crate::Store::put_back).
     pub(crate) fn put_back(&self, block: BlockRef, buffer: BlockBuffer) {
-        let mut stale = Some(buffer);
+        let mut surplus = Some(buffer);
         let mut idle = None;
         if let Some(number) = self.number(&block) {
             let mut pieces = lock(&self.pieces);
             if let Some(piece) = pieces.get_mut(&block.index)
-                && piece.settle(number, &mut stale, Slot::Ready)
+                && piece.put_back(number, &mut surplus)
                 && piece.is_idle()
             {
                 idle = pieces.remove(&block.index);
             }
         }
-        drop((stale, idle));
+        drop((surplus, idle));
     }
 
     /// See [`Store::fill`](crate::Store::fill).
     pub(crate) fn fill(&self, block: BlockRef, buffer: BlockBuffer) -> Fill {
-        let mut stale = Some(buffer);
+        let mut surplus = Some(buffer);
         let outcome = match self.number(&block) {
             Some(number) => lock(&self.pieces)
                 .get_mut(&block.index)
-                .map_or(Fill::Stale, |piece| piece.fill(number, &mut stale)),
+                .map_or(Fill::Stale, |piece| piece.fill(number, &mut surplus)),
             None => Fill::Stale,
         };
-        drop(stale);
+        drop(surplus);
         outcome
     }
 
@@ -267,10 +298,20 @@ impl Intake {
         }
         piece.complete = true;
         // From here only the blocks hold the leases, so that dropping the shared extents can recycle them.
-        piece.extents.clear();
-        let blocks = piece.blocks.iter_mut().filter_map(Block::finish).collect();
+        let leases = (std::mem::take(&mut piece.extents), std::mem::take(&mut piece.spares));
+        let homes: Vec<_> = piece.blocks.iter_mut().map(|block| block.home.take()).collect();
+        let mut blocks: Vec<_> = piece.blocks.iter_mut().filter_map(Block::finish).collect();
         let id = piece.id;
         drop(pieces);
+        drop(leases);
+        for (block, home) in blocks.iter_mut().zip(homes) {
+            if let Some(mut home) = home {
+                // copy: 16 KiB of a block that was asked for twice, so that its extent is one run again and costs
+                // no more than it was admitted with.
+                home.copy_from_slice(block);
+                *block = home;
+            }
+        }
         Next::Complete(Complete { piece: run.piece, id, digest: run.hash.finalize().into(), blocks })
     }
 
@@ -292,11 +333,12 @@ impl Intake {
             grant,
             extents: (0..extents).map(|_| ExtentState::Unleased).collect(),
             blocks: (0..self.layout.block_count(index))
-                .map(|_| Block { slot: Slot::Vacant, asked: 0 })
+                .map(|_| Block { slot: Slot::Vacant, home: None, asked: 0 })
                 .collect(),
             cursor: 0,
             filled: 0,
             taken: 0,
+            spares: Vec::new(),
             asked: 0,
             hash: Some(Sha1::new()),
             queued: false,
@@ -341,30 +383,71 @@ impl Piece {
         Some((self.id, extent, part))
     }
 
-    /// Takes a buffer back from a link, if it is the one that was lent.
-    fn settle(
-        &mut self,
-        number: usize,
-        buffer: &mut Option<BlockBuffer>,
-        slot: impl FnOnce(BlockBuffer) -> Slot,
-    ) -> bool {
+    /// The block's own memory, if it waits for its payload.
+    fn take_own(&mut self, number: usize) -> Option<BlockBuffer> {
+        let slot = &mut self.blocks[number].slot;
+        match std::mem::replace(slot, Slot::Taken) {
+            Slot::Ready(buffer) => {
+                self.taken += 1;
+                Some(buffer)
+            }
+            other => {
+                *slot = other;
+                None
+            }
+        }
+    }
+
+    /// Whether another link may have memory for a block whose own is taken.
+    fn lends_spare(&self, number: usize) -> bool {
+        let lent = self.spares.iter().filter(|(block, _)| *block == number).count();
+        matches!(self.blocks[number].slot, Slot::Taken) && lent < SPARES_PER_BLOCK_MAX
+    }
+
+    /// Notes that a link no longer has a buffer; says what it is to the piece, if it was lent for this block.
+    fn settle(&mut self, number: usize, buffer: &BlockBuffer) -> Option<Memory> {
         let extent = number / EXTENT_BLOCKS as usize;
         let offset = (number % EXTENT_BLOCKS as usize) as u32 * afflux_metainfo::BLOCK_LENGTH;
-        let Some(ExtentState::Leased(lease)) = self.extents.get(extent) else { return false };
-        let ours = buffer.as_ref().is_some_and(|buffer| buffer.is_part_of(lease, offset));
-        if !ours || !matches!(self.blocks[number].slot, Slot::Taken) {
-            return false;
+        let own = matches!(self.extents.get(extent), Some(ExtentState::Leased(lease)) if buffer.is_part_of(lease, offset));
+        let spare =
+            self.spares.iter().position(|(block, lease)| *block == number && buffer.is_part_of(lease, 0));
+        let memory = match spare {
+            Some(at) => {
+                // The buffer holds the lease too, so nothing is given back under the lock.
+                self.spares.swap_remove(at);
+                Memory::Spare
+            }
+            None if own => Memory::Own,
+            None => return None,
+        };
+        self.taken -= 1;
+        Some(memory)
+    }
+
+    /// Keeps the block's own memory if that is what came back; says whether the buffer was lent for this block.
+    fn put_back(&mut self, number: usize, buffer: &mut Option<BlockBuffer>) -> bool {
+        let memory = buffer.as_ref().and_then(|buffer| self.settle(number, buffer));
+        if memory == Some(Memory::Own) {
+            self.blocks[number].keep(buffer.take());
         }
-        if let Some(buffer) = buffer.take() {
-            self.blocks[number].slot = slot(buffer);
-            self.taken -= 1;
-        }
-        true
+        memory.is_some()
     }
 
     fn fill(&mut self, number: usize, buffer: &mut Option<BlockBuffer>) -> Fill {
-        if !self.settle(number, buffer, Slot::Filled) {
+        let Some(memory) = buffer.as_ref().and_then(|buffer| self.settle(number, buffer)) else {
             return Fill::Stale;
+        };
+        let block = &mut self.blocks[number];
+        if !matches!(block.slot, Slot::Taken | Slot::Ready(_)) {
+            if memory == Memory::Own {
+                block.keep(buffer.take());
+            }
+            return Fill::Stale;
+        }
+        if let Some(filled) = buffer.take()
+            && let Slot::Ready(own) = std::mem::replace(&mut block.slot, Slot::Filled(filled))
+        {
+            block.home = Some(own);
         }
         self.filled += 1;
         self.asked -= usize::from(std::mem::take(&mut self.blocks[number].asked));
@@ -389,6 +472,14 @@ impl Piece {
 }
 
 impl Block {
+    /// Takes its own memory back, for a payload to come or for one that came in a spare.
+    fn keep(&mut self, own: Option<BlockBuffer>) {
+        match (&self.slot, own) {
+            (Slot::Taken, Some(own)) => self.slot = Slot::Ready(own),
+            (_, own) => self.home = own,
+        }
+    }
+
     fn start_hashing(&mut self) -> Option<BlockBuffer> {
         match std::mem::replace(&mut self.slot, Slot::Hashing) {
             Slot::Filled(buffer) => Some(buffer),

@@ -10,7 +10,8 @@
 //! # A block's way
 //! [`Store::reserve`] → [`Store::take_buffer`] → the socket writes into it → [`Store::fill`] → a hash thread
 //! → [`Event::Verified`], readable from memory → a write thread → [`Event::Written`], memory may go.
-//! It is the same memory all the way, and no copy is made in this crate.
+//! It is the same memory all the way; the only copy made in this crate is of a block that two peers were asked for,
+//! when its payload came in a spare.
 //!
 //! # Locks
 //! Every mutex is a leaf: nothing is called, allocated, dropped back to the pool or waited for while one is held
@@ -35,5 +36,5 @@ pub use disk::{Disk, DiskConfig};
 pub use intake::Full;
 pub use ledger::{Charge, Ledger};
 pub use pool::{BlockBuffer, Pool};
-pub use resume::Resume;
+pub use resume::{Resume, ResumeLock};
 pub use store::{Check, Event, Kind, Notify, ReadError, ReadReply, Store, StoreConfig};

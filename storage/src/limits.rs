@@ -13,6 +13,10 @@ pub const EXTENT_BYTES: u32 = EXTENT_BLOCKS * BLOCK_LENGTH;
 /// burst; less makes every extent cost its page faults anew.
 pub const FREE_LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Buffers lent for one block besides its own. Attack: peers that accept requests and let others be asked for the
+/// same blocks, so that spares for one block take the ledger.
+pub const SPARES_PER_BLOCK_MAX: usize = 2;
+
 /// Adjacent blocks that make it worth calling the hash thread: fewer means a wake-up per block, more means that
 /// they leave the processor's cache before they are hashed.
 pub const HASH_RUN_BLOCKS: usize = 8;

@@ -1,17 +1,18 @@
 //! Block buffers, lent in extents of up to [`EXTENT_BLOCKS`] adjacent blocks, one allocation each.
 //!
 //! An extent is charged to the ledger whole, from the moment it is granted until the last reference to any
-//! part of it is gone. Its blocks are handed out one by one to be written by sockets ([`BlockBuffer`]), joined
-//! again without a copy (`ExtentBuffer`), and then shared (`Extent`). Memory whose last reference goes away
-//! returns to a bounded free list, where it stays charged.
+//! part of it is gone. Its blocks are handed out one by one to be written by sockets ([`BlockBuffer`]), then joined
+//! again without a copy and shared (`Extent`). Memory whose last reference goes away returns to a bounded free
+//! list, where it stays charged. A block whose own memory is with a slow peer can come in a *spare* of its length,
+//! with a charge of its own; the shared extent then consists of several runs.
 //!
 //! Buffers are initialised memory, so that they can be read into without `unsafe`; what a recycled one holds
 //! is left over from other blocks, and only verified bytes are ever read out of this crate.
 //!
-//! Freed extents are only resident memory given back if the allocator unmaps them. glibc stops doing that: after
-//! the first such free it raises its own threshold above 256 KiB (measured here: 100 MiB stay resident for good).
-//! A process that wants its memory back fixes the threshold when it starts, with `mallopt(M_MMAP_THRESHOLD, 128
-//! KiB)` or `GLIBC_TUNABLES=glibc.malloc.mmap_threshold=131072`.
+//! Freed extents only leave the process if the allocator unmaps them. glibc stops doing that: after the first such
+//! free it raises its own threshold above 256 KiB (measured here: 100 MiB stay resident for good). A process that
+//! wants its memory back fixes the threshold when it starts, with `mallopt(M_MMAP_THRESHOLD, 128 KiB)`, as the
+//! `afflux` binary does, or `GLIBC_TUNABLES=glibc.malloc.mmap_threshold=131072`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -114,6 +115,14 @@ impl Pool {
                 attempt()
             })
             .ok_or(Full)
+    }
+
+    /// Memory for one block more than was reserved, if there is some for the asking; readers that wait come first.
+    pub(crate) fn spare(&self, length: usize) -> Option<BlockBuffer> {
+        if length > BLOCK_LENGTH as usize || self.0.ledger.is_awaited() {
+            return None;
+        }
+        self.grant(length, length)?.lease().split().pop()
     }
 
     /// Waits for a grant; `None` if `stop` says so first, or if it can never fit.
@@ -259,24 +268,10 @@ impl ExtentBuffer {
         blocks
     }
 
-    /// Puts blocks together again; `None` if they are not all the blocks of one extent in order.
-    pub(crate) fn join(blocks: impl IntoIterator<Item = BlockBuffer>) -> Option<Self> {
-        let mut blocks = blocks.into_iter();
-        let first = blocks.next().filter(|first| first.offset == 0)?;
-        let mut whole = Self { bytes: first.bytes, lease: first.lease };
-        for block in blocks {
-            if block.offset as usize != whole.bytes.len() || !Arc::ptr_eq(&block.lease, &whole.lease) {
-                return None;
-            }
-            // Adjacent parts of one allocation: the ends are joined, nothing is copied.
-            whole.bytes.unsplit(block.bytes);
-        }
-        (whole.bytes.len() == whole.lease.charge.bytes()).then_some(whole)
-    }
-
     /// From here on the memory is only read.
     pub(crate) fn share(self) -> Arc<Extent> {
-        Arc::new(Extent { bytes: self.bytes.freeze(), lease: Some(self.lease) })
+        let ExtentBuffer { bytes, lease } = self;
+        Arc::new(Extent { runs: vec![Run { bytes: bytes.freeze(), lease }] })
     }
 }
 
@@ -308,6 +303,15 @@ impl BlockBuffer {
     pub(crate) fn is_part_of(&self, lease: &Arc<Lease>, offset: u32) -> bool {
         self.offset == offset && Arc::ptr_eq(&self.lease, lease)
     }
+
+    pub(crate) fn lease(&self) -> Arc<Lease> {
+        self.lease.clone()
+    }
+
+    /// Whether the other lies right behind this in the same memory.
+    fn is_followed_by(&self, other: &Self) -> bool {
+        other.is_part_of(&self.lease, self.offset + self.bytes.len() as u32)
+    }
 }
 
 impl Deref for BlockBuffer {
@@ -330,57 +334,89 @@ impl fmt::Debug for BlockBuffer {
     }
 }
 
-/// Memory of one extent that is shared and no longer written.
+/// Verified memory of one extent of a piece, shared and no longer written.
 #[derive(Debug)]
 pub(crate) struct Extent {
+    /// One, unless a block of it came in a spare while its own memory was with a slow link.
+    runs: Vec<Run>,
+}
+
+/// Adjacent memory with one charge.
+#[derive(Debug)]
+struct Run {
+    /// Before `lease`, so that memory goes before its charge does.
     bytes: Bytes,
-    /// `None` only while it is being dropped.
-    lease: Option<Arc<Lease>>,
+    lease: Arc<Lease>,
 }
 
 impl Extent {
-    /// A part of it, for a reader; the whole extent stays charged until the part is dropped.
-    pub(crate) fn lend(self: Arc<Self>, range: Range<usize>) -> Bytes {
-        // One small allocation per loan: it is what lets the cache see which extents are in use.
-        Bytes::from_owner(Loan(Some(self))).slice(range)
+    /// Puts blocks together, in order. Neighbours in memory are joined, nothing is copied.
+    pub(crate) fn assemble(blocks: impl IntoIterator<Item = BlockBuffer>) -> Arc<Self> {
+        let mut runs: Vec<BlockBuffer> = Vec::with_capacity(1);
+        for block in blocks {
+            match runs.last_mut() {
+                Some(run) if run.is_followed_by(&block) => run.bytes.unsplit(block.bytes),
+                _ => runs.push(block),
+            }
+        }
+        let share = |block: BlockBuffer| Run { bytes: block.bytes.freeze(), lease: block.lease };
+        Arc::new(Self { runs: runs.into_iter().map(share).collect() })
     }
-}
 
-impl Deref for Extent {
-    type Target = [u8];
+    pub(crate) fn len(&self) -> usize {
+        self.runs().map(<[u8]>::len).sum()
+    }
 
-    fn deref(&self) -> &[u8] {
-        &self.bytes
+    /// Its bytes, in order.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &[u8]> {
+        self.runs.iter().map(|run| &run.bytes[..])
+    }
+
+    /// A part of it, for a reader, run by run; the whole extent stays charged until all of them are dropped.
+    pub(crate) fn lend(self: Arc<Self>, range: Range<usize>) -> impl Iterator<Item = Bytes> {
+        let mut end = 0;
+        (0..self.runs.len()).filter_map(move |number| {
+            let begin = end;
+            end += self.runs[number].bytes.len();
+            let part = range.start.max(begin)..range.end.min(end);
+            // One small allocation per loan: it is what lets the cache see which extents are in use.
+            let loan = || Bytes::from_owner(Loan { extent: Some(self.clone()), run: number });
+            (!part.is_empty()).then(|| loan().slice(part.start - begin..part.end - begin))
+        })
     }
 }
 
 impl Drop for Extent {
     fn drop(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
-        let Some(lease) = self.lease.take() else { return };
-        match bytes.try_into_mut() {
-            Ok(bytes) => match Arc::into_inner(lease) {
-                Some(lease) => lease.recycle(bytes),
-                None => drop(bytes),
-            },
-            Err(shared) => drop(shared),
+        for Run { bytes, lease } in self.runs.drain(..) {
+            match bytes.try_into_mut() {
+                Ok(bytes) => match Arc::into_inner(lease) {
+                    Some(lease) => lease.recycle(bytes),
+                    None => drop(bytes),
+                },
+                Err(shared) => drop(shared),
+            }
         }
     }
 }
 
-/// A reader's hold on an extent.
-struct Loan(Option<Arc<Extent>>);
+/// A reader's hold on a run of an extent.
+struct Loan {
+    /// `None` only while it is being dropped.
+    extent: Option<Arc<Extent>>,
+    run: usize,
+}
 
 impl AsRef<[u8]> for Loan {
     fn as_ref(&self) -> &[u8] {
-        self.0.as_deref().map_or(&[], |extent| extent)
+        self.extent.as_deref().map_or(&[], |extent| &extent.runs[self.run].bytes)
     }
 }
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        let Some(extent) = self.0.take() else { return };
-        let ledger = extent.lease.as_ref().map(|lease| lease.charge.ledger().clone());
+        let Some(extent) = self.extent.take() else { return };
+        let ledger = extent.runs.first().map(|run| run.lease.charge.ledger().clone());
         drop(extent);
         // If the cache holds it too nothing was refunded, but now it can be evicted for whoever waits.
         if let Some(ledger) = ledger {

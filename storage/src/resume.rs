@@ -11,6 +11,8 @@
 //! A file is written whole to a temporary name, synced, and renamed: at every instant there is either the old
 //! one or the new one. Pieces verified after the last save are simply not in it.
 
+mod lock;
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -24,6 +26,8 @@ use sha1::{Digest, Sha1};
 
 use crate::disk;
 use crate::limits::RESUME_BYTES_MAX;
+
+pub use self::lock::{LockError, ResumeLock};
 
 const VERSION: i64 = 1;
 const FILE_BYTES: usize = 16;
@@ -60,7 +64,7 @@ pub struct Resume {
 pub struct Trusted {
     /// Pieces in files that are as they were.
     pub have: Bitfield,
-    /// Pieces that we had, in files that changed: check these.
+    /// Pieces in files that changed, whether we had them or not: check these.
     pub recheck: Bitfield,
 }
 
@@ -198,7 +202,8 @@ impl Resume {
     /// Compares the fingerprints with the files as they are below `root` now. Looks at every file: blocks.
     ///
     /// After an unclean end (a kill), files that had pieces missing have been written since, by us: of those only
-    /// the length is compared. All others must be exactly as they were.
+    /// the length is compared. All others must be exactly as they were. What was written to a changed file since is
+    /// not known, so its missing pieces are to be checked too: they may have come before the kill.
     ///
     /// # Errors
     /// [`Error::Foreign`] if this is of a torrent with other pieces or files.
@@ -209,11 +214,18 @@ impl Resume {
         let now = crate::files::fingerprints(layout, root);
         let mut trusted = Trusted { have: self.have.clone(), recheck: Bitfield::new(self.have.length()) };
         for (number, file) in layout.files().iter().enumerate() {
-            if file.pad || self.is_unchanged(layout, FileIndex(number as u32), now[number]) {
+            if file.pad || self.files[number] == now[number] {
                 continue;
             }
+            let believed = self.is_unchanged(layout, FileIndex(number as u32), now[number]);
+            let there = now[number].map_or(0, |fingerprint| fingerprint.length.min(file.length));
             for piece in layout.pieces_of(file.range()) {
-                if trusted.have.remove(piece.into()) {
+                let had = self.have.contains(piece.into());
+                if had && !believed {
+                    trusted.have.remove(piece.into());
+                }
+                let written = layout.piece_offset(piece.into()) < file.offset + there;
+                if (had && !believed) || (!had && written) {
                     trusted.recheck.insert(piece.into());
                 }
             }

@@ -202,19 +202,22 @@ impl Store {
         self.0.intake.release(block);
     }
 
-    /// Memory for a block whose payload is about to arrive; its length is the block's. `None` if it wasn't
-    /// reserved, or was taken or filled already.
+    /// Memory for a block whose payload is about to arrive; its length is the block's. While another link has the
+    /// block's own memory a spare is lent, at most [`SPARES_PER_BLOCK_MAX`](crate::limits::SPARES_PER_BLOCK_MAX) at
+    /// once: whichever is [filled](Self::fill) first is the block. `None` if it wasn't reserved, was filled already,
+    /// or there is no memory for a spare.
     pub fn take_buffer(&self, block: BlockRef) -> Option<BlockBuffer> {
         self.0.intake.take_buffer(block)
     }
 
-    /// Gives a buffer back unfilled: the connection died midway. The request is still to be released.
+    /// Gives a buffer back unfilled: the block won't come here, or not next. The request is still to be released.
     pub fn put_back(&self, block: BlockRef, buffer: BlockBuffer) {
         self.0.intake.put_back(block, buffer);
     }
 
     /// The block's payload is complete; it goes to the hash threads. `false` if nobody waits for it any more
-    /// (its piece was discarded, or the buffer is another block's); the memory is given back then.
+    /// (another link's copy was quicker, its piece was discarded, or the buffer is another block's); the memory is
+    /// given back then.
     pub fn fill(&self, block: BlockRef, buffer: BlockBuffer) -> bool {
         if self.0.is_closed() {
             return false;

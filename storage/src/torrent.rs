@@ -18,7 +18,7 @@ use crate::files::Files;
 use crate::intake::{Complete, Intake, Next};
 use crate::limits::{EXTENT_BLOCKS, EXTENT_BYTES, READ_BYTES_MAX};
 use crate::lock::{lock, wait};
-use crate::pool::{BlockBuffer, Extent, ExtentBuffer, Grant, Pool};
+use crate::pool::{BlockBuffer, Extent, Grant, Pool};
 use crate::store::{Event, Notify, ReadError, ReadReply};
 
 pub(crate) struct Torrent {
@@ -136,14 +136,7 @@ impl Torrent {
         }
         let wanted = lock(&self.progress).digests_wanted.remove(&piece);
         let digests = wanted.then(|| block_digests(&blocks));
-        let Some(extents) = share(blocks) else {
-            // Can't be, by the checks of `intake`; it would be our fault, so nobody's digests are given.
-            tracing::error!(%piece, "the blocks of a verified piece don't fit together");
-            self.intake.finish(piece, id);
-            (self.notify)(Event::Failed { piece, digests: Vec::new() });
-            return;
-        };
-        for (number, extent) in (0u32..).zip(extents) {
+        for (number, extent) in (0u32..).zip(share(blocks)) {
             self.pool.cache().insert(self.key(piece, number), extent, true);
         }
         {
@@ -195,7 +188,7 @@ impl Torrent {
             files.create_empty()?;
         }
         let extents = self.pool.cache().piece(self.id, piece);
-        let buffers: Vec<&[u8]> = extents.iter().map(|extent| &extent[..]).collect();
+        let buffers: Vec<&[u8]> = extents.iter().flat_map(|extent| extent.runs()).collect();
         let length: usize = buffers.iter().map(|buffer| buffer.len()).sum();
         if length != self.layout.length_of(piece) as usize {
             return Err(Error::Misuse("a piece was evicted before it was written"));
@@ -314,8 +307,11 @@ impl Torrent {
     /// The range from memory, if all of it is there.
     pub(crate) fn read_cached(&self, piece: PieceIndex, range: &Range<u32>) -> Option<Vec<Bytes>> {
         let cache = self.pool.cache();
-        let lend = |number| Some(lend(cache.get(self.key(piece, number))?, number, range));
-        extents_of(range).map(lend).collect()
+        let mut parts = Vec::new();
+        for number in extents_of(range) {
+            parts.extend(lend(cache.get(self.key(piece, number))?, number, range));
+        }
+        Some(parts)
     }
 
     /// Reads, from disk what isn't in memory; on a read thread. Waits for memory without holding any.
@@ -367,7 +363,7 @@ impl Torrent {
                     extent
                 }
             };
-            parts.push(lend(extent, number, range));
+            parts.extend(lend(extent, number, range));
         }
         Ok(Some(parts))
     }
@@ -433,7 +429,7 @@ fn extents_of(range: &Range<u32>) -> Range<u32> {
 }
 
 /// The part of an extent that a range of its piece covers.
-fn lend(extent: Arc<Extent>, number: u32, range: &Range<u32>) -> Bytes {
+fn lend(extent: Arc<Extent>, number: u32, range: &Range<u32>) -> impl Iterator<Item = Bytes> {
     let first = number * EXTENT_BYTES;
     let start = range.start.saturating_sub(first) as usize;
     let end = ((range.end - first) as usize).min(extent.len());
@@ -445,12 +441,11 @@ fn block_digests(blocks: &[BlockBuffer]) -> Vec<[u8; 20]> {
 }
 
 /// Joins the blocks of a piece to extents that are only read from here on.
-fn share(blocks: Vec<BlockBuffer>) -> Option<Vec<Arc<Extent>>> {
+fn share(blocks: Vec<BlockBuffer>) -> Vec<Arc<Extent>> {
     let mut blocks = blocks.into_iter().peekable();
     let mut extents = Vec::with_capacity(blocks.len().div_ceil(EXTENT_BLOCKS as usize));
     while blocks.peek().is_some() {
-        let extent = ExtentBuffer::join(blocks.by_ref().take(EXTENT_BLOCKS as usize))?;
-        extents.push(extent.share());
+        extents.push(Extent::assemble(blocks.by_ref().take(EXTENT_BLOCKS as usize)));
     }
-    Some(extents)
+    extents
 }

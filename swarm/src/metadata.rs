@@ -1,7 +1,7 @@
 //! Assembles the `info` dictionary from the pieces that peers send of it (BEP 9).
 //!
 //! Nothing that comes is trusted before the hash of the whole is right (attack 33):
-//! - Peers that claim different sizes are collected from apart, one [`Draft`] per size, the most claimed first.
+//! - Peers that claim different sizes are collected from apart, one draft per size, the most claimed first.
 //! - When a draft that several peers wrote fails its hash, it is written again by one peer alone at a time: who
 //!   then fails is proven to lie. Once the good copy is there, it also tells who spoilt the shared one.
 //! - A peer that rejects, is silent or sends nonsense rests, each time for longer.

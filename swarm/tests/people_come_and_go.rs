@@ -183,6 +183,15 @@ fn pieces_that_do_not_exist_change_nothing() {
 }
 
 #[test]
+fn a_peer_may_sum_up_its_haves() {
+    let mut world = World::new(config(), layout(256 * KIB, MIB), 7);
+    let peer = world.join(Bitfield::new(4), MIB, 10, Manner::Honest);
+    world.peers[peer].pieces = Bitfield::full(4);
+    world.report(peer, vec![Event::Had(PieceIndex(2)), Event::PiecesKnown(Bitfield::full(4))]);
+    world.complete(5);
+}
+
+#[test]
 fn allowed_fast_pieces_are_asked_while_choked() {
     let mut world = World::new(config(), layout(256 * KIB, MIB), 6);
     let peer = world.seed(MIB, 10, Manner::Honest);

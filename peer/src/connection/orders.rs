@@ -8,7 +8,6 @@ use afflux_metainfo::{Bitfield, BlockRef, PieceIndex};
 use super::Connection;
 use crate::command::Command;
 use crate::event::Event;
-use crate::extension::{ExtensionHandshake, HANDSHAKE_ID};
 use crate::fast::allowed_fast_set;
 use crate::limits::{ALLOWED_FAST_GIVEN, OUTSTANDING_MAX};
 use crate::metadata::MetadataMessage;
@@ -162,13 +161,11 @@ impl Connection {
         }
     }
 
-    /// BEP 21: the extension handshake says so, again if it changes.
+    /// BEP 21: the extension handshake says so, again if it changes. It is told whole, though BEP 10 lets what is left
+    /// out stand as it was: Transmission forgets the messages that a later handshake doesn't name.
     fn tell_upload_only(&mut self, upload_only: bool) {
-        if std::mem::replace(&mut self.config.upload_only, upload_only) != upload_only
-            && self.remote.extensions()
-        {
-            let change = ExtensionHandshake { upload_only: Some(upload_only), ..Default::default() };
-            self.push_extended(HANDSHAKE_ID, &change.encode());
+        if std::mem::replace(&mut self.config.upload_only, upload_only) != upload_only {
+            self.push_handshake(Some(upload_only));
         }
     }
 }

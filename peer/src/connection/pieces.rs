@@ -39,16 +39,22 @@ impl Pieces {
         Self { count, early: Early::default(), known: None }
     }
 
+    /// A bitfield.
     pub(super) fn handle_bitfield(&mut self, bytes: &[u8]) -> Result<Option<Event>, Violation> {
-        self.handle_first(First::Bits(bytes.to_vec()))
+        self.handle_pieces(First::Bits(bytes.to_vec()))
     }
 
+    /// A have-all.
     pub(super) fn handle_all(&mut self) -> Result<Option<Event>, Violation> {
-        self.handle_first(First::All)
+        self.handle_pieces(First::All)
     }
 
+    /// A have-none, which can only be the first thing said.
     pub(super) fn handle_none(&mut self) -> Result<Option<Event>, Violation> {
-        self.handle_first(First::None)
+        if self.known.is_some() || self.early.first.is_some() || !self.early.changes.is_empty() {
+            return Err(Violation::PiecesToldTwice);
+        }
+        self.handle_pieces(First::None)
     }
 
     /// A `have`; two events if it is the first thing that the peer says.
@@ -105,17 +111,26 @@ impl Pieces {
         self.count.map(|count| count.div_ceil(8))
     }
 
-    fn handle_first(&mut self, first: First) -> Result<Option<Event>, Violation> {
-        if self.known.is_some() || self.early.first.is_some() || !self.early.changes.is_empty() {
-            return Err(Violation::PiecesToldTwice);
+    /// Many pieces at once. When it isn't the first thing said it counts as haves: aria2 sends a bitfield, in the end
+    /// a have-all, in place of many of them.
+    fn handle_pieces(&mut self, told: First) -> Result<Option<Event>, Violation> {
+        match (&mut self.known, self.count) {
+            (Some(known), _) => {
+                let before = known.count();
+                first_pieces(told, known.length())?.iter().for_each(|piece| _ = known.insert(piece));
+                Ok((known.count() > before).then(|| Event::PiecesKnown(known.clone())))
+            }
+            (None, Some(count)) => {
+                let known = self.known.insert(first_pieces(told, count)?);
+                Ok(Some(Event::PiecesKnown(known.clone())))
+            }
+            (None, None) => {
+                if self.early.first != Some(First::All) {
+                    self.early.first = Some(told);
+                }
+                Ok(None)
+            }
         }
-        let Some(count) = self.count else {
-            self.early.first = Some(first);
-            return Ok(None);
-        };
-        let known = first_pieces(first, count)?;
-        self.known = Some(known.clone());
-        Ok(Some(Event::PiecesKnown(known)))
     }
 
     /// Whether a change can be applied now; if not, it is kept.

@@ -27,22 +27,34 @@ fn blocks_are_parts_of_one_allocation_and_join_without_a_copy() {
         assert_eq!(block.as_ptr() as usize, start + number * 16384);
         block.fill(number as u8);
     }
-    let joined = ExtentBuffer::join(blocks).unwrap();
-    assert_eq!((joined.as_ptr() as usize, joined.len()), (start, EXTENT));
-    assert!(joined.chunks(16384).enumerate().all(|(number, block)| block == [number as u8; 16384]));
+    let joined = Extent::assemble(blocks);
+    let runs: Vec<&[u8]> = joined.runs().collect();
+    assert_eq!((runs.len(), runs[0].as_ptr() as usize, runs[0].len()), (1, start, EXTENT));
+    assert!(runs[0].chunks(16384).enumerate().all(|(number, block)| block == [number as u8; 16384]));
 }
 
 #[test]
-fn blocks_of_two_extents_or_with_one_missing_do_not_join() {
-    let pool = Pool::new(Ledger::new(2 * EXTENT));
-    let (mut first, mut second) = (extent(&pool).split(), extent(&pool).split());
-    std::mem::swap(&mut first[3], &mut second[3]);
-    assert!(ExtentBuffer::join(first).is_none());
-    second.remove(3);
-    assert!(ExtentBuffer::join(second).is_none());
-    let mut short = extent(&pool).split();
-    short.pop();
-    assert!(ExtentBuffer::join(short).is_none());
+fn an_extent_with_a_block_elsewhere_is_lent_run_by_run_and_freed_when_all_of_it_is_let_go() {
+    let ledger = Ledger::new(EXTENT + 16384);
+    let pool = Pool::new(ledger.clone());
+    let mut blocks = extent(&pool).split();
+    let mut spare = pool.spare(16384).unwrap();
+    assert!(pool.spare(1).is_none(), "the ledger is full");
+    blocks.iter_mut().for_each(|block| block.fill(1));
+    spare.fill(2);
+    let own = std::mem::replace(&mut blocks[3], spare);
+    let whole = Extent::assemble(blocks);
+    assert_eq!(whole.runs().map(<[u8]>::len).collect::<Vec<_>>(), [3 * 16384, 16384, 12 * 16384]);
+    assert_eq!(whole.len(), EXTENT);
+    let parts: Vec<Bytes> = whole.clone().lend(3 * 16384 - 1..4 * 16384 + 1).collect();
+    assert_eq!(parts.concat(), [&[1][..], &[2; 16384], &[1]].concat());
+    assert_eq!(whole.clone().lend(5 * 16384..6 * 16384).count(), 1);
+    drop(whole);
+    assert_eq!(ledger.used(), EXTENT + 16384);
+    drop(parts);
+    assert_eq!((ledger.used(), pool.idle_bytes()), (EXTENT + 16384, 16384), "a block is still lent");
+    drop(own);
+    assert_eq!((ledger.used(), pool.idle_bytes()), (16384, 16384), "the spare is there for the next");
 }
 
 #[test]
@@ -58,7 +70,7 @@ fn an_extent_stays_charged_until_its_last_part_is_gone() {
     assert_eq!(ledger.used(), 0);
 
     let shared = extent(&pool).share();
-    let part = shared.clone().lend(5..9);
+    let part = shared.clone().lend(5..9).next().unwrap();
     drop(shared);
     assert_eq!((ledger.used(), part.len()), (EXTENT, 4));
     let copy = part.clone();
@@ -72,14 +84,14 @@ fn an_extent_stays_charged_until_its_last_part_is_gone() {
 fn shared_memory_is_used_again_and_stays_charged_while_idle() {
     let ledger = Ledger::new(2 * EXTENT);
     let pool = Pool::new(ledger.clone());
-    let joined = ExtentBuffer::join(extent(&pool).split()).unwrap();
-    let address = joined.as_ptr() as usize;
-    drop(joined.share());
+    let joined = Extent::assemble(extent(&pool).split());
+    let address = joined.runs().next().unwrap().as_ptr() as usize;
+    drop(joined);
     assert_eq!((pool.idle_bytes(), ledger.used()), (EXTENT, EXTENT));
     let again = extent(&pool);
     assert_eq!((again.as_ptr() as usize, pool.idle_bytes(), ledger.used()), (address, 0, EXTENT));
     // Split and shared once more: whatever bookkeeping the halves have, the memory comes back whole.
-    drop(ExtentBuffer::join(again.split()).unwrap().share());
+    drop(Extent::assemble(again.split()));
     assert_eq!((pool.idle_bytes(), extent(&pool).len()), (EXTENT, EXTENT));
 }
 
@@ -111,7 +123,7 @@ fn the_cache_gives_way_oldest_first_but_not_what_is_read_or_kept() {
     for piece in 0..4 {
         pool.cache().insert(key(piece), extent(&pool).share(), piece == 0);
     }
-    let reader = pool.cache().get(key(1)).unwrap().lend(0..1);
+    let reader = pool.cache().get(key(1)).unwrap().lend(0..1).next().unwrap();
     pool.cache().get(key(2)).unwrap();
     let new = pool.grant(EXTENT, EXTENT).unwrap();
     let left: Vec<u32> = (0..4).filter(|&piece| pool.cache().contains(key(piece))).collect();
@@ -132,7 +144,7 @@ fn the_cache_gives_way_oldest_first_but_not_what_is_read_or_kept() {
 fn whoever_waits_for_memory_gets_it_when_a_reader_lets_go_of_a_cached_piece() {
     let pool = Pool::new(Ledger::new(EXTENT));
     pool.cache().insert(key(0), extent(&pool).share(), false);
-    let reader = pool.cache().get(key(0)).unwrap().lend(0..1);
+    let reader = pool.cache().get(key(0)).unwrap().lend(0..1).next().unwrap();
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| pool.wait_grant(EXTENT, EXTENT, || false).is_some());
         std::thread::yield_now();
@@ -158,7 +170,7 @@ fn a_refused_admission_is_told_of_room() {
 fn memory_that_outlives_its_pool_is_freed() {
     let ledger = Ledger::new(EXTENT);
     let pool = Pool::new(ledger.clone());
-    let part = extent(&pool).share().lend(0..10);
+    let part = extent(&pool).share().lend(0..10).next().unwrap();
     drop(pool);
     assert_eq!(ledger.used(), EXTENT);
     drop(part);
@@ -207,11 +219,10 @@ mod model {
                     Step::Lease(length) => buffers.extend(pool.grant(length, length).map(Grant::lease)),
                     Step::Cache { piece, keep } => {
                         if let Some(buffer) = buffers.pop() {
-                            let whole = ExtentBuffer::join(buffer.split()).unwrap();
-                            pool.cache().insert(key(piece), whole.share(), keep);
+                            pool.cache().insert(key(piece), Extent::assemble(buffer.split()), keep);
                         }
                     }
-                    Step::Read(piece) => readers.extend(pool.cache().get(key(piece)).map(|e| e.lend(0..1))),
+                    Step::Read(piece) => readers.extend(pool.cache().get(key(piece)).into_iter().flat_map(|extent| extent.lend(0..1))),
                     Step::DropBuffer(at) if at < buffers.len() => drop(buffers.swap_remove(at)),
                     Step::DropReader(at) if at < readers.len() => drop(readers.swap_remove(at)),
                     Step::Dispose(piece) => pool.cache().dispose(StoreId(0), PieceIndex(piece)),

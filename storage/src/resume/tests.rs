@@ -176,11 +176,24 @@ fn after_a_kill_files_under_way_may_be_newer_but_not_shorter() {
     assert_eq!(numbers(&trusted.have), [0, 1], "b had a piece missing: it was being written");
     touched(&folder.path().join("a"));
     let trusted = resume.trust(&layout, folder.path()).unwrap();
-    assert_eq!(numbers(&trusted.recheck), [0, 1], "a was complete: nobody should have written it");
+    assert!(trusted.have.is_empty(), "a was complete: nobody should have written it");
     std::fs::write(folder.path().join("b"), [2; 29]).unwrap();
     let clean = resume_of(&two_files(folder.path()), folder.path(), &[0, 1], false);
     std::fs::write(folder.path().join("b"), [2; 29]).unwrap();
-    assert_eq!(numbers(&clean.trust(&layout, folder.path()).unwrap().recheck), [1]);
+    assert_eq!(numbers(&clean.trust(&layout, folder.path()).unwrap().have), [0]);
+}
+
+#[test]
+fn missing_pieces_of_changed_files_may_have_come_before_the_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = two_files(folder.path());
+    std::fs::write(folder.path().join("b"), b"").unwrap();
+    let resume = resume_of(&layout, folder.path(), &[0], false);
+    let untouched = resume.trust(&layout, folder.path()).unwrap();
+    assert_eq!((numbers(&untouched.have), numbers(&untouched.recheck)), (vec![0], vec![]));
+    std::fs::write(folder.path().join("b"), [2; 30]).unwrap();
+    let trusted = resume.trust(&layout, folder.path()).unwrap();
+    assert_eq!((numbers(&trusted.have), numbers(&trusted.recheck)), (vec![0], vec![1, 2]));
 }
 
 #[test]

@@ -6,3 +6,4 @@ mod common;
 mod disk;
 mod faults;
 mod memory;
+mod spares;

@@ -102,10 +102,15 @@ impl Swarm {
         }
     }
 
-    fn pieces_known(&mut self, key: PeerKey, pieces: Bitfield) {
+    fn pieces_known(&mut self, key: PeerKey, mut pieces: Bitfield) {
         let (Some(content), Some(peer)) = (&mut self.content, self.peers.get_mut(key)) else { return };
-        if pieces.length() != content.layout.piece_count() || peer.counting.is_some() {
+        if pieces.length() != content.layout.piece_count() {
             return;
+        }
+        if let Some(counting) = peer.counting.take() {
+            // It was told before: a later bitfield stands for haves and takes nothing back.
+            content.availability.subtract(&peer.pieces, counting);
+            peer.pieces.iter().for_each(|piece| _ = pieces.insert(piece));
         }
         peer.counting = Some(content.availability.add(&pieces));
         peer.useful = common_count(&pieces, &content.missing);

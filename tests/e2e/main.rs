@@ -1,0 +1,14 @@
+//! The program from end to end: players watch films that are still arriving, peers misbehave, the program is killed,
+//! disks are full, people mistype. Needs what `cargo xtask test` installs.
+
+mod bad_input;
+mod demo;
+mod faults;
+mod film;
+#[path = "../interop/harness/mod.rs"]
+#[expect(dead_code, reason = "the interop tests use the rest")]
+mod harness;
+mod memory;
+mod players;
+mod resume;
+mod wire;
