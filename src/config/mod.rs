@@ -4,6 +4,7 @@
 //! its help. [`SwarmSettings`], [`HttpSettings`] and
 //! [`Tuning`] are what the rest of the program sees: every value present and checked.
 
+mod checks;
 pub mod options;
 pub mod units;
 
@@ -210,5 +211,46 @@ mod tests {
         let failure = File::load(Some(&path)).expect_err("the key is misspelt");
         assert!(failure.to_string().contains("peer-timeuot"), "{failure}");
         assert!(File::load(Some(&folder.path().join("none.toml"))).is_err());
+    }
+
+    fn load(text: &str) -> Result<File, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("afflux.toml");
+        std::fs::write(&path, text).unwrap();
+        File::load(Some(&path))
+    }
+
+    #[test]
+    fn the_file_takes_numbers_truths_and_suffixes() {
+        let file = load(
+            "[swarm]\nmax-peers = 7\nupload-limit = \"500K\"\npeer-port = \"0\"\n\
+             [limits]\nstream-cache-size = \"64M\"\npeer-timeout = 2500\n\
+             [http]\nauth-required = false\nport = 8081\n",
+        )
+        .unwrap();
+        assert_eq!((file.swarm.max_peers, file.swarm.upload_limit), (Some(7), Some(500 << 10)));
+        assert_eq!((file.swarm.peer_port, file.swarm.max_conns), (Some(0), None));
+        assert_eq!((file.limits.stream_cache_size, file.limits.peer_timeout), (Some(64 << 20), Some(2500)));
+        assert_eq!((file.http.auth_required, file.http.port), (Some(false), Some(8081)));
+    }
+
+    #[test]
+    fn the_file_is_checked_like_flags_and_names_key_and_allowed_values() {
+        let wrong = [
+            ("[swarm]\nmax-peers = 0\n", "max-peers", "1 to 100000"),
+            ("[swarm]\nmax-conns = 4294967297\n", "max-conns", "1 to 10000"),
+            ("[swarm]\npeer-port = 65536\n", "peer-port", "0 to 65535"),
+            ("[swarm]\nupload-limit = -1\n", "upload-limit", "K, M or G"),
+            ("[swarm]\nstrategy = \"fastest\"\n", "strategy", "rarest"),
+            ("[limits]\nstream-cache-size = 1000\n", "stream-cache-size", "4194304"),
+            ("[limits]\npeer-timeout = 1.5\n", "peer-timeout", "100 to 3600000"),
+            ("[limits]\ntorrent-timeout = 99999999999\n", "torrent-timeout", "100 to 3600000"),
+            ("[http]\nauth-required = \"perhaps\"\n", "auth-required", "true and false"),
+            ("[http]\nstream-rate-limit = 0\n", "stream-rate-limit", "1 to 100000"),
+        ];
+        for (text, key, allowed) in wrong {
+            let failure = load(text).expect_err(text).to_string();
+            assert!(failure.contains(key) && failure.contains(allowed), "{text:?}: {failure}");
+        }
     }
 }

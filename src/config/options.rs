@@ -6,7 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
-use super::units;
+use super::checks::{
+    announce_timeout, auth_required, download_limit, max_concurrent_streams, max_conns, max_peers, peer_port,
+    peer_timeout, stream_buffer_size, stream_cache_size, stream_port, stream_rate_limit, stream_timeout,
+    torrent_timeout, upload_limit,
+};
 use crate::failure::Failure;
 
 /// Default of `WEBTORRENT_DHT_PORT`.
@@ -33,12 +37,6 @@ pub const ANNOUNCE_TIMEOUT_MS: u64 = 15_000;
 pub const STREAM_RATE_LIMIT: u32 = 10;
 /// Default of `MAX_CONCURRENT_STREAMS`.
 pub const MAX_CONCURRENT_STREAMS: u32 = 5;
-
-/// An hour: no wait of ours is honestly longer, and sums of several can't overflow.
-const WAIT_MS_MAX: u64 = 3_600_000;
-/// The least memory that holds a piece of usual size under way and one being read.
-const CACHE_BYTES_MIN: u64 = 4 * 1024 * 1024;
-const CACHE_BYTES_MAX: u64 = 1 << 40;
 
 const SWARM: &str = "Peer network";
 const LIMITS: &str = "Limits";
@@ -93,7 +91,8 @@ pub struct SwarmOptions {
     pub bind: Option<IpAddr>,
     /// TCP port for peers and UDP port for the DHT; 0 takes any free one [default: 6881]
     #[arg(long, value_name = "PORT", env = "WEBTORRENT_DHT_PORT", help_heading = SWARM,
-          value_parser = units::port("WEBTORRENT_DHT_PORT"))]
+          value_parser = peer_port::parse)]
+    #[serde(deserialize_with = "peer_port::from_file")]
     pub peer_port: Option<u16>,
     /// Dial this peer; may be repeated
     #[arg(long, value_name = "IP:PORT", help_heading = SWARM)]
@@ -109,21 +108,23 @@ pub struct SwarmOptions {
     pub dht_bootstrap: Vec<String>,
     /// Connections over all torrents [default: 200]
     #[arg(long, value_name = "N", env = "MAX_PEERS", help_heading = SWARM,
-          value_parser = units::count("MAX_PEERS", 1, 100_000))]
+          value_parser = max_peers::parse)]
+    #[serde(deserialize_with = "max_peers::from_file")]
     pub max_peers: Option<u32>,
     /// Connections per torrent [default: 100]
     #[arg(long, value_name = "N", env = "WEBTORRENT_MAX_CONNS", help_heading = SWARM,
-          value_parser = units::count("WEBTORRENT_MAX_CONNS", 1, 10_000))]
+          value_parser = max_conns::parse)]
+    #[serde(deserialize_with = "max_conns::from_file")]
     pub max_conns: Option<u32>,
     /// Bytes per second over all torrents, K/M/G allowed; 0: no limit [default: 0]
     #[arg(long, value_name = "RATE", env = "WEBTORRENT_DOWNLOAD_LIMIT", help_heading = SWARM,
-          value_parser = units::size("WEBTORRENT_DOWNLOAD_LIMIT", 0, 1 << 50))]
-    #[serde(deserialize_with = "de_bytes")]
+          value_parser = download_limit::parse)]
+    #[serde(deserialize_with = "download_limit::from_file")]
     pub download_limit: Option<u64>,
     /// Bytes per second over all torrents, K/M/G allowed; 0: no limit [default: 0]
     #[arg(long, value_name = "RATE", env = "WEBTORRENT_UPLOAD_LIMIT", help_heading = SWARM,
-          value_parser = units::size("WEBTORRENT_UPLOAD_LIMIT", 0, 1 << 50))]
-    #[serde(deserialize_with = "de_bytes")]
+          value_parser = upload_limit::parse)]
+    #[serde(deserialize_with = "upload_limit::from_file")]
     pub upload_limit: Option<u64>,
     /// Order of pieces where no reader asks for others [default: rarest]
     #[arg(long, value_name = "NAME", help_heading = SWARM)]
@@ -213,29 +214,33 @@ impl SwarmOptions {
 pub struct TuningOptions {
     /// Hard bound on payload bytes held in memory by the whole process [default: 104857600]
     #[arg(long, value_name = "BYTES", env = "STREAM_CACHE_SIZE", help_heading = LIMITS,
-          value_parser = units::size("STREAM_CACHE_SIZE", CACHE_BYTES_MIN, CACHE_BYTES_MAX))]
-    #[serde(deserialize_with = "de_bytes")]
+          value_parser = stream_cache_size::parse)]
+    #[serde(deserialize_with = "stream_cache_size::from_file")]
     pub stream_cache_size: Option<u64>,
     /// Bytes buffered before a stream counts as ready, and least read-ahead [default: 1048576]
     #[arg(long, value_name = "BYTES", env = "STREAM_BUFFER_SIZE", help_heading = LIMITS,
-          value_parser = units::size("STREAM_BUFFER_SIZE", 16 * 1024, 1 << 30))]
-    #[serde(deserialize_with = "de_bytes")]
+          value_parser = stream_buffer_size::parse)]
+    #[serde(deserialize_with = "stream_buffer_size::from_file")]
     pub stream_buffer_size: Option<u64>,
     /// How long a reader may wait for bytes before its stream counts as stalled [default: 30000]
     #[arg(long, value_name = "MS", env = "STREAM_TIMEOUT", help_heading = LIMITS,
-          value_parser = units::whole("STREAM_TIMEOUT", 100, WAIT_MS_MAX))]
+          value_parser = stream_timeout::parse)]
+    #[serde(deserialize_with = "stream_timeout::from_file")]
     pub stream_timeout: Option<u64>,
     /// How long to wait for a magnet's metadata [default: 60000]
     #[arg(long, value_name = "MS", env = "TORRENT_TIMEOUT", help_heading = LIMITS,
-          value_parser = units::whole("TORRENT_TIMEOUT", 100, WAIT_MS_MAX))]
+          value_parser = torrent_timeout::parse)]
+    #[serde(deserialize_with = "torrent_timeout::from_file")]
     pub torrent_timeout: Option<u64>,
     /// How long a connect, a handshake or a request to a peer may take [default: 30000]
     #[arg(long, value_name = "MS", env = "PEER_TIMEOUT", help_heading = LIMITS,
-          value_parser = units::whole("PEER_TIMEOUT", 100, WAIT_MS_MAX))]
+          value_parser = peer_timeout::parse)]
+    #[serde(deserialize_with = "peer_timeout::from_file")]
     pub peer_timeout: Option<u64>,
     /// How long one attempt of an announce may take [default: 15000]
     #[arg(long, value_name = "MS", env = "ANNOUNCE_TIMEOUT", help_heading = LIMITS,
-          value_parser = units::whole("ANNOUNCE_TIMEOUT", 100, WAIT_MS_MAX))]
+          value_parser = announce_timeout::parse)]
+    #[serde(deserialize_with = "announce_timeout::from_file")]
     pub announce_timeout: Option<u64>,
 }
 
@@ -261,19 +266,23 @@ pub struct HttpOptions {
     pub listen: Option<SocketAddr>,
     /// HTTP port on loopback; 0 takes any free one [default: 8080]
     #[arg(long, value_name = "PORT", env = "STREAM_PORT", help_heading = HTTP,
-          value_parser = units::port("STREAM_PORT"))]
+          value_parser = stream_port::parse)]
+    #[serde(deserialize_with = "stream_port::from_file")]
     pub port: Option<u16>,
     /// Ask for a JWT on every API route [default: true]
     #[arg(long, value_name = "BOOL", env = "STREAM_AUTH_REQUIRED", help_heading = HTTP,
-          value_parser = units::truth("STREAM_AUTH_REQUIRED"))]
+          value_parser = auth_required::parse)]
+    #[serde(deserialize_with = "auth_required::from_file")]
     pub auth_required: Option<bool>,
     /// API requests per second of one user, twice that at once [default: 10]
     #[arg(long, value_name = "N", env = "STREAM_RATE_LIMIT", help_heading = HTTP,
-          value_parser = units::count("STREAM_RATE_LIMIT", 1, 100_000))]
+          value_parser = stream_rate_limit::parse)]
+    #[serde(deserialize_with = "stream_rate_limit::from_file")]
     pub stream_rate_limit: Option<u32>,
     /// Streams of one user at once [default: 5]
     #[arg(long, value_name = "N", env = "MAX_CONCURRENT_STREAMS", help_heading = HTTP,
-          value_parser = units::count("MAX_CONCURRENT_STREAMS", 1, 10_000))]
+          value_parser = max_concurrent_streams::parse)]
+    #[serde(deserialize_with = "max_concurrent_streams::from_file")]
     pub max_concurrent_streams: Option<u32>,
 }
 
@@ -286,20 +295,5 @@ impl HttpOptions {
             stream_rate_limit: self.stream_rate_limit.or(file.stream_rate_limit),
             max_concurrent_streams: self.max_concurrent_streams.or(file.max_concurrent_streams),
         }
-    }
-}
-
-/// In the file a size is a number or a text with a suffix.
-fn de_bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Size {
-        Number(u64),
-        Text(String),
-    }
-    match Option::<Size>::deserialize(deserializer)? {
-        None => Ok(None),
-        Some(Size::Number(number)) => Ok(Some(number)),
-        Some(Size::Text(text)) => units::bytes(&text).map(Some).map_err(serde::de::Error::custom),
     }
 }

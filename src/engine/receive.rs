@@ -81,7 +81,8 @@ struct Scratch {
 #[derive(Debug, Default)]
 pub(super) struct Receiver {
     targets: VecDeque<Target>,
-    /// The block under way has nowhere to go: someone else's copy was quicker, or nobody wants it now.
+    /// The block under way has nowhere to go, or the store didn't take it: another copy was quicker, or nobody wants it
+    /// now.
     unplaced: Option<BlockRef>,
     /// Read already, but not yet taken by a connection that holds; at most one read.
     held: Vec<u8>,
@@ -290,11 +291,20 @@ impl Receiver {
         }
     }
 
-    /// Gives the first `complete` targets to the store.
-    fn hand_over(&mut self, turn: &Turn<'_>, complete: usize) {
+    /// Gives the first `complete` targets to the store. What it doesn't take (another copy was quicker, the piece was
+    /// discarded meanwhile) never came, for the torrent.
+    fn hand_over(&mut self, turn: &mut Turn<'_>, complete: usize) {
         for target in self.targets.drain(..complete) {
-            if let Some(store) = turn.store {
-                store.fill(target.block, target.buffer);
+            let Some(store) = turn.store else { continue };
+            if store.fill(target.block, target.buffer) {
+                continue;
+            }
+            let told = turn
+                .events
+                .iter_mut()
+                .rfind(|event| matches!(event, Event::BlockReceived { block, .. } if *block == target.block));
+            if let Some(told) = told {
+                *told = Event::RequestReturned(target.block);
             }
         }
     }
@@ -360,8 +370,9 @@ impl Receiver {
         target.filled += bytes.len();
         if target.filled == block.length as usize
             && let (Some(target), Some(store)) = (self.targets.remove(at), turn.store)
+            && !store.fill(target.block, target.buffer)
         {
-            store.fill(target.block, target.buffer);
+            self.unplaced = Some(block);
         }
     }
 

@@ -16,19 +16,19 @@ use afflux_swarm::Strategy;
 use tempfile::TempDir;
 
 /// Long enough for a machine under load.
-pub const PATIENCE: Duration = Duration::from_secs(90);
-pub const MIB: u64 = 1 << 20;
-pub const NAME: &str = "film.bin";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const MIB: u64 = 1 << 20;
+pub(crate) const NAME: &str = "film.bin";
 
 /// A torrent of one file, and the file.
-pub struct Film {
-    pub data: Vec<u8>,
-    pub torrent: TorrentFile,
-    pub folder: TempDir,
+pub(crate) struct Film {
+    pub(crate) data: Vec<u8>,
+    pub(crate) torrent: TorrentFile,
+    pub(crate) folder: TempDir,
 }
 
 impl Film {
-    pub fn new(length: u64, piece_length: u32) -> Self {
+    pub(crate) fn new(length: u64, piece_length: u32) -> Self {
         let mut state = 0x9e37_79b9_7f4a_7c15u64;
         let words = std::iter::repeat_with(|| {
             state ^= state << 13;
@@ -46,12 +46,12 @@ impl Film {
         Self { data, torrent, folder }
     }
 
-    pub fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> Source {
         Source::Torrent(Box::new(self.torrent.clone()))
     }
 
     /// An engine that has all of it.
-    pub async fn seeder(&self, upload_limit: Option<u64>) -> House {
+    pub(crate) async fn seeder(&self, upload_limit: Option<u64>) -> House {
         let house = House::with(|config| config.swarm.upload_limit = upload_limit).await;
         let kind = Kind::Disk { dir: self.folder.path().to_path_buf() };
         let torrent = house.engine.add(&self.source(), options(kind, true)).unwrap();
@@ -59,32 +59,32 @@ impl Film {
         house
     }
 
-    pub fn assert_file(&self, folder: &Path) {
+    pub(crate) fn assert_file(&self, folder: &Path) {
         assert!(std::fs::read(folder.join(NAME)).unwrap() == self.data, "the file differs");
     }
 
-    pub fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.data.len() as u64
     }
 }
 
 /// An engine and its state.
-pub struct House {
-    pub engine: Engine,
-    pub state: Arc<TempDir>,
+pub(crate) struct House {
+    pub(crate) engine: Engine,
+    pub(crate) state: Arc<TempDir>,
 }
 
 impl House {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut EngineConfig)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut EngineConfig)) -> Self {
         Self::at(Arc::new(tempfile::tempdir().unwrap()), change).await
     }
 
     /// Starts again where another engine ended.
-    pub async fn at(state: Arc<TempDir>, change: impl FnOnce(&mut EngineConfig)) -> Self {
+    pub(crate) async fn at(state: Arc<TempDir>, change: impl FnOnce(&mut EngineConfig)) -> Self {
         let swarm = SwarmOptions {
             bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             peer_port: Some(0),
@@ -101,12 +101,12 @@ impl House {
         Self { engine: Engine::start(config).await.unwrap(), state }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.engine.port()).into()
     }
 
     /// Fetches to `folder`.
-    pub async fn fetch(&self, source: &Source, folder: &Path, peers: &[SocketAddr]) -> Torrent {
+    pub(crate) async fn fetch(&self, source: &Source, folder: &Path, peers: &[SocketAddr]) -> Torrent {
         let kind = Kind::Disk { dir: folder.to_path_buf() };
         let torrent = self.engine.add(source, options(kind, false)).unwrap();
         torrent.add_peers(peers.to_vec()).await;
@@ -114,12 +114,12 @@ impl House {
     }
 }
 
-pub fn options(kind: Kind, read_only: bool) -> AddOptions {
+pub(crate) fn options(kind: Kind, read_only: bool) -> AddOptions {
     AddOptions { kind, read_only, recheck: false, strategy: Strategy::Rarest }
 }
 
 /// Waits until a look at the torrent satisfies.
-pub async fn wait_for(torrent: &Torrent, satisfies: impl Fn(&Status) -> bool) -> Status {
+pub(crate) async fn wait_for(torrent: &Torrent, satisfies: impl Fn(&Status) -> bool) -> Status {
     let mut seen = torrent.watch();
     let wait = async {
         loop {
@@ -136,10 +136,10 @@ pub async fn wait_for(torrent: &Torrent, satisfies: impl Fn(&Status) -> bool) ->
     }
 }
 
-pub async fn wait_complete(torrent: &Torrent) -> Status {
+pub(crate) async fn wait_complete(torrent: &Torrent) -> Status {
     wait_for(torrent, |status| status.state == State::Seeding).await
 }
 
-pub async fn ready(torrent: &Torrent) -> Arc<Ready> {
+pub(crate) async fn ready(torrent: &Torrent) -> Arc<Ready> {
     tokio::time::timeout(PATIENCE, torrent.wait_ready()).await.unwrap().unwrap()
 }
