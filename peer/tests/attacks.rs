@@ -151,7 +151,7 @@ fn later_bitfields_and_have_alls_count_as_the_haves_that_they_stand_for() {
         [Message::HaveNone, Message::Have(PieceIndex(7)), Message::Bitfield(&[0, 0b1100_0001, 0, 0, 0])];
     told.iter().for_each(|message| feed(&mut connection, message, now).unwrap());
     let mut known = Bitfield::new(40);
-    [7, 8, 9, 15].map(|piece| known.insert(PieceIndex(piece)));
+    [7, 8, 9, 15].into_iter().for_each(|piece| _ = known.insert(PieceIndex(piece)));
     let expected =
         [Event::PiecesKnown(Bitfield::new(40)), Event::Had(PieceIndex(7)), Event::PiecesKnown(known)];
     assert_eq!(events(&mut connection), expected);
