@@ -9,7 +9,7 @@ use afflux_metainfo::Layout;
 use afflux_storage::Kind;
 use serde_json::json;
 
-use super::show::{Screen, rate};
+use super::show::{Screen, status_line};
 use super::{Context, NetworkArguments, session};
 use crate::config::options::StrategyName;
 use crate::config::units::show_bytes;
@@ -179,22 +179,9 @@ async fn seed_on(
 
 /// A look at a transfer, for people and programs.
 pub(super) fn show(screen: &mut Screen, status: &Status) {
-    let snapshot = &status.snapshot;
+    let have = || format!("{:.1} %  {}", status.fraction() * 100.0, show_bytes(status.progress.bytes_have));
     screen.status(
-        || {
-            let checked =
-                status.checked.map_or(String::new(), |(done, total)| format!(", piece {done} of {total}"));
-            format!(
-                "{}{checked}  {:.1} %  {}  down {}  up {}  peers {} of {}",
-                status.state.as_str(),
-                status.fraction() * 100.0,
-                show_bytes(status.progress.bytes_have),
-                rate(snapshot.download_rate),
-                rate(snapshot.upload_rate),
-                snapshot.connected,
-                snapshot.known
-            )
-        },
+        || status_line(status, status.state.as_str(), &have()),
         || {
             let mut line = json!({"event": "status"});
             session::add_live_state(&mut line, status);

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use crate::config::units::show_bytes;
+use crate::engine::Status;
 
 /// Where no terminal rewrites it, a status line is printed this often.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
@@ -76,7 +77,15 @@ fn print_line(text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
-/// Bytes per second for people.
-pub(super) fn rate(bytes_per_second: u64) -> String {
-    format!("{}/s", show_bytes(bytes_per_second))
+/// A status line: what it is at, how far, and how its swarm does.
+pub(super) fn status_line(status: &Status, state: &str, how_far: &str) -> String {
+    let snapshot = &status.snapshot;
+    let checked = status.checked.map_or(String::new(), |(done, total)| format!(", piece {done} of {total}"));
+    format!(
+        "{state}{checked}  {how_far}  down {}/s  up {}/s  peers {} of {}",
+        show_bytes(snapshot.download_rate),
+        show_bytes(snapshot.upload_rate),
+        snapshot.connected,
+        snapshot.known
+    )
 }

@@ -12,7 +12,7 @@ use http::{Response, StatusCode};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::show::{Screen, rate};
+use super::show::{Screen, status_line};
 use super::{Context, NetworkArguments, session};
 use crate::config::units::show_bytes;
 use crate::config::{HttpOptions, Tuning};
@@ -247,22 +247,10 @@ async fn follow(
 
 /// A look at a stream, for people and programs.
 pub(super) fn show(screen: &mut Screen, status: &Status, watched: Option<&Watched>) {
-    let snapshot = &status.snapshot;
     let state = watched.map_or(status.state.as_str(), |watched| watched.state.as_str());
     let buffered = watched.map_or(0, |watched| watched.buffered_bytes);
     screen.status(
-        || {
-            let checked =
-                status.checked.map_or(String::new(), |(done, total)| format!(", piece {done} of {total}"));
-            format!(
-                "{state}{checked}  {} ahead  down {}  up {}  peers {} of {}",
-                show_bytes(buffered),
-                rate(snapshot.download_rate),
-                rate(snapshot.upload_rate),
-                snapshot.connected,
-                snapshot.known
-            )
-        },
+        || status_line(status, state, &format!("{} ahead", show_bytes(buffered))),
         || {
             let mut line = json!({"event": "status"});
             session::add_live_state(&mut line, status);
