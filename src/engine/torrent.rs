@@ -23,9 +23,10 @@ use super::open::{self, Opened, Place};
 use super::rates::TorrentRates;
 use super::readers::{Change, Readers};
 use super::reserves::Reserves;
+use super::shares::Share;
 use super::slots::Slot;
 use super::status::{State, Status};
-use super::{Shared, discover};
+use super::{Shared, discover, split};
 use crate::announce::Totals;
 
 /// Messages that wait for a torrent. Links wait when it's full and stop reading, so a flood stays in the
@@ -149,6 +150,8 @@ pub(super) struct Task {
     copied_bytes: u64,
     checked: Option<(u32, u32)>,
     error: Option<String>,
+    /// Its part of the memory and how much that was when the swarm was told, if it lives there.
+    share: Option<(Share, u64)>,
     /// Writing has stopped; it is tried again.
     halt: Option<Halt>,
     /// Trackers are to be told that everything selected is there.
@@ -174,6 +177,7 @@ pub(super) fn start(config: TaskConfig, info: Option<Info>) -> tokio::task::Join
             copied_bytes: 0,
             checked: None,
             error: None,
+            share: None,
             halt: None,
             completed: false,
         };
@@ -230,6 +234,9 @@ impl Task {
             self.config.swarm.handle_timeout(now);
         }
         self.end_starvation(now);
+        if self.next_tick <= now {
+            self.apply_share(now);
+        }
         self.retry(now);
         self.act(now);
         self.return_refused(now);
@@ -392,6 +399,8 @@ impl Task {
     }
 
     fn opened(&mut self, opened: Opened, now: Instant) {
+        self.share = opened.share.map(|share| (share, 0));
+        self.apply_share(now);
         let ready = Arc::new(Ready { layout: opened.layout, info: opened.info, store: opened.store });
         if opened.recheck.is_empty() {
             return self.begin(ready, opened.have, now);
@@ -400,6 +409,17 @@ impl Task {
         self.checked = Some((0, opened.recheck.count()));
         ready.store.check(opened.recheck.iter().collect::<Vec<_>>());
         self.checking = Some(ready);
+    }
+
+    /// Tells the swarm how much memory it may use, if that has changed: other torrents came or went.
+    fn apply_share(&mut self, now: Instant) {
+        let Some((share, told_bytes)) = &mut self.share else { return };
+        let share_bytes = share.bytes();
+        if std::mem::replace(told_bytes, share_bytes) != share_bytes {
+            let (open_bytes, keep_bytes) = split(share_bytes);
+            self.config.swarm.set_open_bytes_max(open_bytes, now);
+            self.config.swarm.set_keep_bytes_max(keep_bytes, now);
+        }
     }
 
     /// Metadata and storage are there: transfer.
