@@ -15,6 +15,7 @@ mod rates;
 mod readers;
 mod receive;
 mod reserves;
+mod shares;
 mod slots;
 mod status;
 pub mod torrent;
@@ -42,6 +43,7 @@ use self::open::Place;
 use self::rates::Rates;
 use self::readers::Readers;
 pub use self::readers::WarmUp;
+use self::shares::{Share, Shares};
 use self::slots::Slots;
 pub use self::status::{State, Status};
 use self::torrent::{Greeted, Input, Ready, TaskConfig};
@@ -84,6 +86,7 @@ pub struct Shared {
     port: u16,
     slots: Slots,
     rates: Rates,
+    shares: Shares,
     pub(crate) disk: Disk,
     pub(crate) pool: Pool,
     dht: Option<DhtHandle>,
@@ -166,6 +169,7 @@ impl Engine {
             peer_id: make_peer_id()?,
             port,
             slots: Slots::new(config.swarm.max_peers),
+            shares: Shares::new(config.tuning.cache_bytes),
             rates: Rates::new(
                 Limits { download: config.swarm.download_limit, upload: config.swarm.upload_limit },
                 now,
@@ -330,15 +334,39 @@ impl Shared {
         ))
     }
 
-    /// How a torrent's share of memory is split between pieces under way and pieces kept for readers.
+    /// A share of the memory for a torrent that lives in it; the error is a sentence for people.
+    fn share(&self, layout: &Layout, kind: &Kind) -> Result<Option<Share>, String> {
+        self.check_memory(layout, kind)?;
+        if !matches!(kind, Kind::Memory) {
+            return Ok(None);
+        }
+        let needed = 2 * u64::from(layout.piece_length()).min(layout.total_length());
+        self.shares.enter(needed).map(Some).map_err(|free| {
+            format!(
+                "it needs {needed} bytes of memory for two of its pieces, and other streams leave {free} of \
+                 STREAM_CACHE_SIZE (--stream-cache-size): end one of them, or allow more"
+            )
+        })
+    }
+
+    /// How the memory of a torrent is split between pieces under way and pieces kept for readers, before its share
+    /// is known.
     fn memory_split(&self, kind: &Kind) -> (u64, Option<u64>) {
         let budget = self.pool.ledger().limit() as u64;
         match kind {
-            // Bodies and uploads hold what they send a little longer than the cache does: an eighth is theirs.
-            Kind::Memory => (budget * 3 / 8, Some(budget / 2)),
+            Kind::Memory => {
+                let (open, keep) = split(budget);
+                (open, Some(keep))
+            }
             _ => (budget * 3 / 4, None),
         }
     }
+}
+
+/// How a share of the memory is split between pieces under way and pieces kept for readers. Bodies and uploads hold what
+/// they send a little longer than the cache does: an eighth is theirs.
+fn split(share_bytes: u64) -> (u64, u64) {
+    (share_bytes * 3 / 8, share_bytes / 2)
 }
 
 impl Torrent {

@@ -10,6 +10,7 @@ use afflux_storage::{Event, Kind, Resume, Store, StoreConfig};
 use tracing::warn;
 
 use super::Shared;
+use super::shares::Share;
 use super::torrent::Ready;
 
 /// Where a torrent's bytes and its resume data go.
@@ -31,6 +32,8 @@ pub(super) struct Opened {
     pub(super) info: Info,
     pub(super) layout: Arc<Layout>,
     pub(super) store: Store,
+    /// Its part of the memory, if it lives there.
+    pub(super) share: Option<Share>,
     /// Pieces to believe in at once.
     pub(super) have: Bitfield,
     /// Pieces that may be there and must be verified first.
@@ -48,7 +51,7 @@ pub(super) fn open(
 ) -> Result<Opened, String> {
     let layout = Arc::new(info.layout.clone());
     let hashes = info.piece_hashes.as_ref().ok_or("the torrent has no v1 piece hashes")?;
-    shared.check_memory(&layout, &place.kind)?;
+    let share = shared.share(&layout, &place.kind)?;
     let lock = lock(place)?;
     let (have, recheck) = found(&layout, place);
     let config = StoreConfig {
@@ -61,7 +64,7 @@ pub(super) fn open(
         read_only: place.read_only,
     };
     let store = Store::open(config, &shared.disk, &shared.pool, notify).map_err(|error| error.to_string())?;
-    Ok(Opened { info, layout, store, have, recheck, lock })
+    Ok(Opened { info, layout, store, share, have, recheck, lock })
 }
 
 /// The right to the resume data, where there is any. Two processes with one torrent's would undo each other's.

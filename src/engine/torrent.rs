@@ -23,9 +23,10 @@ use super::open::{self, Opened, Place};
 use super::rates::TorrentRates;
 use super::readers::{Change, Readers};
 use super::reserves::Reserves;
+use super::shares::Share;
 use super::slots::Slot;
 use super::status::{State, Status};
-use super::{Shared, discover};
+use super::{Shared, discover, split};
 use crate::announce::Totals;
 
 /// Messages that wait for a torrent. Links wait when it's full and stop reading, so a flood stays in the
@@ -41,6 +42,8 @@ const TICK: Duration = Duration::from_millis(250);
 const SAVE_INTERVAL: Duration = Duration::from_secs(20);
 /// Without memory for another piece nothing is asked for this long, unless memory comes back before.
 const STARVED: Duration = Duration::from_millis(50);
+/// A verdict waits this long for the report of the piece's last block; then it counts without it.
+const EARLY_VERDICT_MAX: Duration = Duration::from_secs(1);
 /// What trackers are told is left before the metadata says; 0 would make us a seeder.
 pub(super) const BYTES_LEFT_UNKNOWN: u64 = 16 * 1024;
 /// A stopping torrent waits this long for its links and its disk.
@@ -150,7 +153,11 @@ pub(super) struct Task {
     gone: PeerTotals,
     copied_bytes: u64,
     checked: Option<(u32, u32)>,
+    /// Verdicts on pieces that came before the report of their last block, and when.
+    early: Vec<(Instant, StorageEvent)>,
     error: Option<String>,
+    /// Its part of the memory and how much that was when the swarm was told, if it lives there.
+    share: Option<(Share, u64)>,
     /// Writing has stopped; it is tried again.
     halt: Option<Halt>,
     /// Trackers are to be told that everything selected is there.
@@ -176,7 +183,9 @@ pub(super) fn start(config: TaskConfig, info: Option<Info>) -> tokio::task::Join
             gone: PeerTotals::default(),
             copied_bytes: 0,
             checked: None,
+            early: Vec::new(),
             error: None,
+            share: None,
             halt: None,
             completed: false,
         };
@@ -223,6 +232,7 @@ impl Task {
 
     /// After the inputs: readers' wishes, timers, outputs, messages to the links.
     fn turn(&mut self, now: Instant) {
+        self.pass_early(now);
         for change in self.config.readers.take_changes() {
             match change {
                 Change::Want(reader, window) => self.config.swarm.want(reader, window, now),
@@ -233,6 +243,9 @@ impl Task {
             self.config.swarm.handle_timeout(now);
         }
         self.end_starvation(now);
+        if self.next_tick <= now {
+            self.apply_share(now);
+        }
         self.retry(now);
         self.act(now);
         self.return_refused(now);
@@ -261,7 +274,7 @@ impl Task {
                 }
                 self.config.swarm.handle_disconnected(peer, parting, now);
             }
-            Input::Storage(event) => self.stored(event, now),
+            Input::Storage(event) => self.judge(event, now),
             Input::Opened(Ok(opened)) => self.opened(*opened, now),
             Input::Opened(Err(reason)) => self.fail(reason),
             Input::Candidates { addrs, source } => self.config.swarm.add_candidates(&addrs, source, now),
@@ -339,6 +352,32 @@ impl Task {
         self.config.swarm.handle_report(peer, report, now);
     }
 
+    /// A verdict on a piece may overtake the report of its last block, which comes from another thread. It waits for
+    /// that report: whatever the swarm did about the piece before, the block would then be counted for the next try.
+    fn judge(&mut self, event: StorageEvent, now: Instant) {
+        if self.is_early(&event) { self.early.push((now, event)) } else { self.stored(event, now) }
+    }
+
+    /// Passes on verdicts whose blocks have all been reported, or that have waited too long for a report.
+    fn pass_early(&mut self, now: Instant) {
+        for (since, event) in std::mem::take(&mut self.early) {
+            if self.is_early(&event) && now.duration_since(since) < EARLY_VERDICT_MAX {
+                self.early.push((since, event));
+            } else {
+                self.stored(event, now);
+            }
+        }
+    }
+
+    fn is_early(&self, event: &StorageEvent) -> bool {
+        match event {
+            StorageEvent::Verified { piece, .. } | StorageEvent::Failed { piece, .. } => {
+                self.config.swarm.awaits_blocks(*piece)
+            }
+            _ => false,
+        }
+    }
+
     fn stored(&mut self, event: StorageEvent, now: Instant) {
         match event {
             StorageEvent::Verified { piece, digests } => {
@@ -396,6 +435,8 @@ impl Task {
 
     fn opened(&mut self, opened: Opened, now: Instant) {
         self.lock = opened.lock;
+        self.share = opened.share.map(|share| (share, 0));
+        self.apply_share(now);
         let ready = Arc::new(Ready { layout: opened.layout, info: opened.info, store: opened.store });
         if opened.recheck.is_empty() {
             return self.begin(ready, opened.have, now);
@@ -404,6 +445,17 @@ impl Task {
         self.checked = Some((0, opened.recheck.count()));
         ready.store.check(opened.recheck.iter().collect::<Vec<_>>());
         self.checking = Some(ready);
+    }
+
+    /// Tells the swarm how much memory it may use, if that has changed: other torrents came or went.
+    fn apply_share(&mut self, now: Instant) {
+        let Some((share, told_bytes)) = &mut self.share else { return };
+        let share_bytes = share.bytes();
+        if std::mem::replace(told_bytes, share_bytes) != share_bytes {
+            let (open_bytes, keep_bytes) = split(share_bytes);
+            self.config.swarm.set_open_bytes_max(open_bytes, now);
+            self.config.swarm.set_keep_bytes_max(keep_bytes, now);
+        }
     }
 
     /// Metadata and storage are there: transfer.

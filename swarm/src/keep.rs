@@ -37,6 +37,11 @@ impl Keep {
         Self { pieces: BTreeSet::new(), bytes: 0, bytes_max }
     }
 
+    /// Another bound; what is too much now is the next victim.
+    pub fn set_bytes_max(&mut self, bytes_max: u64) {
+        self.bytes_max = bytes_max;
+    }
+
     /// A piece was verified.
     pub fn insert(&mut self, piece: PieceIndex, layout: &Layout) {
         if self.pieces.insert(piece) {

@@ -276,6 +276,27 @@ impl Swarm {
         self.schedule(None, now);
     }
 
+    /// Another bound on the verified pieces that a torrent of the memory kind keeps, in bytes: others came or went that
+    /// share the memory. Does nothing for other kinds.
+    pub fn set_keep_bytes_max(&mut self, keep_bytes_max: u64, now: Instant) {
+        if self.config.keep_bytes_max.is_none() {
+            return;
+        }
+        self.config.keep_bytes_max = Some(keep_bytes_max);
+        self.wants.set_keep_bytes_max(keep_bytes_max);
+        if let Some(content) = &mut self.content {
+            if let Some(keep) = &mut content.keep {
+                keep.set_bytes_max(keep_bytes_max);
+            }
+            self.wants.lay(&content.layout);
+        }
+        self.select_windows();
+        self.retarget();
+        self.evict();
+        self.wake();
+        self.schedule(None, now);
+    }
+
     /// Another number of unchoke slots; 0 serves nobody.
     pub fn set_unchoke_slots(&mut self, slots: u32, now: Instant) {
         self.config.unchoke_slots = slots;

@@ -113,6 +113,11 @@ impl Wants {
         Self { keep_bytes_max, ..Self::default() }
     }
 
+    /// Another bound on what all windows together may cover; [`lay`](Self::lay) them anew after this.
+    pub fn set_keep_bytes_max(&mut self, keep_bytes_max: u64) {
+        self.keep_bytes_max = Some(keep_bytes_max);
+    }
+
     /// Takes a reader's window.
     pub fn want(
         &mut self,

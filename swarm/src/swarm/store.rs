@@ -64,6 +64,12 @@ impl Swarm {
         self.schedule(None, now);
     }
 
+    /// Whether a piece is under way and blocks of it haven't been reported yet: a verdict on it is early.
+    pub fn awaits_blocks(&self, piece: PieceIndex) -> bool {
+        let content = self.content.as_ref();
+        content.and_then(|content| content.table.piece(piece)).is_some_and(|open| !open.is_whole())
+    }
+
     /// Whether the digests of this piece's blocks will be compared once it passes: it failed before.
     pub fn wants_digests(&self, piece: PieceIndex) -> bool {
         self.blame.wants_digests(piece)
