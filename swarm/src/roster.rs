@@ -25,6 +25,9 @@ pub const RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 /// The same for addresses that the user gave: there are few, and somebody is waiting for them.
 pub const RETRY_MAX_GIVEN: Duration = Duration::from_secs(2 * 60);
 
+/// Their first wait: they may just be starting.
+pub const RETRY_MIN_GIVEN: Duration = Duration::from_secs(1);
+
 /// Rest of a peer with which nothing can be exchanged, such as a seed while we seed.
 pub const REST_USELESS: Duration = Duration::from_secs(20 * 60);
 
@@ -381,8 +384,11 @@ impl Roster {
             Fate::Failed => {
                 let doublings = u32::from(entry.failures).min(20);
                 entry.failures = entry.failures.saturating_add(1).min(FAILURES_MAX);
-                let longest = if entry.source == Source::Given { RETRY_MAX_GIVEN } else { RETRY_MAX };
-                RETRY_MIN.saturating_mul(1 << doublings).min(longest)
+                let (shortest, longest) = match entry.source {
+                    Source::Given => (RETRY_MIN_GIVEN, RETRY_MAX_GIVEN),
+                    _ => (RETRY_MIN, RETRY_MAX),
+                };
+                shortest.saturating_mul(1 << doublings).min(longest)
             }
             Fate::Ourselves => {
                 entry.ourselves = true;

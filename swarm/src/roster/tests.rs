@@ -85,6 +85,17 @@ fn failures_double_the_wait_up_to_half_an_hour() {
 }
 
 #[test]
+fn a_peer_that_the_user_named_is_tried_again_within_seconds() {
+    let now = epoch();
+    let mut roster = roster();
+    roster.add(addr(1), Source::Given, now);
+    assert_eq!(roster.next_dial(now), Some(addr(1)));
+    roster.failed(addr(1), now);
+    let wait = roster.deadline().unwrap() - now;
+    assert!(wait >= RETRY_MIN_GIVEN && wait < 2 * RETRY_MIN_GIVEN, "{wait:?}");
+}
+
+#[test]
 fn half_open_dials_and_connections_are_bounded() {
     let now = epoch();
     let limits = Limits { connected_max: 5, dials_max: 3, ..Limits::default() };
