@@ -153,6 +153,8 @@ pub(super) struct Task {
     gone: PeerTotals,
     copied_bytes: u64,
     checked: Option<(u32, u32)>,
+    /// The metadata is known, and storage has been opened or is about to be.
+    opening: bool,
     /// Verdicts on pieces that came before the report of their last block, and when.
     early: Vec<(Instant, StorageEvent)>,
     error: Option<String>,
@@ -183,6 +185,7 @@ pub(super) fn start(config: TaskConfig, info: Option<Info>) -> tokio::task::Join
             gone: PeerTotals::default(),
             copied_bytes: 0,
             checked: None,
+            opening: false,
             early: Vec::new(),
             error: None,
             share: None,
@@ -414,6 +417,7 @@ impl Task {
 
     /// Opens storage off this task; the answer is [`Input::Opened`].
     fn open(&mut self, info: Info) {
+        self.opening = true;
         if info.private {
             self.config.discovery.leave_dht();
         }
@@ -618,6 +622,10 @@ impl Task {
     }
 
     fn parse_metadata(&mut self, raw: bytes::Bytes, now: Instant) {
+        if self.opening {
+            // A .torrent said it all, and its storage is being opened: peers were only quicker to tell it again.
+            return;
+        }
         match Info::from_metadata(raw) {
             Ok(info) => match info.transferable() {
                 Ok(()) => self.open(info),

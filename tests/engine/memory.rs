@@ -58,7 +58,6 @@ async fn a_film_of_ten_times_the_memory_is_read_to_its_end_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "on a loaded machine one of the readers sometimes waits for ever; the cause isn't found yet"]
 async fn two_films_share_the_memory_and_both_are_read_to_their_ends() {
     const LIMIT: u64 = 6 * MIB;
     let films = [Film::new(3 * LIMIT, 256 * 1024), Film::new(3 * LIMIT + 7, 512 * 1024)];
