@@ -71,12 +71,16 @@ pub(super) fn run(context: Context, arguments: SeedArguments) -> Result<ExitCode
                 State::Error => {
                     return Err(Failure::work(status.error.unwrap_or_else(|| "seeding failed".to_owned())));
                 }
-                State::Downloading if !warned => {
+                State::Seeding if !warned => {
                     warned = true;
-                    let missing = status.progress.pieces_selected - status.progress.pieces_have;
-                    let sentence =
-                        format!("{missing} pieces are missing or wrong on disk; only the others are served");
-                    screen.say(&sentence, || json!({"event": "incomplete", "missingPieces": missing}));
+                    let all = torrent.ready().map_or(0, |ready| ready.layout.piece_count());
+                    let missing = all.saturating_sub(status.progress.pieces_have);
+                    if missing > 0 {
+                        let sentence = format!(
+                            "{missing} pieces are missing or wrong on disk; only the others are served"
+                        );
+                        screen.say(&sentence, || json!({"event": "incomplete", "missingPieces": missing}));
+                    }
                 }
                 _ => {}
             }
