@@ -1,0 +1,222 @@
+//! What a torrent's task does about its storage: opening it, verdicts on pieces, stopping and going on.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use afflux_metainfo::info::Info;
+use afflux_metainfo::{Bitfield, PieceIndex};
+use afflux_peer::Command;
+use afflux_storage::Event as StorageEvent;
+use tracing::{info, warn};
+
+use super::super::halt::{Due, Halt};
+use super::super::link::ToLink;
+use super::super::open::{self, Opened};
+use super::super::split;
+use super::{EARLY_VERDICT_MAX, Input, OUTBOX_COMMANDS_MAX, Ready, SAVE_INTERVAL, Task};
+
+impl Task {
+    /// A verdict on a piece may overtake the report of its last block, which comes from another thread. It waits for
+    /// that report: whatever the swarm did about the piece before, the block would then be counted for the next try.
+    pub(super) fn judge(&mut self, event: StorageEvent, now: Instant) {
+        if self.is_early(&event) { self.early.push((now, event)) } else { self.stored(event, now) }
+    }
+
+    /// Passes on verdicts whose blocks have all been reported, or that have waited too long for a report.
+    pub(super) fn pass_early(&mut self, now: Instant) {
+        for (since, event) in std::mem::take(&mut self.early) {
+            if self.is_early(&event) && now.duration_since(since) < EARLY_VERDICT_MAX {
+                self.early.push((since, event));
+            } else {
+                self.stored(event, now);
+            }
+        }
+    }
+
+    fn is_early(&self, event: &StorageEvent) -> bool {
+        match event {
+            StorageEvent::Verified { piece, .. } | StorageEvent::Failed { piece, .. } => {
+                self.config.swarm.awaits_blocks(*piece)
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn stored(&mut self, event: StorageEvent, now: Instant) {
+        match event {
+            StorageEvent::Verified { piece, digests } => {
+                self.config.swarm.handle_verified(piece, digests.as_deref(), now);
+            }
+            StorageEvent::Failed { piece, digests } => {
+                warn!(%piece, "a piece's hash is wrong; its senders are suspects");
+                self.config.swarm.handle_failed(piece, &digests, now);
+                if self.config.swarm.wants_digests(piece) {
+                    self.with_store(|store| store.want_digests(piece));
+                }
+            }
+            StorageEvent::Written { .. } => {
+                self.save_due.get_or_insert(now + SAVE_INTERVAL);
+                if self.halt.is_some_and(|halt| halt.is_over()) {
+                    self.go_on(now);
+                }
+            }
+            StorageEvent::Lost { piece, error } => {
+                warn!(%piece, %error, "a piece can't be read any more; it is fetched again");
+                self.config.swarm.handle_lost(&[piece], now);
+                self.want_only_what_is_there(now);
+            }
+            StorageEvent::Stopped(error) => self.pause(error.to_string(), now),
+            StorageEvent::Checked { done, total, .. } => self.checked = Some((done, total)),
+            StorageEvent::CheckFinished { have } => {
+                self.checked = None;
+                if let Some(ready) = self.checking.take() {
+                    self.begin(ready, have, now);
+                }
+            }
+        }
+    }
+
+    /// Opens storage off this task; the answer is [`Input::Opened`].
+    pub(super) fn open(&mut self, info: Info) {
+        self.opening = true;
+        if info.private {
+            self.config.discovery.leave_dht();
+        }
+        let place = self.config.place.clone();
+        let (shared, readers) = (Arc::clone(&self.config.shared), Arc::clone(&self.config.readers));
+        let (to_self, to_events) = (self.config.to_self.clone(), self.config.to_self.clone());
+        let notify = Arc::new(move |event: StorageEvent| {
+            if let StorageEvent::Verified { piece, .. } | StorageEvent::Lost { piece, .. } = event {
+                readers.wake(piece);
+            }
+            // Fails only when the torrent is gone; then nobody cares.
+            let _ = to_events.blocking_send(Input::Storage(event));
+        });
+        tokio::task::spawn_blocking(move || {
+            let opened = open::open(info, &place, &shared, notify);
+            let _ = to_self.blocking_send(Input::Opened(opened.map(Box::new)));
+        });
+    }
+
+    pub(super) fn opened(&mut self, opened: Opened, now: Instant) {
+        self.lock = opened.lock;
+        self.share = opened.share.map(|share| (share, 0));
+        self.apply_share(now);
+        let ready = Arc::new(Ready { layout: opened.layout, info: opened.info, store: opened.store });
+        if opened.recheck.is_empty() {
+            return self.begin(ready, opened.have, now);
+        }
+        info!(pieces = opened.recheck.count(), "checking files that may have changed");
+        self.checked = Some((0, opened.recheck.count()));
+        ready.store.check(opened.recheck.iter().collect::<Vec<_>>());
+        self.checking = Some(ready);
+    }
+
+    /// Tells the swarm how much memory it may use, if that has changed: other torrents came or went.
+    pub(super) fn apply_share(&mut self, now: Instant) {
+        let Some((share, told_bytes)) = &mut self.share else { return };
+        let share_bytes = share.bytes();
+        if std::mem::replace(told_bytes, share_bytes) != share_bytes {
+            let (open_bytes, keep_bytes) = split(share_bytes);
+            self.config.swarm.set_open_bytes_max(open_bytes, now);
+            self.config.swarm.set_keep_bytes_max(keep_bytes, now);
+        }
+    }
+
+    /// Metadata and storage are there: transfer.
+    fn begin(&mut self, ready: Arc<Ready>, have: Bitfield, now: Instant) {
+        self.config.swarm.learn_layout(Arc::clone(&ready.layout), have, now);
+        for peer in self.peers.values_mut() {
+            // A link whose channel is full is closed at the next flush.
+            if peer.commands.try_send(ToLink::Ready(Arc::clone(&ready))).is_err() {
+                peer.outbox.resize(OUTBOX_COMMANDS_MAX + 1, Command::NotInterested);
+            }
+        }
+        self.ready = Some(Arc::clone(&ready));
+        self.apply_selection(now);
+        self.want_only_what_is_there(now);
+        self.config.ready.send_replace(Some(ready));
+        self.save_due = Some(now);
+        self.act(now);
+        // Complete from the start is no event for trackers (BEP 3).
+        self.completed = false;
+        self.tick(now);
+        self.config.discovery.start_trackers();
+    }
+
+    pub(super) fn apply_selection(&mut self, now: Instant) {
+        let (Some(files), Some(ready)) = (&self.selected, &self.ready) else { return };
+        let layout = &ready.layout;
+        let mut wanted = Bitfield::new(layout.piece_count());
+        for (file, _) in layout.files().iter().zip(files).filter(|(_, selected)| **selected) {
+            for piece in layout.pieces_of(file.range()) {
+                wanted.insert(PieceIndex(piece));
+            }
+        }
+        self.config.swarm.select(wanted, now);
+    }
+
+    /// Read-only storage takes no blocks, so what is missing there isn't wanted.
+    pub(super) fn want_only_what_is_there(&mut self, now: Instant) {
+        if let Some(ready) = self.ready.as_ref().filter(|_| self.config.place.read_only) {
+            self.config.swarm.select(ready.store.have_all(), now);
+        }
+    }
+
+    pub(super) fn parse_metadata(&mut self, raw: bytes::Bytes, now: Instant) {
+        if self.opening {
+            // A .torrent said it all, and its storage is being opened: peers were only quicker to tell it again.
+            return;
+        }
+        match Info::from_metadata(raw) {
+            Ok(info) => match info.transferable() {
+                Ok(()) => self.open(info),
+                Err(reason) => self.fail(reason.to_string()),
+            },
+            Err(error) => {
+                // The hash is right, so every peer would send the same: another try changes nothing.
+                self.config.swarm.reject_metadata(now);
+                self.fail(format!("the torrent's metadata is broken: {error}"));
+            }
+        }
+    }
+
+    pub(super) fn fail(&mut self, reason: String) {
+        warn!(%reason, "the torrent can't go on");
+        self.error = Some(reason);
+        self.config.swarm.pause(Instant::now());
+        self.config.readers.wake_all();
+        self.next_tick = Instant::now();
+    }
+
+    /// Writing has stopped: nothing more is asked, what is there is served on.
+    fn pause(&mut self, reason: String, now: Instant) {
+        warn!(%reason, "writing has stopped");
+        self.error = Some(reason);
+        self.halt = Some(Halt::new(now));
+        self.config.swarm.pause(now);
+        self.next_tick = now;
+    }
+
+    /// Tries to write again when it's time.
+    pub(super) fn retry(&mut self, now: Instant) {
+        match self.halt.as_mut().map_or(Due::Nothing, |halt| halt.look(now)) {
+            Due::Nothing => {}
+            Due::Retry => {
+                if let Some(ready) = self.ready.clone() {
+                    // Off this task: what is lost by now is told at once, through our own inbox.
+                    tokio::task::spawn_blocking(move || ready.store.retry());
+                }
+            }
+            Due::GoOn => self.go_on(now),
+        }
+    }
+
+    /// Writing works again.
+    fn go_on(&mut self, now: Instant) {
+        info!("writing goes on");
+        (self.halt, self.error) = (None, None);
+        self.config.swarm.resume(now);
+        self.next_tick = now;
+    }
+}
