@@ -27,7 +27,7 @@ use crate::torrent::{ReadJob, Torrent};
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Error {
     /// ENOSPC or EDQUOT.
-    #[error("the disk is full: {} could not grow", path.display())]
+    #[error("the disk is full: {} could not grow; free some space there, or use another folder", path.display())]
     Full {
         /// The file that could not grow.
         path: PathBuf,

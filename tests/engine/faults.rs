@@ -130,3 +130,37 @@ async fn a_torrent_that_cannot_write_stops_with_a_reason_and_goes_on_once_it_can
     house.engine.shutdown().await;
     film.assert_file(folder.path());
 }
+
+/// Attack 22: sockets that never say their handshake. As many as one address may hold are kept for a while; the next is
+/// closed at once, and whoever does speak is heard.
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_sockets_of_one_address_cannot_take_all_places() {
+    const PENDING_PER_ADDRESS: usize = 8;
+    let film = Film::new(MIB, 64 * 1024);
+    let seeder = film.seeder(None).await;
+    let mut silent = Vec::new();
+    for _ in 0..PENDING_PER_ADDRESS {
+        silent.push(TcpStream::connect(seeder.address()).await.unwrap());
+    }
+    let mut surplus = TcpStream::connect(seeder.address()).await.unwrap();
+    assert!(matches!(surplus.read(&mut [0]).await, Ok(0) | Err(_)), "one too many is closed");
+    drop(silent);
+    let (house, folder) = (House::new().await, tempfile::tempdir().unwrap());
+    let torrent = house.fetch(&film.source(), folder.path(), &[seeder.address()]).await;
+    wait_complete(&torrent).await;
+    house.engine.shutdown().await;
+    film.assert_file(folder.path());
+}
+
+/// Attack 31: an engine that is told its own address.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_does_not_stay_connected_to_itself() {
+    let film = Film::new(MIB, 64 * 1024);
+    let (house, folder) = (House::new().await, tempfile::tempdir().unwrap());
+    let torrent = house.fetch(&film.source(), folder.path(), &[house.address()]).await;
+    let seeder = film.seeder(None).await;
+    torrent.add_peers(vec![seeder.address()]).await;
+    let status = wait_complete(&torrent).await;
+    assert_eq!(status.snapshot.connected, 1, "the seeder alone");
+    house.engine.shutdown().await;
+}
