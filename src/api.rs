@@ -45,8 +45,13 @@ const KNOWN_MAX: usize = 1000;
 pub enum StreamStorage {
     /// In memory, within `STREAM_CACHE_SIZE`.
     Memory,
-    /// In files below this folder.
-    Disk(PathBuf),
+    /// In files.
+    Disk {
+        /// Below this folder, one folder for each torrent.
+        folder: PathBuf,
+        /// Order of pieces that no reader asks for.
+        strategy: Strategy,
+    },
 }
 
 /// What the routes share.
@@ -148,8 +153,8 @@ impl Api {
         }
         let (kind, strategy) = match &self.storage {
             StreamStorage::Memory => (Kind::Memory, Strategy::Deadline),
-            StreamStorage::Disk(folder) => {
-                (Kind::Disk { dir: folder.join(source.hashes().wire().to_string()) }, Strategy::Rarest)
+            StreamStorage::Disk { folder, strategy } => {
+                (Kind::Disk { dir: folder.join(source.hashes().wire().to_string()) }, *strategy)
             }
         };
         let options = AddOptions { kind, read_only: false, recheck: false, strategy };

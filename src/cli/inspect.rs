@@ -31,6 +31,7 @@ pub(super) fn run(context: Context, arguments: InspectArguments) -> Result<ExitC
         return Ok(ExitCode::SUCCESS);
     }
     let (swarm, tuning) = session::settle(&context, arguments.network)?;
+    swarm.refuse_strategy("only metadata is fetched")?;
     let timeout = tuning.torrent_timeout;
     session::with_engine(&context, swarm, tuning, async |engine| {
         let source = engine.resolve(&arguments.source).await?;

@@ -33,6 +33,7 @@ pub struct SeedArguments {
 
 pub(super) fn run(context: Context, arguments: SeedArguments) -> Result<ExitCode, Failure> {
     let (swarm, tuning) = session::settle(&context, arguments.network.clone())?;
+    swarm.refuse_strategy("a seed fetches nothing")?;
     let source = source(&arguments, &swarm.trackers)?;
     let folder = arguments.output.clone().unwrap_or_else(|| match arguments.path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use afflux_swarm::Strategy;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -41,10 +42,20 @@ pub(super) fn run(context: Context, arguments: ServeArguments) -> Result<ExitCod
             http.listen
         )));
     }
-    let download_dir = arguments.download_dir.clone().unwrap_or_else(|| context.data_dir.join("downloads"));
     let storage = match arguments.storage.as_str() {
-        "memory" => StreamStorage::Memory,
-        "disk" => StreamStorage::Disk(download_dir),
+        "memory" => {
+            if arguments.download_dir.is_some() {
+                return Err(Failure::usage(
+                    "--download-dir has no effect while streams are in memory: add --storage disk",
+                ));
+            }
+            swarm.refuse_strategy("streams in memory fetch only what their readers ask for")?;
+            StreamStorage::Memory
+        }
+        "disk" => {
+            let folder = arguments.download_dir.clone().unwrap_or_else(|| context.data_dir.join("downloads"));
+            StreamStorage::Disk { folder, strategy: swarm.strategy.map_or(Strategy::Rarest, Into::into) }
+        }
         "cache" => {
             return Err(Failure::usage("--storage cache can't be used yet: memory and disk are built"));
         }

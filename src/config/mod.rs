@@ -107,6 +107,16 @@ impl File {
     }
 }
 
+impl SwarmSettings {
+    /// Refuses `--strategy` where it would change nothing; `because` completes the sentence.
+    pub fn refuse_strategy(&self, because: &str) -> Result<(), Failure> {
+        match self.strategy {
+            Some(_) => Err(Failure::usage(format!("--strategy has no effect here: {because}; leave it out"))),
+            None => Ok(()),
+        }
+    }
+}
+
 impl SwarmOptions {
     /// Overlays these over the file's values and fills in defaults. Options of features that aren't built
     /// are refused here, so that none is accepted and ignored.

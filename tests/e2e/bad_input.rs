@@ -75,6 +75,13 @@ fn wrong_words_are_refused_as_wrong_usage() {
         ),
         (&["stream", LOST, "--listen", "0.0.0.0:0"], &["loopback"]),
         (&["serve"], &["STREAM_AUTH_REQUIRED"]),
+        (&["serve", "--auth-required", "false", "--strategy", "rarest"], &["--strategy"]),
+        (
+            &["serve", "--auth-required", "false", "--download-dir", &out],
+            &["--download-dir", "--storage disk"],
+        ),
+        (&["seed", &torrent, "--strategy", "rarest"], &["--strategy"]),
+        (&["inspect", LOST, "--fetch", "--strategy", "rarest"], &["--strategy"]),
         (&["seed", "nothing here"], &["nothing here"]),
         (&["create", &file, "-o", &made, "--piece-length", "20000"], &["20000", "power of two"]),
         (&["create", &file, "-o", &made, "--format", "v2"], &["v2"]),
