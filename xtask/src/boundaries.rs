@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::house::House;
 
 /// Crates without sockets, files, threads, a clock or ambient randomness.
-const PURE: [&str; 5] = ["metainfo", "peer", "swarm", "dht", "tracker"];
+const PURE: [&str; 6] = ["metainfo", "peer", "swarm", "dht", "tracker", "sim"];
 
 /// What a pure crate may not be built with, however indirectly.
 const IMPURE: [&str; 15] = [
@@ -50,7 +50,7 @@ const FORBIDDEN: [&str; 13] = [
 ];
 
 /// Which of our own crates each may use.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("afflux-metainfo", &[]),
     ("afflux-peer", &["afflux-metainfo"]),
     ("afflux-swarm", &["afflux-metainfo", "afflux-peer"]),
@@ -68,9 +68,12 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "afflux-tracker",
             "afflux-storage",
             "afflux-stream",
+            "afflux-sim",
         ],
     ),
-    ("xtask", &[]),
+    ("afflux-sim", &["afflux-metainfo", "afflux-peer", "afflux-swarm"]),
+    ("afflux-shim", &[]),
+    ("xtask", &["afflux-shim"]),
 ];
 
 /// Other people's BitTorrent: something to be tested against, never a part of the product.

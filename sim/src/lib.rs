@@ -1,0 +1,13 @@
+//! A deterministic simulator of BitTorrent swarms.
+//!
+//! It runs the machines that the engine runs, [`afflux_swarm::Swarm`] and [`afflux_peer::Connection`], in virtual time
+//! over a modelled network. One [`Scenario`] and one seed give one run and one [`Outcome`], byte for byte, on any machine.
+//!
+//! Here: the network, the disks, the players, the odd peers, scenarios and their file format, statistics and reports. Not
+//! here: files, clocks and terminals; `afflux sim` reads the scenarios and writes the reports.
+
+pub mod outcome;
+pub mod scenario;
+
+pub use outcome::{Outcome, PeerOutcome};
+pub use scenario::Scenario;
