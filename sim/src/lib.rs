@@ -6,8 +6,12 @@
 //! Here: the network, the disks, the players, the odd peers, scenarios and their file format, statistics and reports. Not
 //! here: files, clocks and terminals; `afflux sim` reads the scenarios and writes the reports.
 
+pub mod log;
 pub mod outcome;
+mod run;
 pub mod scenario;
 
+pub use log::{Entry, Log, What};
 pub use outcome::{Outcome, PeerOutcome};
+pub use run::{RunError, run};
 pub use scenario::Scenario;
