@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::limits::SHOWN_CHARS_MAX;
 use super::meant::closest;
-use super::mistake::{Draft, Kind, Mistakes};
+use super::mistake::{Draft, Kind, Mistakes, printable};
 
 /// A table of the file while it is read.
 #[derive(Debug)]
@@ -62,11 +62,6 @@ impl<'a> Fields<'a> {
     /// Where the value of a field stands, or else the table.
     pub(super) fn span(&self, name: &str) -> Range<usize> {
         self.table.get(name).map_or_else(|| self.span.clone(), Spanned::span)
-    }
-
-    /// Whether a field is there.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.table.contains_key(name)
     }
 
     /// The value of a field, if it's there.
@@ -130,9 +125,9 @@ impl<'a> Fields<'a> {
 
     /// Notes that a field's value is right by itself, but not here.
     pub(super) fn contradiction(&self, name: &str, allowed: impl Into<String>, mistakes: &mut Mistakes<'_>) {
-        let found = self.table.get(name).map_or_else(|| "its default".to_owned(), |value| shown(value.get_ref()));
-        mistakes
-            .note(self.span(name), Draft::new(Kind::Contradiction, &self.path(name), found, allowed));
+        let found =
+            self.table.get(name).map_or_else(|| "its default".to_owned(), |value| shown(value.get_ref()));
+        mistakes.note(self.span(name), Draft::new(Kind::Contradiction, &self.path(name), found, allowed));
     }
 
     /// Refuses a field that makes sense elsewhere only.
@@ -150,12 +145,8 @@ impl<'a> Fields<'a> {
                 continue;
             }
             let allowed: Vec<&str> = self.known.iter().copied().collect();
-            let mut draft = Draft::new(
-                Kind::UnknownField,
-                &self.path(name),
-                shortened(&self.path(name)),
-                allowed.join(", "),
-            );
+            let path = shortened(&self.path(name));
+            let mut draft = Draft::new(Kind::UnknownField, &path, path.clone(), allowed.join(", "));
             draft.meant = closest(name, self.known.iter().copied()).map(str::to_owned);
             mistakes.note(key.span(), draft);
         }
@@ -187,9 +178,9 @@ fn shown(value: &DeValue<'_>) -> String {
     }
 }
 
+/// The beginning of a long text, without what would move a terminal's cursor.
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    let mut chars = text.chars();
+    let shown: String = chars.by_ref().take(SHOWN_CHARS_MAX).map(printable).collect();
+    if chars.next().is_some() { shown + "…" } else { shown }
 }

@@ -8,10 +8,10 @@ use super::fields::{Fields, Wrong, note_wrong};
 use super::group::{self, Read};
 use super::limits::{
     ABOUT_CHARS_MAX, ARRIVALS_MAX, BITFIELD_BYTES_MAX, FILM_MAX, GROUPS_MAX, LENGTH_MAX, LENGTH_MIN,
-    LIMIT_MAX, LIMIT_MIN, NAME_CHARS_MAX, PEERS_MAX, PIECE_LENGTH_MAX, PIECE_LENGTH_MIN, PIECES_MAX, RATE_MAX,
-    RATE_MIN, SEGMENT_PEERS_MAX, TEXT_BYTES_MAX,
+    LIMIT_MAX, LIMIT_MIN, NAME_CHARS_MAX, PEERS_MAX, PIECE_LENGTH_MAX, PIECE_LENGTH_MIN, PIECES_MAX,
+    RATE_MAX, RATE_MIN, SEGMENT_PEERS_MAX, TEXT_BYTES_MAX,
 };
-use super::mistake::{Draft, FileError, Kind, Mistakes};
+use super::mistake::{Draft, FileError, Kind, Mistakes, printable};
 use super::readings::{duration, name, rate, show_bytes, show_time, size, text, word};
 use super::{Arrival, Content, Group, Manner, Network, Role, Scenario, Stay};
 
@@ -31,7 +31,7 @@ impl Scenario {
         }
         let (table, errors) = DeTable::parse_recoverable(source);
         for error in &errors {
-            let why: String = error.message().chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+            let why: String = error.message().chars().map(printable).collect();
             mistakes.note(error.span().unwrap_or(0..0), Draft::new(Kind::Syntax, "", "this is no TOML", why));
         }
         // What a parser makes of a text that it couldn't follow would be reported as further mistakes that aren't any.
@@ -115,11 +115,10 @@ fn groups(top: &mut Fields<'_>, mistakes: &mut Mistakes<'_>) -> Vec<Read> {
         top.missing("group", allowed, mistakes);
         return Vec::new();
     };
-    let tables: Option<Vec<_>> = value
-        .get_ref()
-        .as_array()
-        .filter(|array| (1..=GROUPS_MAX).contains(&array.len()))
-        .and_then(|array| array.iter().map(|item| Some((item.get_ref().as_table()?, item.span()))).collect());
+    let tables: Option<Vec<_>> =
+        value.get_ref().as_array().filter(|array| (1..=GROUPS_MAX).contains(&array.len())).and_then(
+            |array| array.iter().map(|item| Some((item.get_ref().as_table()?, item.span()))).collect(),
+        );
     let Some(tables) = tables else {
         note_wrong("group", value, Wrong::new(allowed), mistakes);
         return Vec::new();
@@ -136,7 +135,12 @@ fn groups(top: &mut Fields<'_>, mistakes: &mut Mistakes<'_>) -> Vec<Read> {
 fn check_groups(scenario: &Scenario, groups: &[Read], mistakes: &mut Mistakes<'_>) {
     for (index, Read { group, place }) in groups.iter().enumerate() {
         if groups[..index].iter().any(|other| other.group.name == group.name) {
-            place.contradict("name", format!("{:?}", group.name), "each group's name is allowed once", mistakes);
+            place.contradict(
+                "name",
+                format!("{:?}", group.name),
+                "each group's name is allowed once",
+                mistakes,
+            );
         }
         if scenario.network == Network::Fluid && group.access.loss > 0.0 {
             let found = format!("{} %", group.access.loss * 100.0);
@@ -153,7 +157,8 @@ fn check_groups(scenario: &Scenario, groups: &[Read], mistakes: &mut Mistakes<'_
             let arrivals = f64::from(group.count) * (1.0 + scenario.limit.as_secs_f64() / mean.as_secs_f64());
             if arrivals > ARRIVALS_MAX {
                 let found = format!("so short that {arrivals:.0} peers would come");
-                let allowed = format!("{ARRIVALS_MAX} are allowed: fewer peers, a longer stay or a shorter run");
+                let allowed =
+                    format!("{ARRIVALS_MAX} are allowed: fewer peers, a longer stay or a shorter run");
                 place.contradict("stay", found, &allowed, mistakes);
             }
         }
@@ -178,7 +183,8 @@ fn check_whole(scenario: &Scenario, span: Range<usize>, mistakes: &mut Mistakes<
         );
     }
     let pieces = scenario.content.length.div_ceil(scenario.content.piece_length);
-    let links: u64 = groups.iter().map(|group| u64::from(group.count) * u64::from(group.connections_max)).sum();
+    let links: u64 =
+        groups.iter().map(|group| u64::from(group.count) * u64::from(group.connections_max)).sum();
     if links.saturating_mul(pieces.div_ceil(8)) > BITFIELD_BYTES_MAX {
         contradict(
             format!("{links} connections of torrents with {pieces} pieces"),
@@ -202,7 +208,8 @@ fn check_whole(scenario: &Scenario, span: Range<usize>, mistakes: &mut Mistakes<
     if !groups.iter().any(Group::counted) {
         contradict(
             "without anybody to compare".to_owned(),
-            "at least one honest group of leechers or viewers without a strategy of its own is needed".to_owned(),
+            "at least one honest group of leechers or viewers without a strategy of its own is needed"
+                .to_owned(),
         );
     }
 }

@@ -194,8 +194,7 @@ fn stay(fields: &mut Fields<'_>, mistakes: &mut Mistakes<'_>) -> Stay {
 }
 
 fn player(fields: &mut Fields<'_>, mistakes: &mut Mistakes<'_>) -> Player {
-    let mut player =
-        Player { start: 0.0, start_buffer: START_BUFFER, tail_first: false, seeks: Seeks::None };
+    let mut player = Player { start: 0.0, start_buffer: START_BUFFER, tail_first: false, seeks: Seeks::None };
     let Some(value) = fields.raw("player") else { return player };
     let Some(table) = value.get_ref().as_table() else {
         let allowed = "a table is allowed, such as { start-buffer = \"2 s\", tail-first = true }";
@@ -214,11 +213,12 @@ fn player(fields: &mut Fields<'_>, mistakes: &mut Mistakes<'_>) -> Player {
 
 fn seeks(fields: &mut Fields<'_>, mistakes: &mut Mistakes<'_>) -> Seeks {
     let allowed = "\"never\", { every = \"30 s\" } or { at = [[\"30 s\", \"50 %\"], …] } is allowed";
-    let chosen = choice(fields, "seeks", allowed, &[("never", Seeks::None)], mistakes, |key, value| match key {
-        "every" => Some(duration(SEEK_INTERVAL_MIN, LIMIT_MAX)(value).map(Seeks::Every)),
-        "at" => Some(seek_list(value).map(Seeks::At)),
-        _ => None,
-    });
+    let chosen =
+        choice(fields, "seeks", allowed, &[("never", Seeks::None)], mistakes, |key, value| match key {
+            "every" => Some(duration(SEEK_INTERVAL_MIN, LIMIT_MAX)(value).map(Seeks::Every)),
+            "at" => Some(seek_list(value).map(Seeks::At)),
+            _ => None,
+        });
     chosen.unwrap_or(Seeks::None)
 }
 
@@ -261,7 +261,8 @@ fn choice<T: Clone>(
     if let Some((_, meaning)) = words.iter().find(|(known, _)| Some(*known) == word) {
         return Some(meaning.clone());
     }
-    let only = value.get_ref().as_table().filter(|table| table.len() == 1).and_then(|table| table.iter().next());
+    let only =
+        value.get_ref().as_table().filter(|table| table.len() == 1).and_then(|table| table.iter().next());
     if let Some((key, inside)) = only
         && let Some(read) = keyed(key.get_ref(), inside.get_ref())
     {

@@ -48,9 +48,12 @@ mod tests {
 
     #[test]
     fn slips_of_the_pen_are_recognised() {
-        for (word, meant) in
-            [("latncy", "latency"), ("Latency", "latency"), ("piece_length", "piece-length"), ("donw", "down")]
-        {
+        for (word, meant) in [
+            ("latncy", "latency"),
+            ("Latency", "latency"),
+            ("piece_length", "piece-length"),
+            ("donw", "down"),
+        ] {
             assert_eq!(closest(word, FIELDS.into_iter()), Some(meant), "{word}");
         }
     }

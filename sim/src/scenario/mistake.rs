@@ -186,7 +186,7 @@ impl Place {
 }
 
 /// A tab would move the mark, and other control characters might move the terminal's cursor.
-fn printable(char: char) -> char {
+pub(super) fn printable(char: char) -> char {
     if char.is_control() { ' ' } else { char }
 }
 

@@ -151,7 +151,9 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for text in ["", "MiB", "-3 s", "1e9 B", "1..2 s", ".5 s", "5. s", "١ s", "1234567890123456 B", "0x10 B"] {
+        for text in
+            ["", "MiB", "-3 s", "1e9 B", "1..2 s", ".5 s", "5. s", "١ s", "1234567890123456 B", "0x10 B"]
+        {
             assert!(size(text).is_err(), "{text}");
             assert!(duration(text).is_err(), "{text}");
         }
