@@ -6,10 +6,14 @@
 //! Here: the network, the disks, the players, the odd peers, scenarios and their file format, statistics and reports. Not
 //! here: files, clocks and terminals; `afflux sim` reads the scenarios and writes the reports.
 
+pub mod compare;
 pub mod log;
 pub mod outcome;
+pub mod report;
 mod run;
 pub mod scenario;
+pub mod stats;
+pub mod table;
 
 pub use log::{Entry, Log, What};
 pub use outcome::{Outcome, PeerOutcome};
