@@ -13,7 +13,7 @@ use afflux_metainfo::torrent::Torrent as TorrentFile;
 use afflux_metainfo::{FileIndex, InfoHash, InfoHashes};
 use afflux_storage::Kind;
 use afflux_stream::{Media, Problem, ResponseBody, respond};
-use afflux_swarm::Strategy;
+use afflux_swarm::StrategyName;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
@@ -50,7 +50,7 @@ pub enum StreamStorage {
         /// Below this folder, one folder for each torrent.
         folder: PathBuf,
         /// Order of pieces that no reader asks for.
-        strategy: Strategy,
+        strategy: StrategyName,
     },
 }
 
@@ -152,7 +152,7 @@ impl Api {
             return Err(Box::new(problem(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", &detail)));
         }
         let (kind, strategy) = match &self.storage {
-            StreamStorage::Memory => (Kind::Memory, Strategy::Deadline),
+            StreamStorage::Memory => (Kind::Memory, StrategyName::Deadline),
             StreamStorage::Disk { folder, strategy } => {
                 (Kind::Disk { dir: folder.join(source.hashes().wire().to_string()) }, *strategy)
             }

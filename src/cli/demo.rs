@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use afflux_metainfo::create::{Builder, Envelope};
 use afflux_metainfo::torrent::Torrent as TorrentFile;
 use afflux_storage::Kind;
-use afflux_swarm::Strategy;
+use afflux_swarm::StrategyName;
 use serde_json::json;
 
 use super::show::Screen;
@@ -87,7 +87,7 @@ pub(super) fn run(context: Context, arguments: DemoArguments) -> Result<ExitCode
         );
         let source = Source::Torrent(Box::new(crowd.torrent.clone()));
         let options =
-            AddOptions { kind: Kind::Memory, read_only: false, recheck: false, strategy: Strategy::Deadline };
+            AddOptions { kind: Kind::Memory, read_only: false, recheck: false, strategy: StrategyName::Deadline };
         let torrent = engine.add(&source, options)?;
         let done = if arguments.check {
             let ready = stream::metadata(&torrent, &mut screen, settings.torrent_timeout).await?;
@@ -156,7 +156,7 @@ impl Crowd {
                 kind: Kind::Disk { dir: media.clone() },
                 read_only: true,
                 recheck: false,
-                strategy: Strategy::Rarest,
+                strategy: StrategyName::Deadline,
             };
             let seeded = engine.add(&Source::Torrent(Box::new(torrent.clone())), options)?;
             seeders.push(engine);

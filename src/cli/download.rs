@@ -59,13 +59,8 @@ pub(super) fn run(context: Context, arguments: DownloadArguments) -> Result<Exit
     let strategy = match swarm.strategy {
         _ if arguments.sequential => StrategyName::Sequential,
         Some(strategy) => strategy,
-        None => StrategyName::Rarest,
+        None => StrategyName::Deadline,
     };
-    if strategy == StrategyName::Deadline {
-        return Err(Failure::usage(
-            "--strategy deadline fetches only what readers ask for, and a download has none: use rarest or sequential",
-        ));
-    }
     let json = context.json;
     session::with_engine(&context, swarm, tuning, async |engine| {
         let mut screen = Screen::new(json);

@@ -113,7 +113,7 @@ fn options(arguments: &StreamArguments) -> Result<AddOptions, Failure> {
             ));
         }
         Some(strategy) => strategy.into(),
-        None => afflux_swarm::Strategy::Rarest,
+        None => afflux_swarm::StrategyName::Deadline,
     };
     Ok(AddOptions { kind, read_only: false, recheck: false, strategy })
 }

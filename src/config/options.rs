@@ -68,11 +68,11 @@ pub enum StrategyName {
     Rarest,
     /// Ascending
     Sequential,
-    /// By the deadlines of readers; rarest first beyond them
+    /// What readers need soon, by deadline; then the rarest
     Deadline,
 }
 
-impl From<StrategyName> for afflux_swarm::Strategy {
+impl From<StrategyName> for afflux_swarm::StrategyName {
     fn from(name: StrategyName) -> Self {
         match name {
             StrategyName::Rarest => Self::Rarest,
@@ -126,7 +126,7 @@ pub struct SwarmOptions {
           value_parser = upload_limit::parse)]
     #[serde(deserialize_with = "upload_limit::from_file")]
     pub upload_limit: Option<u64>,
-    /// Order of pieces where no reader asks for others [default: rarest]
+    /// In which order pieces are fetched [default: deadline]
     #[arg(long, value_name = "NAME", help_heading = SWARM)]
     pub strategy: Option<StrategyName>,
     /// Allow trackers and .torrent URLs on private and loopback addresses (a torrent could make the program

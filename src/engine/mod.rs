@@ -32,7 +32,7 @@ use afflux_metainfo::{FileIndex, InfoHash, Layout, PeerId};
 use afflux_peer::Direction;
 use afflux_storage::{Disk, DiskConfig, Kind, Ledger, Pool, Resume};
 use afflux_swarm::shaper::Limits;
-use afflux_swarm::{Strategy, Swarm, Window};
+use afflux_swarm::{StrategyName, Swarm, Window};
 use dashmap::DashMap;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -115,7 +115,7 @@ pub struct AddOptions {
     /// Verify what is on disk, whatever resume data says.
     pub recheck: bool,
     /// Order of pieces outside of readers' windows.
-    pub strategy: Strategy,
+    pub strategy: StrategyName,
 }
 
 /// A torrent of a running engine; all clones are the same.

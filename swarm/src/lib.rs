@@ -23,14 +23,16 @@ pub mod pieces;
 pub mod rate;
 pub mod roster;
 pub mod shaper;
+pub mod strategy;
 pub mod swarm;
 #[cfg(test)]
 mod testing;
 pub mod wants;
 
-pub use config::{Config, Strategy};
+pub use config::Config;
 pub use input::{Connected, Direction, Kind, Parting, ReaderKey, Refusal, Report, Window};
 pub use key::{PeerKey, Slab};
 pub use output::{Output, Reason};
 pub use roster::Source;
+pub use strategy::{Strategy, StrategyName};
 pub use swarm::{Progress, Snapshot, Swarm};

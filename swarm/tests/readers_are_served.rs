@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use afflux_metainfo::PieceIndex;
 use afflux_peer::Command;
-use afflux_swarm::{Config, Kind, Output, ReaderKey, Strategy, Window};
+use afflux_swarm::{Config, Kind, Output, ReaderKey, Window};
 use harness::{KIB, MIB, Manner, World, config, layout, play};
 
 const FILM: u64 = 64 * MIB;
@@ -116,7 +116,7 @@ fn urgent_blocks_that_a_silent_peer_holds_are_bought_from_another_within_the_bud
 #[test]
 fn nothing_but_its_head_is_fetched_for_a_probe() {
     let mut world =
-        World::new(Config { strategy: Strategy::Deadline, ..config() }, layout(256 * KIB, FILM), 7);
+        World::new(Config { keep_bytes_max: Some(8 * MIB), ..config() }, layout(256 * KIB, FILM), 7);
     world.seed(4 * MIB, 20, Manner::Honest);
     let probe = Window { kind: Kind::Probe, urgent_end: 256 * KIB, ..play(0, FILM) };
     world.want(1, probe);
