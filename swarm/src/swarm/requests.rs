@@ -2,15 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use afflux_metainfo::{BlockIndex, BlockRef, PieceIndex};
+use afflux_metainfo::{BLOCK_LENGTH, BlockIndex, BlockRef, PieceIndex};
 use afflux_peer::Command;
 
 use super::{Content, Swarm};
 use crate::availability::first_common_within;
 use crate::key::PeerKey;
-use crate::limits::{
-    DUPLICATES_FREE_BYTES, DUPLICATES_PERCENT, ENDGAME_BYTES, ENDGAME_PROBES_MAX, LATE_PROBES_MAX,
-};
+use crate::limits::{ENDGAME_PROBES_MAX, LATE_PROBES_MAX};
 use crate::output::Output;
 use crate::picker::{Applicant, Board, Pick};
 use crate::pieces::{Block, OpenPiece};
@@ -224,15 +222,13 @@ impl Swarm {
             }
         }
         for (piece, block) in late {
-            let spent = self.tallies.bought;
-            let budget = DUPLICATES_FREE_BYTES + self.tallies.received / 100 * DUPLICATES_PERCENT;
             let length = self.block_length(piece, block);
-            if spent + length > budget {
+            if !self.duplicates.affords(length, self.tallies.received) {
                 return;
             }
             let Some((key, expected)) = self.best_other(piece, block) else { continue };
             if self.ask(key, Pick { piece, block, opens: false }, expected, now) {
-                self.tallies.bought += length;
+                self.duplicates.bought(length);
             }
         }
     }
@@ -293,8 +289,8 @@ impl Swarm {
         let (Some(content), Some(peer)) = (&self.content, self.peers.get(key)) else { return false };
         let all_asked =
             content.availability.pickable().is_empty() && content.table.partial().next().is_none();
-        let budget = ENDGAME_BYTES + self.tallies.received / 100;
-        if !all_asked || peer.chokes_us || peer.snubbed || self.tallies.endgame >= budget {
+        let affords = self.duplicates.affords(u64::from(BLOCK_LENGTH), self.tallies.received);
+        if !all_asked || peer.chokes_us || peer.snubbed || !affords {
             return false;
         }
         let slow = |block: &Block| match block {
@@ -314,7 +310,7 @@ impl Swarm {
         let found = blocks.take(ENDGAME_PROBES_MAX).find(|(_, _, block)| slow(block));
         let Some((piece, number, _)) = found else { return false };
         let pick = Pick { piece, block: BlockIndex(number), opens: false };
-        self.tallies.endgame += self.block_length(piece, pick.block);
+        self.duplicates.bought(self.block_length(piece, pick.block));
         self.ask(key, pick, expected, now)
     }
 
