@@ -6,6 +6,7 @@
 //! Here: the network, the disks, the players, the odd peers, scenarios and their file format, statistics and reports. Not
 //! here: files, clocks and terminals; `afflux sim` reads the scenarios and writes the reports.
 
+pub mod closed_forms;
 pub mod outcome;
 pub mod scenario;
 

@@ -8,8 +8,8 @@ use afflux_metainfo::{BLOCK_LENGTH, Bitfield, BlockRef, PeerId, PieceIndex};
 
 use crate::availability::Counting;
 use crate::limits::{
-    ALLOWED_FAST_MAX, OUTSTANDING_MAX, PEER_RATE_MIN, READER_DEPTH_MIN, READER_DEPTH_UNKNOWN, READER_SLACK,
-    REFUSAL, ROUND_TRIP_DEFAULT,
+    ALLOWED_FAST_MAX, OUTSTANDING_MAX, PEER_RATE_MIN, QUEUE_DEPTH_MAX, READER_DEPTH_MIN,
+    READER_DEPTH_UNKNOWN, READER_SLACK, REFUSAL, ROUND_TRIP_DEFAULT,
 };
 
 /// One connected peer, as the torrent sees it.
@@ -137,8 +137,9 @@ impl Peer {
     }
 
     /// How many more blocks it should be asked for.
-    pub(super) fn room(&self, waiting: bool) -> u32 {
-        self.depth_now(waiting).saturating_sub(self.asked.len() as u32)
+    pub(super) fn room(&self, waiting: bool, queue_time: Option<Duration>) -> u32 {
+        let deep = queue_time.map_or(0, |time| self.deep(time));
+        self.depth_now(waiting).max(deep).saturating_sub(self.asked.len() as u32)
     }
 
     /// Whether a block may be asked of it beyond what its pipeline wants, because it's late elsewhere.
@@ -154,6 +155,15 @@ impl Peer {
         }
         let deepest = if waiting { self.shallow() } else { OUTSTANDING_MAX };
         self.depth.min(deepest)
+    }
+
+    /// What a strategy wants asked for beyond what the pipeline wants, once the rate is known.
+    fn deep(&self, queue_time: Duration) -> u32 {
+        if self.snubbed || self.rate == 0 || self.depth == 0 {
+            return 0;
+        }
+        let blocks = queue_time.as_nanos() / u128::from(self.block_nanos(self.rate).max(1));
+        u32::try_from(blocks).unwrap_or(u32::MAX).min(QUEUE_DEPTH_MAX)
     }
 
     /// A round trip plus 50 ms of requests, or two blocks, whichever is more: what is asked already can't be taken

@@ -20,7 +20,7 @@ impl Swarm {
         let waiting = self.is_shallow();
         while let Some(peer) = self.peers.get(key) {
             let starved = peer.starved_at == Some(self.board.version);
-            if peer.room(waiting) == 0 || peer.useful == 0 || starved {
+            if peer.room(waiting, self.ways.queue_time) == 0 || peer.useful == 0 || starved {
                 return;
             }
             let expected = peer.expected(self.rate_default);
