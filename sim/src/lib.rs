@@ -7,8 +7,12 @@
 //! here: files, clocks and terminals; `afflux sim` reads the scenarios and writes the reports.
 
 pub mod closed_forms;
+pub mod log;
 pub mod outcome;
+mod run;
 pub mod scenario;
 
+pub use log::{Entry, Log, What};
 pub use outcome::{Outcome, PeerOutcome};
+pub use run::{RunError, run};
 pub use scenario::Scenario;
