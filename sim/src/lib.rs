@@ -6,6 +6,15 @@
 //! Here: the network, the disks, the players, the odd peers, scenarios and their file format, statistics and reports. Not
 //! here: files, clocks and terminals; `afflux sim` reads the scenarios and writes the reports.
 
+pub mod closed_forms;
+pub mod compare;
+pub mod log;
+pub mod outcome;
+pub mod report;
+pub mod scenario;
+pub mod stats;
+pub mod table;
+
 mod agenda;
 mod chance;
 mod clock;
@@ -15,13 +24,10 @@ mod diversity;
 mod invariants;
 mod journal;
 mod link;
-pub mod log;
 mod net;
 mod node;
-pub mod outcome;
 mod player;
 mod run;
-pub mod scenario;
 mod wire;
 mod world;
 

@@ -2,6 +2,20 @@
 //!
 //! These are plain values in SI units (bytes, bytes per second, durations); `file` reads them from TOML.
 
+pub mod builtin;
+mod fields;
+mod file;
+mod group;
+pub mod limits;
+mod meant;
+mod mistake;
+mod quantity;
+mod readings;
+#[cfg(test)]
+mod tests;
+
+pub use mistake::{FileError, Kind, Mistake};
+
 use std::time::Duration;
 
 /// One thing to simulate.
