@@ -1,7 +1,7 @@
 //! What must hold at every step of a run, whatever happens in it. One that doesn't ends the run with its seed.
 
-use afflux_metainfo::{BLOCK_LENGTH, BlockRef, PieceIndex};
-use afflux_swarm::limits::{DUPLICATES_FREE_BYTES, DUPLICATES_PERCENT, ENDGAME_BYTES};
+use afflux_metainfo::{BlockRef, PieceIndex};
+use afflux_swarm::limits::{DUPLICATE_PERCENT, DUPLICATES_FREE_BYTES};
 use thiserror::Error;
 
 /// What an invariant was broken by.
@@ -49,14 +49,9 @@ pub(crate) fn within_budget(node: u32, asked: u64, budget: u64) -> Step {
     if asked <= budget { Ok(()) } else { Err(Broken::Budget { node, asked, budget }) }
 }
 
-/// What a node that has received so much may have asked for twice: late blocks and the endgame, and a block that was
-/// within the budget when it was asked.
+/// What a node that has received so much may have asked for twice.
 pub(crate) fn duplicate_budget(received: u64) -> u64 {
-    DUPLICATES_FREE_BYTES
-        + received / 100 * DUPLICATES_PERCENT
-        + ENDGAME_BYTES
-        + received / 100
-        + u64::from(BLOCK_LENGTH)
+    DUPLICATES_FREE_BYTES + received.saturating_mul(u64::from(DUPLICATE_PERCENT)) / 100
 }
 
 /// Every request without an end is known to its connection, which will end it; and the connection knows no others.

@@ -6,26 +6,28 @@
 //! Here: the network, the disks, the players, the odd peers, scenarios and their file format, statistics and reports. Not
 //! here: files, clocks and terminals; `afflux sim` reads the scenarios and writes the reports.
 
+pub mod closed_forms;
+pub mod compare;
+pub mod log;
+pub mod outcome;
+pub mod report;
+pub mod scenario;
+pub mod stats;
+pub mod table;
+
 mod agenda;
 mod chance;
 mod clock;
-pub mod compare;
 mod discovery;
 mod disk;
 mod diversity;
 mod invariants;
 mod journal;
 mod link;
-pub mod log;
 mod net;
 mod node;
-pub mod outcome;
 mod player;
-pub mod report;
 mod run;
-pub mod scenario;
-pub mod stats;
-pub mod table;
 mod wire;
 mod world;
 

@@ -4,6 +4,7 @@
 
 use afflux_metainfo::PeerId;
 
+use crate::limits::DUPLICATE_PERCENT;
 use crate::strategy::StrategyName;
 
 /// One torrent's bounds and ways.
@@ -23,6 +24,8 @@ pub struct Config {
     pub keep_bytes_max: Option<u64>,
     /// What is asked for next. Torrents of the memory kind work by deadlines whatever this says.
     pub strategy: StrategyName,
+    /// Part of all received bytes that may be asked for twice, late blocks and the end of a download together, in percent.
+    pub duplicate_percent: u32,
     /// Peers unchoked at once, the optimistic one apart.
     pub unchoke_slots: u32,
     /// Our own peer id: a peer that has it is ourselves (attack 31).
@@ -43,6 +46,7 @@ impl Config {
             open_bytes_max: 64 * 1024 * 1024,
             keep_bytes_max: None,
             strategy: StrategyName::default(),
+            duplicate_percent: DUPLICATE_PERCENT,
             unchoke_slots: 8,
             local_peer_id,
             private: false,

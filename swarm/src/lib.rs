@@ -12,6 +12,7 @@ pub mod blame;
 mod chance;
 pub mod choker;
 mod config;
+pub mod duplicates;
 mod input;
 pub mod keep;
 pub mod key;
@@ -27,6 +28,7 @@ pub mod strategy;
 pub mod swarm;
 #[cfg(test)]
 mod testing;
+pub mod trace;
 pub mod wants;
 
 pub use config::Config;

@@ -32,6 +32,7 @@ use crate::blame::Blame;
 use crate::chance::Chance;
 use crate::choker::{self, Choker};
 use crate::config::Config;
+use crate::duplicates::Duplicates;
 use crate::input::{ReaderKey, Window};
 use crate::key::{PeerKey, Slab};
 use crate::limits::{LATE_TICK, NEED_PEERS_INTERVAL, NEED_PEERS_INTERVAL_WAITING, PEERS_MAX, TICK};
@@ -40,6 +41,7 @@ use crate::output::Output;
 use crate::rate::Rate;
 use crate::roster::{self, Roster, Source};
 use crate::strategy::{self, Strategy, StrategyName, Ways};
+use crate::trace::Trace;
 use crate::wants::{Movement, Wants};
 
 use content::Content;
@@ -74,6 +76,8 @@ pub struct Swarm {
     timers: Timers,
     board: BoardState,
     tallies: Tallies,
+    duplicates: Duplicates,
+    trace: Trace,
     paused: bool,
     /// Whether peers were told that a reader waits.
     told_waiting: bool,
@@ -113,10 +117,6 @@ struct BoardState {
 struct Tallies {
     received: u64,
     sent: u64,
-    /// Asked a second time because it was late.
-    bought: u64,
-    /// Asked a second time at the end.
-    endgame: u64,
     wasted: u64,
     failed: u64,
     download: Rate,
@@ -156,6 +156,8 @@ impl Swarm {
             timers: Timers { tick: now + TICK, late: None, retarget: None, need_peers: now },
             board: BoardState::default(),
             tallies: Tallies::default(),
+            duplicates: Duplicates::new(config.duplicate_percent),
+            trace: Trace::default(),
             paused: false,
             told_waiting: false,
             told_complete: false,
@@ -349,6 +351,7 @@ impl Swarm {
         if self.timers.retarget.is_some_and(|at| at <= now) {
             self.timers.retarget = None;
             self.retarget();
+            self.tell_waiting();
             self.wake();
         }
         if self.timers.late.is_some_and(|at| at <= now) {

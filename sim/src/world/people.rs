@@ -98,6 +98,7 @@ impl World<'_> {
         self.outcome.peers[number as usize].left = Some(self.now.elapsed());
         self.tracker.leave(number);
         self.journal.note(number, What::Part);
+        self.outcome.peers[number as usize].left = Some(self.now.elapsed());
         let kind = self.group_of(number);
         let (awaited, churns, seed) =
             (self.is_awaited(kind), matches!(kind.stay, Stay::Churn(_)), kind.role == Role::Seed);

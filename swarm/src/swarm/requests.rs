@@ -2,15 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use afflux_metainfo::{BlockIndex, BlockRef, PieceIndex};
+use afflux_metainfo::{BLOCK_LENGTH, BlockIndex, BlockRef, PieceIndex};
 use afflux_peer::Command;
 
 use super::{Content, Swarm};
 use crate::availability::first_common_within;
 use crate::key::PeerKey;
-use crate::limits::{
-    DUPLICATES_FREE_BYTES, DUPLICATES_PERCENT, ENDGAME_BYTES, ENDGAME_PROBES_MAX, LATE_PROBES_MAX,
-};
+use crate::limits::{ENDGAME_PROBES_MAX, LATE_PROBES_MAX};
 use crate::output::Output;
 use crate::picker::{Applicant, Board, Pick};
 use crate::pieces::{Block, OpenPiece};
@@ -22,7 +20,7 @@ impl Swarm {
         let waiting = self.is_shallow();
         while let Some(peer) = self.peers.get(key) {
             let starved = peer.starved_at == Some(self.board.version);
-            if peer.room(waiting) == 0 || peer.useful == 0 || starved {
+            if peer.room(waiting, self.ways.queue_time) == 0 || peer.useful == 0 || starved {
                 return;
             }
             let expected = peer.expected(self.rate_default);
@@ -224,15 +222,13 @@ impl Swarm {
             }
         }
         for (piece, block) in late {
-            let spent = self.tallies.bought;
-            let budget = DUPLICATES_FREE_BYTES + self.tallies.received / 100 * DUPLICATES_PERCENT;
             let length = self.block_length(piece, block);
-            if spent + length > budget {
+            if !self.duplicates.affords(length, self.tallies.received) {
                 return;
             }
             let Some((key, expected)) = self.best_other(piece, block) else { continue };
             if self.ask(key, Pick { piece, block, opens: false }, expected, now) {
-                self.tallies.bought += length;
+                self.duplicates.bought(length);
             }
         }
     }
@@ -242,14 +238,15 @@ impl Swarm {
         self.config.keep_bytes_max.is_some()
     }
 
-    /// Whether peers are asked for little at once, so that a reader needn't wait for what was asked before.
+    /// Whether peers are asked for little at once, so that a seek needn't wait for what was asked before: as long as there
+    /// is a reader, and a moment longer, since a seek often is one reader's end and another's beginning.
     pub(super) fn is_shallow(&self) -> bool {
-        self.ways.shallow_queues && self.wants.anyone_waits()
+        self.ways.shallow_queues && (!self.wants.is_empty() || self.timers.retarget.is_some())
     }
 
     fn pick(&mut self, key: PeerKey, expected: Duration, now: Instant) -> Option<Pick> {
         let outcast = self.peers.get(key).is_some_and(|peer| peer.snubbed) && self.has_better(key);
-        let anywhere = !self.windows_only() && !self.is_shallow();
+        let anywhere = !self.windows_only() && !(self.ways.shallow_queues && self.wants.anyone_waits());
         let reserve_bytes = if self.wants.is_empty() { 0 } else { self.config.open_bytes_max / 4 };
         let windows_only = self.windows_only();
         let (peer, content) = (self.peers.get(key)?, self.content.as_mut()?);
@@ -293,8 +290,8 @@ impl Swarm {
         let (Some(content), Some(peer)) = (&self.content, self.peers.get(key)) else { return false };
         let all_asked =
             content.availability.pickable().is_empty() && content.table.partial().next().is_none();
-        let budget = ENDGAME_BYTES + self.tallies.received / 100;
-        if !all_asked || peer.chokes_us || peer.snubbed || self.tallies.endgame >= budget {
+        let affords = self.duplicates.affords(u64::from(BLOCK_LENGTH), self.tallies.received);
+        if !all_asked || peer.chokes_us || peer.snubbed || !affords {
             return false;
         }
         let slow = |block: &Block| match block {
@@ -314,7 +311,7 @@ impl Swarm {
         let found = blocks.take(ENDGAME_PROBES_MAX).find(|(_, _, block)| slow(block));
         let Some((piece, number, _)) = found else { return false };
         let pick = Pick { piece, block: BlockIndex(number), opens: false };
-        self.tallies.endgame += self.block_length(piece, pick.block);
+        self.duplicates.bought(self.block_length(piece, pick.block));
         self.ask(key, pick, expected, now)
     }
 
