@@ -211,7 +211,7 @@ impl LtDeadline {
     fn set_deadlines(&mut self, desk: &Desk<'_>, now: Instant) {
         let each = (PIECES_MAX / desk.wants().count().max(1)).max(1) as u32;
         let windows = || {
-            desk.wants().readers().map(|reader| {
+            desk.wants().readers().filter(|reader| !reader.is_next()).map(|reader| {
                 let pieces = reader.pieces();
                 let end = pieces.end.clamp(pieces.start, pieces.start.saturating_add(each));
                 Window { turn: reader.turn(), pieces: pieces.start..end }
