@@ -7,8 +7,16 @@
 //! here: files, clocks and terminals; `afflux sim` reads the scenarios and writes the reports.
 
 pub mod closed_forms;
+pub mod compare;
+pub mod log;
 pub mod outcome;
+pub mod report;
+mod run;
 pub mod scenario;
+pub mod stats;
+pub mod table;
 
+pub use log::{Entry, Log, What};
 pub use outcome::{Outcome, PeerOutcome};
+pub use run::{RunError, run};
 pub use scenario::Scenario;

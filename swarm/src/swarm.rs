@@ -351,6 +351,7 @@ impl Swarm {
         if self.timers.retarget.is_some_and(|at| at <= now) {
             self.timers.retarget = None;
             self.retarget();
+            self.tell_waiting();
             self.wake();
         }
         if self.timers.late.is_some_and(|at| at <= now) {

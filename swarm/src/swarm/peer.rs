@@ -173,7 +173,7 @@ impl Peer {
             return READER_DEPTH_UNKNOWN;
         }
         let nanos = (self.round_trip() + READER_SLACK).as_nanos();
-        let blocks = nanos / u128::from(self.block_nanos(self.rate).max(1));
+        let blocks = nanos.div_ceil(u128::from(self.block_nanos(self.rate).max(1)));
         u32::try_from(blocks).unwrap_or(u32::MAX).max(READER_DEPTH_MIN)
     }
 

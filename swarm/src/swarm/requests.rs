@@ -238,14 +238,15 @@ impl Swarm {
         self.config.keep_bytes_max.is_some()
     }
 
-    /// Whether peers are asked for little at once, so that a reader needn't wait for what was asked before.
+    /// Whether peers are asked for little at once, so that a seek needn't wait for what was asked before: as long as there
+    /// is a reader, and a moment longer, since a seek often is one reader's end and another's beginning.
     pub(super) fn is_shallow(&self) -> bool {
-        self.ways.shallow_queues && self.wants.anyone_waits()
+        self.ways.shallow_queues && (!self.wants.is_empty() || self.timers.retarget.is_some())
     }
 
     fn pick(&mut self, key: PeerKey, expected: Duration, now: Instant) -> Option<Pick> {
         let outcast = self.peers.get(key).is_some_and(|peer| peer.snubbed) && self.has_better(key);
-        let anywhere = !self.windows_only() && !self.is_shallow();
+        let anywhere = !self.windows_only() && !(self.ways.shallow_queues && self.wants.anyone_waits());
         let reserve_bytes = if self.wants.is_empty() { 0 } else { self.config.open_bytes_max / 4 };
         let windows_only = self.windows_only();
         let (peer, content) = (self.peers.get(key)?, self.content.as_mut()?);
