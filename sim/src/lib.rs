@@ -11,10 +11,25 @@ pub mod compare;
 pub mod log;
 pub mod outcome;
 pub mod report;
-mod run;
 pub mod scenario;
 pub mod stats;
 pub mod table;
+
+mod agenda;
+mod chance;
+mod clock;
+mod discovery;
+mod disk;
+mod diversity;
+mod invariants;
+mod journal;
+mod link;
+mod net;
+mod node;
+mod player;
+mod run;
+mod wire;
+mod world;
 
 pub use log::{Entry, Log, What};
 pub use outcome::{Outcome, PeerOutcome};

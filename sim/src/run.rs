@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use afflux_metainfo::Layout;
+use afflux_swarm::StrategyName;
 use thiserror::Error;
 
 use crate::log::Log;
 use crate::outcome::Outcome;
 use crate::scenario::Scenario;
+use crate::world::World;
 
 /// Why there is no outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -52,6 +55,33 @@ pub fn run(
     log: &mut dyn Log,
     stop: &dyn Fn() -> bool,
 ) -> Result<Outcome, RunError> {
-    let _ = (log, stop);
-    Ok(Outcome { scenario: scenario.name.clone(), strategy: strategy.to_owned(), seed, ..Outcome::default() })
+    let strategies = strategies(scenario, strategy)?;
+    let content = &scenario.content;
+    let file = (vec!["film.mkv".to_owned()], content.length, false);
+    let layout = Layout::new(content.piece_length, [file])
+        .map_err(|error| RunError::Impossible { scenario: scenario.name.clone(), why: error.to_string() })?;
+    let outcome = World::new(scenario, strategies, layout, seed, log).run(stop);
+    match outcome {
+        Ok(outcome) => Ok(Outcome { strategy: strategy.to_owned(), ..outcome }),
+        Err((at, broken)) => Err(RunError::Invariant {
+            scenario: scenario.name.clone(),
+            strategy: strategy.to_owned(),
+            seed,
+            at: at.elapsed(),
+            broken: broken.to_string(),
+        }),
+    }
+}
+
+/// The strategy of each group's peers.
+fn strategies(scenario: &Scenario, compared: &str) -> Result<Vec<StrategyName>, RunError> {
+    let named = |name: &str| {
+        name.parse::<StrategyName>().map_err(|_| RunError::UnknownStrategy {
+            name: name.to_owned(),
+            known: StrategyName::ALL.map(StrategyName::as_str).join(", "),
+        })
+    };
+    // Checked even where every group has its own.
+    named(compared)?;
+    scenario.groups.iter().map(|group| named(group.strategy.as_deref().unwrap_or(compared))).collect()
 }

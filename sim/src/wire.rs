@@ -113,7 +113,8 @@ impl Wire {
     fn push(&mut self, run: Run) {
         match (self.runs.back_mut(), run) {
             (_, Run::Control(0) | Run::Payload(0)) => {}
-            (Some(Run::Control(last)), Run::Control(more)) | (Some(Run::Payload(last)), Run::Payload(more)) => {
+            (Some(Run::Control(last)), Run::Control(more))
+            | (Some(Run::Payload(last)), Run::Payload(more)) => {
                 *last += more;
             }
             _ => self.runs.push_back(run),

@@ -5,6 +5,7 @@
 use super::Moved;
 use super::share::Share;
 use crate::clock::Time;
+use crate::link::EndId;
 
 /// Bytes of a frame under way are told at least this often, so that slow peers are seen to move.
 const TELL_SECONDS: f64 = 0.25;
@@ -12,6 +13,7 @@ const TELL_SECONDS: f64 = 0.25;
 /// One direction of a connection. It sends frames, one after the other.
 #[derive(Debug, Default)]
 struct Flow {
+    sender: EndId,
     lines: [u32; 2],
     /// Bytes of the frame that are still to leave.
     left: f64,
@@ -36,14 +38,6 @@ pub(crate) struct Fluid {
     replanned: Vec<u32>,
 }
 
-/// When to look at a flow again.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    pub(crate) at: Time,
-    pub(crate) flow: u32,
-    pub(crate) plan: u32,
-}
-
 impl Fluid {
     /// Adds a line of so many bytes per second.
     pub(crate) fn add_line(&mut self, rate: u64) -> u32 {
@@ -51,14 +45,14 @@ impl Fluid {
     }
 
     /// A flow from one line to another; nothing is sent yet.
-    pub(crate) fn open(&mut self, up: u32, down: u32) -> u32 {
+    pub(crate) fn open(&mut self, sender: EndId, up: u32, down: u32) -> u32 {
         let flow = self.free.pop().unwrap_or_else(|| {
             self.flows.push(Flow::default());
             self.flows.len() as u32 - 1
         });
         let place = &mut self.flows[flow as usize];
         let plan = place.plan;
-        *place = Flow { lines: [up, down], plan, ..Flow::default() };
+        *place = Flow { sender, lines: [up, down], plan, replanned: place.replanned, ..Flow::default() };
         flow
     }
 
@@ -101,18 +95,20 @@ impl Fluid {
     }
 
     /// The moment of a plan has come; `None` if it's void. Whoever gets `done` sends more, or says that it's idle.
-    pub(crate) fn handle_plan(&mut self, flow: u32, plan: u32, now: Time) -> Option<Moved> {
-        let place = self.flows.get_mut(flow as usize).filter(|place| place.plan == plan && place.untold > 0)?;
+    pub(crate) fn handle_plan(&mut self, flow: u32, plan: u32, now: Time) -> Option<(EndId, Moved)> {
+        let place =
+            self.flows.get_mut(flow as usize).filter(|place| place.plan == plan && place.untold > 0)?;
         place.advance(now);
         // Times are whole nanoseconds and rates aren't: a thousandth of a byte is none.
         let still = (place.left - 1e-3).max(0.0).ceil() as u32;
         let bytes = place.untold.saturating_sub(still);
         place.untold -= bytes;
+        let sender = place.sender;
         let done = place.untold == 0;
         if !done {
             self.replan(flow);
         }
-        Some(Moved { bytes, done })
+        Some((sender, Moved { bytes, done }))
     }
 
     /// Shares the lines anew after changes. Afterwards [`Self::take_plan`] says what to put down.
@@ -128,8 +124,8 @@ impl Fluid {
         }
     }
 
-    /// The next plan to put down.
-    pub(crate) fn take_plan(&mut self, now: Time) -> Option<Plan> {
+    /// The next plan to put down: when to look at which flow, and which plan that is.
+    pub(crate) fn take_plan(&mut self, now: Time) -> Option<(Time, u32, u32)> {
         loop {
             let flow = self.replanned.pop()?;
             let place = &mut self.flows[flow as usize];
@@ -140,7 +136,7 @@ impl Fluid {
             place.advance(now);
             place.plan = place.plan.wrapping_add(1);
             let seconds = (place.left / place.rate).clamp(0.0, TELL_SECONDS);
-            return Some(Plan { at: now.after_seconds(seconds), flow, plan: place.plan });
+            return Some((now.after_seconds(seconds), flow, place.plan));
         }
     }
 

@@ -239,8 +239,7 @@ mod tests {
             }
             for &(flow, up, down) in &flows {
                 let held_by = |line: u32| {
-                    load(line) >= capacities[line as usize] * 0.99
-                        && share.rate(flow) >= fastest(line) * 0.99
+                    load(line) >= capacities[line as usize] * 0.99 && share.rate(flow) >= fastest(line) * 0.99
                 };
                 assert!(held_by(up) || held_by(down), "flow {flow} could be faster");
             }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::{BLOCK_LENGTH, Bitfield, BlockRef, PeerId, PieceIndex};
 
 use crate::availability::Counting;
+use crate::input::{Connected, Direction};
 use crate::limits::{
     ALLOWED_FAST_MAX, OUTSTANDING_MAX, PEER_RATE_MIN, QUEUE_DEPTH_MAX, READER_DEPTH_MIN,
     READER_DEPTH_UNKNOWN, READER_SLACK, REFUSAL, ROUND_TRIP_DEFAULT,
@@ -17,6 +18,7 @@ use crate::limits::{
 pub(super) struct Peer {
     pub(super) addr: SocketAddr,
     pub(super) peer_id: PeerId,
+    pub(super) direction: Direction,
     /// Where it takes connections, if that isn't where this one comes from.
     pub(super) listens_at: Option<SocketAddr>,
     /// What it has; of no length while we don't know the layout.
@@ -53,10 +55,11 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(addr: SocketAddr, peer_id: PeerId, piece_count: u32, now: Instant) -> Self {
+    pub(super) fn new(link: &Connected, piece_count: u32, now: Instant) -> Self {
         Self {
-            addr,
-            peer_id,
+            addr: link.addr,
+            peer_id: link.peer_id,
+            direction: link.direction,
             listens_at: None,
             pieces: Bitfield::new(piece_count),
             offers: None,
