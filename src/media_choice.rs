@@ -30,6 +30,63 @@ pub fn chosen_file(layout: &Layout, wish: Option<&str>) -> Result<FileIndex, Fai
         .ok_or_else(|| Failure::usage(format!("--file {wish:?} matches none of {}", listing(layout))))
 }
 
+/// What is probably watched after `file`: the next film or song of its folder, in the order in which people number them.
+/// Samples and extras are much shorter than an episode, and aren't episodes.
+pub fn next_file(layout: &Layout, file: FileIndex) -> Option<FileIndex> {
+    let current = layout.file(file)?;
+    let kind = kind_of(current);
+    if !matches!(kind, Kind::Video | Kind::Audio) {
+        return None;
+    }
+    let folder = folder_of(current);
+    let place = natural_key(&current.display_path());
+    files(layout)
+        .filter(|(_, other)| folder_of(other) == folder && kind_of(other) == kind)
+        .filter(|(_, other)| other.length >= current.length / EPISODE_FRACTION && other.length > 0)
+        .map(|(index, other)| (natural_key(&other.display_path()), index))
+        .filter(|(key, _)| *key > place)
+        .min()
+        .map(|(_, index)| index)
+}
+
+/// An episode is at least this part of the one before it.
+const EPISODE_FRACTION: u64 = 4;
+
+fn kind_of(file: &FileSpan) -> Kind {
+    file.path.last().map_or(Kind::Other, |name| afflux_stream::media_type(name).kind)
+}
+
+fn folder_of(file: &FileSpan) -> &[String] {
+    file.path.split_last().map_or(&[], |(_, folder)| folder)
+}
+
+/// A part of a name: "Episode 9" comes before "Episode 10".
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum NamePart {
+    /// A run of digits: by its length without leading zeros, then by the digits.
+    Number(usize, String),
+    /// Anything else, case aside.
+    Text(String),
+}
+
+fn natural_key(name: &str) -> Vec<NamePart> {
+    let mut parts = Vec::new();
+    let mut rest = name;
+    while let Some(first) = rest.chars().next() {
+        let digits = first.is_ascii_digit();
+        let end = rest.find(|c: char| c.is_ascii_digit() != digits).unwrap_or(rest.len());
+        let (run, after) = rest.split_at(end);
+        parts.push(if digits {
+            let number = run.trim_start_matches('0');
+            NamePart::Number(number.len(), number.to_owned())
+        } else {
+            NamePart::Text(run.to_lowercase())
+        });
+        rest = after;
+    }
+    parts
+}
+
 /// The files whose path or name fits a pattern, case aside.
 pub fn matching_files(layout: &Layout, pattern: &str) -> Result<Vec<FileIndex>, Failure> {
     let glob = globset::GlobBuilder::new(pattern)
@@ -52,7 +109,7 @@ pub fn files(layout: &Layout) -> impl Iterator<Item = (FileIndex, &FileSpan)> {
 fn largest(layout: &Layout, kind: Kind) -> Option<FileIndex> {
     files(layout)
         .filter(|(_, file)| file.length > 0)
-        .filter(|(_, file)| file.path.last().is_some_and(|name| afflux_stream::media_type(name).kind == kind))
+        .filter(|(_, file)| kind_of(file) == kind)
         .max_by_key(|(index, file)| (file.length, std::cmp::Reverse(*index)))
         .map(|(index, _)| index)
 }
@@ -84,6 +141,23 @@ mod tests {
         let layout =
             layout(&[("t/a.zip", 900), ("t/sample.mkv", 10), ("t/film.mkv", 500), ("t/film.srt", 5)]);
         assert_eq!(main_file(&layout), Some(FileIndex(2)));
+    }
+
+    #[test]
+    fn the_next_episode_follows_by_number_and_samples_and_other_folders_are_left_out() {
+        let layout = layout(&[
+            ("t/Show 10.mkv", 500),
+            ("t/show 9.mkv", 480),
+            ("t/Show 9 sample.mkv", 20),
+            ("t/Show 09.srt", 5),
+            ("t/extras/Show 9b.mkv", 500),
+            ("t/Show 11.mkv", 500),
+        ]);
+        assert_eq!(next_file(&layout, FileIndex(1)), Some(FileIndex(0)));
+        assert_eq!(next_file(&layout, FileIndex(0)), Some(FileIndex(5)));
+        assert_eq!(next_file(&layout, FileIndex(5)), None);
+        assert_eq!(next_file(&layout, FileIndex(3)), None, "subtitles have no next");
+        assert_eq!(next_file(&layout, FileIndex(99)), None);
     }
 
     #[test]

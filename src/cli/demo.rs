@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use afflux_metainfo::create::{Builder, Envelope};
 use afflux_metainfo::torrent::Torrent as TorrentFile;
 use afflux_storage::Kind;
-use afflux_swarm::Strategy;
+use afflux_swarm::StrategyName;
 use serde_json::json;
 
 use super::show::Screen;
@@ -86,8 +86,12 @@ pub(super) fn run(context: Context, arguments: DemoArguments) -> Result<ExitCode
             || json!({"event": "swarm", "seeders": SEEDERS, "rate": crowd.rate, "tracker": crowd.tracker.announce_url()}),
         );
         let source = Source::Torrent(Box::new(crowd.torrent.clone()));
-        let options =
-            AddOptions { kind: Kind::Memory, read_only: false, recheck: false, strategy: Strategy::Deadline };
+        let options = AddOptions {
+            kind: Kind::Memory,
+            read_only: false,
+            recheck: false,
+            strategy: StrategyName::Deadline,
+        };
         let torrent = engine.add(&source, options)?;
         let done = if arguments.check {
             let ready = stream::metadata(&torrent, &mut screen, settings.torrent_timeout).await?;
@@ -156,7 +160,7 @@ impl Crowd {
                 kind: Kind::Disk { dir: media.clone() },
                 read_only: true,
                 recheck: false,
-                strategy: Strategy::Rarest,
+                strategy: StrategyName::Deadline,
             };
             let seeded = engine.add(&Source::Torrent(Box::new(torrent.clone())), options)?;
             seeders.push(engine);

@@ -11,13 +11,13 @@ use serde_json::json;
 
 use super::show::{Screen, status_line};
 use super::{Context, NetworkArguments, session};
-use crate::config::options::StrategyName;
 use crate::config::units::show_bytes;
 use crate::engine::torrent::Ready;
 use crate::engine::{AddOptions, State, Status, Torrent};
 use crate::failure::Failure;
 use crate::media_choice;
 use crate::source::Source;
+use afflux_swarm::StrategyName;
 
 /// Arguments of `afflux download`.
 #[derive(Debug, clap::Args)]
@@ -59,13 +59,8 @@ pub(super) fn run(context: Context, arguments: DownloadArguments) -> Result<Exit
     let strategy = match swarm.strategy {
         _ if arguments.sequential => StrategyName::Sequential,
         Some(strategy) => strategy,
-        None => StrategyName::Rarest,
+        None => StrategyName::Deadline,
     };
-    if strategy == StrategyName::Deadline {
-        return Err(Failure::usage(
-            "--strategy deadline fetches only what readers ask for, and a download has none: use rarest or sequential",
-        ));
-    }
     let json = context.json;
     session::with_engine(&context, swarm, tuning, async |engine| {
         let mut screen = Screen::new(json);
@@ -74,7 +69,7 @@ pub(super) fn run(context: Context, arguments: DownloadArguments) -> Result<Exit
             kind: Kind::Disk { dir: arguments.output.clone() },
             read_only: false,
             recheck: arguments.recheck,
-            strategy: strategy.into(),
+            strategy,
         };
         let torrent = engine.add(&source, options)?;
         announce_start(&screen, &source);

@@ -7,7 +7,7 @@ use afflux_metainfo::create::Envelope;
 use afflux_metainfo::magnet::Magnet;
 use afflux_metainfo::torrent::Torrent as TorrentFile;
 use afflux_storage::Kind;
-use afflux_swarm::Strategy;
+use afflux_swarm::StrategyName;
 use serde_json::json;
 
 use super::show::Screen;
@@ -52,7 +52,7 @@ pub(super) fn run(context: Context, arguments: SeedArguments) -> Result<ExitCode
             kind: Kind::Disk { dir: folder },
             read_only: true,
             recheck: arguments.recheck,
-            strategy: Strategy::Rarest,
+            strategy: StrategyName::Deadline,
         };
         let torrent = engine.add(&source, options)?;
         let mut magnet = Magnet::new(source.hashes());

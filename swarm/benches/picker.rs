@@ -1,6 +1,8 @@
-//! What one block costs the torrent's mind: a report comes, the block is marked, the next is picked and asked for.
+//! What requests cost the torrent's mind, in a swarm where every peer is busy.
 //!
-//! A sixteenth of each figure is the end of a piece: it is verified, and every peer is told.
+//! - `swarm/pick`: a peer has room for one more block; it is picked and asked for. Nothing else is timed.
+//! - `swarm/block`: the whole turn: a report comes, the block is marked, the next is picked and asked for. A sixteenth of
+//!   it is the end of a piece: it is verified, every peer is told, and the reader moves on.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,11 +25,25 @@ struct World {
     asked: Vec<VecDeque<BlockRef>>,
     received: Vec<u8>,
     turn: usize,
+    reader: Reader,
+    position: u64,
+    length: u64,
+}
+
+/// What readers there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// None: rarest first.
+    Absent,
+    /// It plays: 4 MiB have deadlines, 64 MiB are read ahead, and what comes beyond is rarest first.
+    Plays,
+    /// It waits, and all that is asked for has a deadline: the urgent band's whole cost.
+    Waits,
 }
 
 impl World {
     /// Every tenth peer is a seed, the others have a random half of the pieces.
-    fn new(peers: u32, pieces: u32, reader: bool) -> Self {
+    fn new(peers: u32, pieces: u32, reader: Reader) -> Self {
         let length = u64::from(pieces) * PIECE;
         let layout =
             Arc::new(Layout::new(PIECE, [(vec!["film".to_owned()], length, false)]).expect("a sound layout"));
@@ -40,21 +56,40 @@ impl World {
         let now = start();
         let swarm = Swarm::new(config, InfoHashes::V1(InfoHash([1; 20])), info, 1, now);
         let received = vec![0; pieces as usize];
-        let mut world = Self { swarm, now, keys: Vec::new(), asked: Vec::new(), received, turn: 0 };
-        if reader {
-            let window = Window {
-                position: 0,
-                urgent_end: 4 << 20,
-                soon_end: 64 << 20,
-                file_end: length,
-                rate: Some(1 << 20),
-                waiting: false,
-                kind: Kind::Play,
-            };
-            world.swarm.want(ReaderKey(1), window, now);
-        }
+        let mut world = Self {
+            swarm,
+            now,
+            keys: Vec::new(),
+            asked: Vec::new(),
+            received,
+            turn: 0,
+            reader,
+            position: 0,
+            length,
+        };
+        world.want();
         (0..peers).for_each(|nth| world.join(nth, pieces));
         world
+    }
+
+    /// The reader's window, where it is now.
+    fn want(&mut self) {
+        if self.reader == Reader::Absent {
+            return;
+        }
+        let waits = self.reader == Reader::Waits;
+        let urgent = if waits { 2 << 30 } else { 4 << 20 };
+        let window = Window {
+            position: self.position,
+            urgent_end: self.position + urgent,
+            soon_end: self.position + urgent.max(64 << 20),
+            file_end: self.length,
+            rate: Some(1 << 20),
+            waiting: waits,
+            kind: Kind::Play,
+        };
+        self.swarm.want(ReaderKey(1), window, self.now);
+        self.drain();
     }
 
     fn join(&mut self, nth: u32, pieces: u32) {
@@ -73,14 +108,14 @@ impl World {
         }
         self.keys.push(key);
         self.asked.push(VecDeque::new());
-        self.report(nth as usize, vec![Event::PiecesKnown(theirs), Event::Unchoked]);
+        self.report(nth as usize, vec![Event::PiecesKnown(theirs), Event::Unchoked], DEPTH);
     }
 
-    fn report(&mut self, nth: usize, events: Vec<Event>) {
+    fn report(&mut self, nth: usize, events: Vec<Event>, depth: u32) {
         let outstanding = self.asked[nth].len() as u32;
         let report = Report {
             events: events.into_iter(),
-            room: DEPTH.saturating_sub(outstanding),
+            room: depth.saturating_sub(outstanding),
             outstanding,
             round_trip: Duration::from_millis(30),
             download_rate: 1 << 20,
@@ -104,23 +139,37 @@ impl World {
         }
     }
 
-    /// The next peer in turn delivers a block. False if nobody has any left.
-    fn block(&mut self) -> bool {
+    /// The next peer in turn delivers a block, and gets as many others as `depth` allows. `None` if nobody has any left.
+    fn block(&mut self, depth: u32) -> Option<usize> {
         for _ in 0..self.keys.len() {
             self.turn = (self.turn + 1) % self.keys.len();
             let Some(block) = self.asked[self.turn].pop_front() else { continue };
             self.now += Duration::from_micros(10);
+            if self.swarm.deadline().is_some_and(|at| at <= self.now) {
+                self.swarm.handle_timeout(self.now);
+                self.drain();
+            }
             let elapsed = Duration::from_millis(40);
-            self.report(self.turn, vec![Event::BlockReceived { block, elapsed }]);
+            self.report(self.turn, vec![Event::BlockReceived { block, elapsed }], depth);
             let received = &mut self.received[block.index.as_usize()];
             *received += 1;
             if u32::from(*received) == BLOCKS {
                 self.swarm.handle_verified(block.index, None, self.now);
                 self.drain();
+                self.advance();
             }
-            return true;
+            return Some(self.turn);
         }
-        false
+        None
+    }
+
+    /// The reader goes on, if there is something for it.
+    fn advance(&mut self) {
+        let end = self.swarm.contiguous_from(self.position);
+        if end > self.position {
+            self.position = end;
+            self.want();
+        }
     }
 }
 
@@ -129,23 +178,62 @@ fn start() -> Instant {
     Instant::now()
 }
 
-fn per_block(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("swarm/block");
-    for (peers, pieces, reader) in
-        [(50, 1_000, false), (50, 1_000, true), (500, 100_000, false), (500, 100_000, true)]
-    {
-        let name = format!("{peers} peers, {pieces} pieces{}", if reader { ", a reader" } else { "" });
-        let mut world = World::new(peers, pieces, reader);
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                if !world.block() {
-                    world = World::new(peers, pieces, reader);
-                }
+const SIZES: [(u32, u32); 2] = [(50, 1_000), (500, 100_000)];
+
+const READERS: [(Reader, &str); 3] =
+    [(Reader::Absent, ""), (Reader::Plays, ", a reader plays"), (Reader::Waits, ", a reader waits")];
+
+/// How many peers make room before their picks are timed: the clock's own cost must not count.
+const BATCH: u64 = 32;
+
+fn per_pick(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("swarm/pick");
+    for (peers, pieces) in SIZES {
+        for (reader, with) in READERS {
+            group.bench_function(format!("{peers} peers, {pieces} pieces{with}"), |bencher| {
+                let mut world = World::new(peers, pieces, reader);
+                bencher.iter_custom(|count| {
+                    let mut elapsed = Duration::ZERO;
+                    let mut picked = 0;
+                    while picked < count {
+                        let with_room: Vec<usize> = (0..BATCH).filter_map(|_| world.block(0)).collect();
+                        let before: usize = with_room.iter().map(|&nth| world.asked[nth].len()).sum();
+                        let since = start();
+                        for &nth in &with_room {
+                            world.report(nth, Vec::new(), world.asked[nth].len() as u32 + 1);
+                        }
+                        elapsed += since.elapsed();
+                        let after: usize = with_room.iter().map(|&nth| world.asked[nth].len()).sum();
+                        picked += after.saturating_sub(before) as u64;
+                        if after <= before {
+                            // All is asked for: that is another world's end, and no pick.
+                            world = World::new(peers, pieces, reader);
+                        }
+                    }
+                    elapsed.mul_f64(count as f64 / picked as f64)
+                });
             });
-        });
+        }
     }
     group.finish();
 }
 
-criterion_group!(benches, per_block);
+fn per_block(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("swarm/block");
+    for (peers, pieces) in SIZES {
+        for (reader, with) in READERS {
+            let mut world = World::new(peers, pieces, reader);
+            group.bench_function(format!("{peers} peers, {pieces} pieces{with}"), |bencher| {
+                bencher.iter(|| {
+                    if world.block(DEPTH).is_none() {
+                        world = World::new(peers, pieces, reader);
+                    }
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, per_pick, per_block);
 criterion_main!(benches);

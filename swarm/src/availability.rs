@@ -3,6 +3,8 @@
 //! Counts move by one in constant time: the pieces that may be picked lie in one bucket per count. Seeds are
 //! counted once for all pieces. Not here: what is worth picking (`picker`).
 
+use std::ops::Range;
+
 use afflux_metainfo::{Bitfield, PieceIndex};
 
 use crate::chance::Chance;
@@ -200,6 +202,23 @@ pub(crate) fn first_common(one: &Bitfield, other: &Bitfield, start: u32) -> Opti
         let both = one & other & mask;
         if both != 0 {
             return Some(PieceIndex(nth as u32 * u64::BITS + both.leading_zeros()));
+        }
+        mask = u64::MAX;
+    }
+    None
+}
+
+/// The first piece of a range that is in both sets.
+pub(crate) fn first_common_within(one: &Bitfield, other: &Bitfield, range: Range<u32>) -> Option<PieceIndex> {
+    let Range { start, end } = range;
+    let (first, last) = ((start / u64::BITS) as usize, end.div_ceil(u64::BITS) as usize);
+    let mut mask = u64::MAX >> (start % u64::BITS);
+    let rows = one.words().iter().zip(other.words()).enumerate().take(last).skip(first);
+    for (nth, (one, other)) in rows {
+        let both = one & other & mask;
+        if both != 0 {
+            let piece = nth as u32 * u64::BITS + both.leading_zeros();
+            return (piece < end).then_some(PieceIndex(piece));
         }
         mask = u64::MAX;
     }

@@ -4,17 +4,8 @@
 
 use afflux_metainfo::PeerId;
 
-/// In which order pieces that no reader's window covers are fetched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Strategy {
-    /// Pieces under way first, then those that fewest peers have: what keeps a swarm healthy.
-    #[default]
-    Rarest,
-    /// Ascending, for files that are looked at while they grow.
-    Sequential,
-    /// Nothing but what readers' windows cover. Memory-kind torrents always work like this.
-    Deadline,
-}
+use crate::limits::DUPLICATE_PERCENT;
+use crate::strategy::StrategyName;
 
 /// One torrent's bounds and ways.
 #[derive(Clone, Debug)]
@@ -31,8 +22,10 @@ pub struct Config {
     /// `Some`: the memory kind. Verified pieces beyond so many bytes are evicted, nothing is advertised and
     /// nothing is fetched that no reader's window covers.
     pub keep_bytes_max: Option<u64>,
-    /// Order of pieces outside of readers' windows.
-    pub strategy: Strategy,
+    /// What is asked for next. Torrents of the memory kind work by deadlines whatever this says.
+    pub strategy: StrategyName,
+    /// Part of all received bytes that may be asked for twice, late blocks and the end of a download together, in percent.
+    pub duplicate_percent: u32,
     /// Peers unchoked at once, the optimistic one apart.
     pub unchoke_slots: u32,
     /// Our own peer id: a peer that has it is ourselves (attack 31).
@@ -52,7 +45,8 @@ impl Config {
             peers_per_address_max: 3,
             open_bytes_max: 64 * 1024 * 1024,
             keep_bytes_max: None,
-            strategy: Strategy::default(),
+            strategy: StrategyName::default(),
+            duplicate_percent: DUPLICATE_PERCENT,
             unchoke_slots: 8,
             local_peer_id,
             private: false,

@@ -98,6 +98,9 @@ pub enum Kind {
     Probe,
     /// It plays.
     Play,
+    /// Nobody reads it yet: what comes next, the head of the next episode. It has no deadlines, and is fetched only while
+    /// all that others read is safely ahead of them.
+    Next,
 }
 
 /// What a reader needs, in bytes of the torrent.

@@ -12,6 +12,7 @@ pub mod blame;
 mod chance;
 pub mod choker;
 mod config;
+pub mod duplicates;
 mod input;
 pub mod keep;
 pub mod key;
@@ -23,14 +24,17 @@ pub mod pieces;
 pub mod rate;
 pub mod roster;
 pub mod shaper;
+pub mod strategy;
 pub mod swarm;
 #[cfg(test)]
 mod testing;
+pub mod trace;
 pub mod wants;
 
-pub use config::{Config, Strategy};
+pub use config::Config;
 pub use input::{Connected, Direction, Kind, Parting, ReaderKey, Refusal, Report, Window};
 pub use key::{PeerKey, Slab};
 pub use output::{Output, Reason};
 pub use roster::Source;
+pub use strategy::{Strategy, StrategyName};
 pub use swarm::{Progress, Snapshot, Swarm};

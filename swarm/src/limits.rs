@@ -13,6 +13,10 @@ pub const PEERS_MAX: u32 = 2_000;
 /// Most blocks asked of one peer at once, whatever its pipeline says (ours: the largest `reqq` we honour).
 pub const OUTSTANDING_MAX: u32 = 2_000;
 
+/// Most blocks asked of one peer for a strategy that wants queues of a certain time: what a client that says nothing about
+/// its queue is assumed to hold (BEP 10, `reqq`).
+pub const QUEUE_DEPTH_MAX: u32 = 250;
+
 /// While a reader waits: what a peer is asked for beyond a round trip.
 pub const READER_SLACK: Duration = Duration::from_millis(50);
 
@@ -38,14 +42,12 @@ pub const REFUSAL: Duration = Duration::from_secs(30);
 /// Allowed-fast pieces remembered per peer (BEP 6 suggests ten).
 pub const ALLOWED_FAST_MAX: usize = 64;
 
-/// Part of all received bytes that may be bought twice for late blocks, in percent.
-pub const DUPLICATES_PERCENT: u64 = 3;
+/// Default of `Config::duplicate_percent`: what other clients waste at the end of a download is more (4 to 14 %).
+pub const DUPLICATE_PERCENT: u32 = 3;
 
-/// Duplicates allowed before anything was received: the first pieces matter most, and have no history.
+/// Duplicates allowed on top of that: the first pieces matter most, and have no history, and a small download has an end
+/// too.
 pub const DUPLICATES_FREE_BYTES: u64 = 32 * BLOCK_LENGTH as u64;
-
-/// Bytes that the endgame may ask twice, on top of the budget for late blocks.
-pub const ENDGAME_BYTES: u64 = 64 * BLOCK_LENGTH as u64;
 
 /// Added to what a peer's history makes us expect, before a block counts as late.
 pub const LATE_MARGIN: Duration = Duration::from_millis(100);
@@ -64,6 +66,12 @@ pub const TAIL_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Bytes at a file's head and tail that stay in memory if there is room: where players return to.
 pub const EDGE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// A reader that has read this much of its media since it came or jumped plays: a player's first look is less.
+pub const SETTLED_SECONDS: u64 = 3;
+
+/// Of a memory-kind torrent's memory, the part (one in so many) for what is read next.
+pub const NEXT_SHARE: u64 = 8;
 
 /// What a reader is assumed to play at when nobody knows: a high rate only makes its deadlines earlier.
 pub const READER_RATE_DEFAULT: u64 = 2 * 1024 * 1024;

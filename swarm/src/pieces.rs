@@ -98,6 +98,16 @@ impl OpenPiece {
         (self.missing > 0).then_some(BlockIndex(self.first_missing))
     }
 
+    /// The first block at or behind `from` that is missing.
+    pub fn missing_from(&self, from: BlockIndex) -> Option<BlockIndex> {
+        if self.missing == 0 {
+            return None;
+        }
+        let start = from.0.max(self.first_missing);
+        let mut rest = self.blocks.iter().zip(0..).skip(start as usize);
+        rest.find(|(block, _)| matches!(block, Block::Missing)).map(|(_, number)| BlockIndex(number))
+    }
+
     /// All blocks, ascending.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks

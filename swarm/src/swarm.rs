@@ -7,17 +7,17 @@
 //! - `people`: who is connected, dialled, choked, banned;
 //! - `report`: what a peer did;
 //! - `requests`: who is asked for what, taken back, bought twice;
-//! - `urgent`: blocks with deadlines, handed out over all peers at once;
+//! - `desk`: what a strategy sees and may do while it hands out blocks;
 //! - `store`: what storage says of pieces, and what to evict;
 //! - `views`: figures for others.
 
 mod content;
+mod desk;
 mod peer;
 mod people;
 mod report;
 mod requests;
 mod store;
-mod urgent;
 mod views;
 
 use std::collections::VecDeque;
@@ -31,7 +31,8 @@ use afflux_peer::Command;
 use crate::blame::Blame;
 use crate::chance::Chance;
 use crate::choker::{self, Choker};
-use crate::config::{Config, Strategy};
+use crate::config::Config;
+use crate::duplicates::Duplicates;
 use crate::input::{ReaderKey, Window};
 use crate::key::{PeerKey, Slab};
 use crate::limits::{LATE_TICK, NEED_PEERS_INTERVAL, NEED_PEERS_INTERVAL_WAITING, PEERS_MAX, TICK};
@@ -39,9 +40,12 @@ use crate::metadata::Assembly;
 use crate::output::Output;
 use crate::rate::Rate;
 use crate::roster::{self, Roster, Source};
+use crate::strategy::{self, Strategy, StrategyName, Ways};
+use crate::trace::Trace;
 use crate::wants::{Movement, Wants};
 
 use content::Content;
+pub use desk::{Desk, Figures};
 use peer::Peer;
 pub use views::{Progress, Snapshot};
 
@@ -65,10 +69,15 @@ pub struct Swarm {
     /// Once the layout is known.
     content: Option<Content>,
     wants: Wants,
+    /// Absent only while it hands out work itself.
+    strategy: Option<Box<dyn Strategy>>,
+    ways: Ways,
     outputs: VecDeque<Output>,
     timers: Timers,
     board: BoardState,
     tallies: Tallies,
+    duplicates: Duplicates,
+    trace: Trace,
     paused: bool,
     /// Whether peers were told that a reader waits.
     told_waiting: bool,
@@ -108,10 +117,6 @@ struct BoardState {
 struct Tallies {
     received: u64,
     sent: u64,
-    /// Asked a second time because it was late.
-    bought: u64,
-    /// Asked a second time at the end.
-    endgame: u64,
     wasted: u64,
     failed: u64,
     download: Rate,
@@ -122,8 +127,6 @@ struct Tallies {
 #[derive(Debug, Default)]
 struct Scratch {
     keys: Vec<PeerKey>,
-    targets: Vec<urgent::Target>,
-    bids: Vec<urgent::Bid>,
 }
 
 impl Swarm {
@@ -137,6 +140,7 @@ impl Swarm {
         now: Instant,
     ) -> Self {
         let mut chance = Chance::new(seed);
+        let strategy = strategy::make(effective(&config), chance.next());
         let mut swarm = Self {
             peers: Slab::new(),
             roster: Roster::new(roster_limits(&config), chance.next()),
@@ -146,10 +150,14 @@ impl Swarm {
             assembly: info.is_none().then(|| Assembly::new(hashes)),
             content: None,
             wants: Wants::new(config.keep_bytes_max),
+            ways: strategy.ways(),
+            strategy: Some(strategy),
             outputs: VecDeque::new(),
             timers: Timers { tick: now + TICK, late: None, retarget: None, need_peers: now },
             board: BoardState::default(),
             tallies: Tallies::default(),
+            duplicates: Duplicates::new(config.duplicate_percent),
+            trace: Trace::default(),
             paused: false,
             told_waiting: false,
             told_complete: false,
@@ -262,9 +270,18 @@ impl Swarm {
         self.schedule(None, now);
     }
 
-    /// Another order for pieces outside of windows.
-    pub fn set_strategy(&mut self, strategy: Strategy, now: Instant) {
-        self.config.strategy = strategy;
+    /// Other rules from now on. What is open, asked for and wanted by readers stays. A torrent of the memory kind goes
+    /// on by deadlines whatever is said here.
+    pub fn set_strategy(&mut self, name: StrategyName, now: Instant) {
+        self.config.strategy = name;
+        let name = effective(&self.config);
+        if self.strategy.as_ref().is_some_and(|strategy| strategy.name() == name) {
+            return;
+        }
+        let strategy = strategy::make(name, self.chance.next());
+        self.ways = strategy.ways();
+        self.strategy = Some(strategy);
+        self.tell_waiting();
         self.wake();
         self.schedule(None, now);
     }
@@ -334,6 +351,7 @@ impl Swarm {
         if self.timers.retarget.is_some_and(|at| at <= now) {
             self.timers.retarget = None;
             self.retarget();
+            self.tell_waiting();
             self.wake();
         }
         if self.timers.late.is_some_and(|at| at <= now) {
@@ -353,7 +371,9 @@ impl Swarm {
             self.roster.deadline().filter(|_| !self.paused),
             self.assembly.as_ref().filter(|_| !self.paused).and_then(Assembly::deadline),
         ];
-        let own = [Some(self.timers.tick), self.timers.late, self.timers.retarget];
+        let strategy =
+            self.strategy.as_ref().filter(|_| !self.paused).and_then(|strategy| strategy.deadline());
+        let own = [Some(self.timers.tick), self.timers.late, self.timers.retarget, strategy];
         leaves.into_iter().chain(own).flatten().min()
     }
 
@@ -401,7 +421,7 @@ impl Swarm {
         if self.paused || self.content.is_none() {
             return;
         }
-        self.hand_out_urgent(now);
+        self.hand_out(reporter, now);
         // Filling a peer can wake others (a duplicate was cancelled), but not without end: each wake
         // follows a block that arrived.
         if std::mem::take(&mut self.board.woken) {
@@ -413,9 +433,22 @@ impl Swarm {
         } else if let Some(key) = reporter {
             self.fill(key, now);
         }
-        if self.timers.late.is_none() && self.is_urgent_outstanding() {
+        if self.timers.late.is_none() && self.ways.buys_late_blocks && self.is_urgent_outstanding() {
             self.timers.late = Some(now + LATE_TICK);
         }
+    }
+
+    /// Lets the strategy hand out what chooses its peers.
+    fn hand_out(&mut self, reporter: Option<PeerKey>, now: Instant) {
+        let Some(mut strategy) = self.strategy.take() else { return };
+        let reporter = reporter.filter(|_| !self.board.woken);
+        strategy.hand_out(&mut Desk::new(self, reporter), now);
+        self.strategy = Some(strategy);
+    }
+
+    /// Whether urgent blocks may be on their way.
+    fn is_urgent_outstanding(&self) -> bool {
+        !self.wants.is_empty() && self.content.as_ref().is_some_and(|content| content.table.open_count() > 0)
     }
 
     /// There may be work for peers that found none.
@@ -435,7 +468,7 @@ impl Swarm {
 
     /// Tells every peer when readers begin or cease to wait: it decides how deep requests are queued.
     fn tell_waiting(&mut self) {
-        let waiting = self.wants.anyone_waits();
+        let waiting = self.is_shallow();
         if waiting == self.told_waiting {
             return;
         }
@@ -464,6 +497,11 @@ impl Swarm {
             self.recount_useful();
         }
     }
+}
+
+/// A torrent of the memory kind fetches windows only, and that is what deadlines are for.
+fn effective(config: &Config) -> StrategyName {
+    if config.keep_bytes_max.is_some() { StrategyName::Deadline } else { config.strategy }
 }
 
 fn roster_limits(config: &Config) -> roster::Limits {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::{Layout, PieceIndex};
 
 use crate::input::{Kind, ReaderKey, Window};
-use crate::limits::{READER_RATE_DEFAULT, READERS_MAX, TAIL_BYTES};
+use crate::limits::{NEXT_SHARE, READER_RATE_DEFAULT, READERS_MAX, SETTLED_SECONDS, TAIL_BYTES};
 
 /// One reader and the pieces its window covers.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Reader {
     since: Instant,
     /// Readers that came or jumped later have greater numbers.
     turn: u64,
+    /// Bytes read since it came or jumped.
+    run_bytes: u64,
 }
 
 impl Reader {
@@ -49,7 +51,22 @@ impl Reader {
 
     /// Whether it waits right now.
     pub fn is_waiting(&self) -> bool {
-        self.window.waiting
+        self.window.waiting && self.window.kind != Kind::Next
+    }
+
+    /// Whether nobody reads it yet, so that nothing of it has a deadline.
+    pub fn is_next(&self) -> bool {
+        self.window.kind == Kind::Next
+    }
+
+    /// Whether it has read for a while since it came or jumped: its rate is a film's, and a pause would be felt.
+    pub fn is_settled(&self) -> bool {
+        self.window.kind == Kind::Play && self.run_bytes >= self.rate().saturating_mul(SETTLED_SECONDS)
+    }
+
+    /// Bytes per second at which its position moves.
+    pub fn rate(&self) -> u64 {
+        self.window.rate.unwrap_or(READER_RATE_DEFAULT).max(1)
     }
 
     /// Later comers have greater ones.
@@ -60,7 +77,7 @@ impl Reader {
     /// When the piece is needed.
     pub fn deadline(&self, layout: &Layout, piece: PieceIndex) -> Instant {
         let ahead = layout.piece_offset(piece).saturating_sub(self.window.position);
-        let rate = self.window.rate.unwrap_or(READER_RATE_DEFAULT).max(1);
+        let rate = self.rate();
         // A day is for ever, and keeps the sum representable.
         let seconds = (ahead as f64 / rate as f64).min(86_400.0);
         self.since + Duration::from_secs_f64(seconds)
@@ -73,9 +90,18 @@ impl Reader {
             (Kind::Play, true) => (window.file_end, window.file_end),
             (Kind::Play, false) => (window.urgent_end, window.soon_end),
             (Kind::Probe, _) => (window.urgent_end, window.urgent_end),
+            (Kind::Next, _) => (window.position, window.soon_end),
         };
-        let under = window.position.saturating_add(1).min(window.file_end);
+        let under = match window.kind {
+            Kind::Next => window.position,
+            Kind::Play | Kind::Probe => window.position.saturating_add(1).min(window.file_end),
+        };
         self.urgent = layout.pieces_of(window.position..urgent_end.max(under));
+        if self.is_next() {
+            let start = layout.pieces_of(window.position..soon_end).start;
+            self.urgent = start..start;
+        }
+        let window = &self.window;
         self.soon = self.urgent.end..layout.pieces_of(window.position..soon_end).end.max(self.urgent.end);
         if let Some(share) = share_bytes {
             let pieces = (share / u64::from(layout.piece_length())).clamp(1, u64::from(u32::MAX)) as u32;
@@ -127,16 +153,20 @@ impl Wants {
         now: Instant,
     ) -> Movement {
         let window = clamp(window);
-        let (movement, since) = match self.readers.get(&key) {
+        let (movement, since, run_bytes) = match self.readers.get(&key) {
             None if self.readers.len() == READERS_MAX => return Movement::Refused,
-            None => (Movement::Jumped, now),
+            None => (Movement::Jumped, now, 0),
             Some(reader) => {
                 let old = &reader.window;
                 let reached = old.position..=old.soon_end.max(old.urgent_end).max(old.position);
                 let slid = reached.contains(&window.position);
                 let still_waits = old.waiting && window.waiting && old.position == window.position;
                 let since = if still_waits { reader.since } else { now };
-                (if slid { Movement::Slid } else { Movement::Jumped }, since)
+                let forward = window.position.saturating_sub(old.position);
+                match slid {
+                    true => (Movement::Slid, since, reader.run_bytes.saturating_add(forward)),
+                    false => (Movement::Jumped, since, 0),
+                }
             }
         };
         let turn = match self.readers.get(&key) {
@@ -147,15 +177,15 @@ impl Wants {
             }
         };
         let newcomer = !self.readers.contains_key(&key);
-        self.readers.insert(key, Reader { window, urgent: 0..0, soon: 0..0, since, turn });
+        self.readers.insert(key, Reader { window, urgent: 0..0, soon: 0..0, since, turn, run_bytes });
         self.waiting = self.readers.values().filter(|reader| reader.is_waiting()).count();
         if let Some(layout) = layout {
             if self.keep_bytes_max.is_some() && (newcomer || self.takes_turns(layout)) {
                 self.lay(layout);
             } else {
-                let share = self.share_bytes();
+                let shares = self.shares();
                 if let Some(reader) = self.readers.get_mut(&key) {
-                    reader.lay(layout, share);
+                    reader.lay(layout, shares.of(reader));
                 }
             }
         }
@@ -175,19 +205,19 @@ impl Wants {
     /// Translates all windows anew: the layout became known, or the shares changed.
     pub fn lay(&mut self, layout: &Layout) {
         if !self.takes_turns(layout) {
-            let share = self.share_bytes();
-            self.readers.values_mut().for_each(|reader| reader.lay(layout, share));
+            let shares = self.shares();
+            self.readers.values_mut().for_each(|reader| reader.lay(layout, shares.of(reader)));
             return;
         }
         // Fewer pieces fit than there are readers. Whoever has waited longest is served first; those without a turn
         // cover nothing, or what one fetches would be evicted for the other before it's read.
-        let mut order: Vec<_> =
-            self.readers.values().map(|reader| (!reader.is_waiting(), reader.since, reader.turn)).collect();
+        let rank = |reader: &Reader| (reader.is_next(), !reader.is_waiting(), reader.since, reader.turn);
+        let mut order: Vec<_> = self.readers.values().map(rank).collect();
         order.sort_unstable();
         let last = order[self.places(layout) - 1];
         for reader in self.readers.values_mut() {
             reader.lay(layout, Some(0));
-            if (!reader.is_waiting(), reader.since, reader.turn) > last {
+            if rank(reader) > last {
                 (reader.urgent, reader.soon) = (0..0, 0..0);
             }
         }
@@ -240,9 +270,26 @@ impl Wants {
         usize::try_from(keep / u64::from(layout.piece_length())).unwrap_or(usize::MAX).max(1)
     }
 
-    /// What each reader may cover, so that all windows together fit what is kept.
-    fn share_bytes(&self) -> Option<u64> {
-        self.keep_bytes_max.map(|keep| keep / (self.readers.len().max(1) as u64))
+    /// What each reader may cover, so that all windows together fit what is kept. What is read next has a small part.
+    fn shares(&self) -> Shares {
+        let Some(keep) = self.keep_bytes_max else { return Shares::default() };
+        let next = self.readers.values().filter(|reader| reader.is_next()).count() as u64;
+        let others = (self.readers.len() as u64 - next).max(1);
+        let next_bytes = if next > 0 { keep / NEXT_SHARE } else { 0 };
+        Shares { play: Some((keep - next_bytes) / others), next: Some(next_bytes / next.max(1)) }
+    }
+}
+
+/// Bytes that a reader's window may cover; `None`: as many as it likes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shares {
+    play: Option<u64>,
+    next: Option<u64>,
+}
+
+impl Shares {
+    fn of(self, reader: &Reader) -> Option<u64> {
+        if reader.is_next() { self.next } else { self.play }
     }
 }
 
@@ -320,6 +367,35 @@ mod tests {
         let mut wants = Wants::new(None);
         wants.want(ReaderKey(1), Window { kind: Kind::Probe, ..window(0) }, Some(&layout), now);
         assert_eq!((only(&wants).urgent(), only(&wants).soon().len()), (0..2, 0));
+    }
+
+    #[test]
+    fn what_is_read_next_has_no_deadlines_and_a_small_share() {
+        let (layout, now) = (layout(), start());
+        let mut wants = Wants::new(None);
+        let next = Window { kind: Kind::Next, ..window(50 * MIB) };
+        wants.want(ReaderKey(1), next, Some(&layout), now);
+        assert_eq!((only(&wants).urgent(), only(&wants).soon()), (50..50, 50..60));
+        assert!(!wants.anyone_waits());
+        let mut wants = Wants::new(Some(16 * MIB));
+        wants.want(ReaderKey(1), next, Some(&layout), now);
+        wants.want(ReaderKey(2), Window { soon_end: 90 * MIB, ..window(0) }, Some(&layout), now);
+        let covered: Vec<_> = wants.readers().map(Reader::pieces).collect();
+        assert_eq!(covered, [50..52, 0..14]);
+    }
+
+    #[test]
+    fn a_reader_settles_by_reading_on_and_not_after_a_jump() {
+        let (layout, now) = (layout(), start());
+        let mut wants = Wants::new(None);
+        for second in 0..SETTLED_SECONDS {
+            wants.want(ReaderKey(1), window(second * MIB), Some(&layout), now);
+            assert!(!only(&wants).is_settled());
+        }
+        wants.want(ReaderKey(1), window(SETTLED_SECONDS * MIB), Some(&layout), now);
+        assert!(only(&wants).is_settled());
+        wants.want(ReaderKey(1), window(70 * MIB), Some(&layout), now);
+        assert!(!only(&wants).is_settled());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod harness;
 
 use afflux_metainfo::{Bitfield, PieceIndex};
-use afflux_swarm::{Config, Strategy};
+use afflux_swarm::{Config, StrategyName};
 use harness::{KIB, MIB, Manner, World, config, layout};
 
 #[test]
@@ -60,7 +60,7 @@ fn the_rarest_pieces_come_early() {
 #[test]
 fn sequential_is_ascending() {
     let mut world =
-        World::new(Config { strategy: Strategy::Sequential, ..config() }, layout(256 * KIB, 8 * MIB), 5);
+        World::new(Config { strategy: StrategyName::Sequential, ..config() }, layout(256 * KIB, 8 * MIB), 5);
     world.seed(2 * MIB, 20, Manner::Honest);
     world.complete(20);
     assert!(world.verified_order.is_sorted(), "{:?}", world.verified_order);

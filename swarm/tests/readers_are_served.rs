@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use afflux_metainfo::PieceIndex;
 use afflux_peer::Command;
-use afflux_swarm::{Config, Kind, Output, ReaderKey, Strategy, Window};
+use afflux_swarm::{Config, Kind, Output, ReaderKey, Window};
 use harness::{KIB, MIB, Manner, World, config, layout, play};
 
 const FILM: u64 = 64 * MIB;
@@ -116,7 +116,7 @@ fn urgent_blocks_that_a_silent_peer_holds_are_bought_from_another_within_the_bud
 #[test]
 fn nothing_but_its_head_is_fetched_for_a_probe() {
     let mut world =
-        World::new(Config { strategy: Strategy::Deadline, ..config() }, layout(256 * KIB, FILM), 7);
+        World::new(Config { keep_bytes_max: Some(8 * MIB), ..config() }, layout(256 * KIB, FILM), 7);
     world.seed(4 * MIB, 20, Manner::Honest);
     let probe = Window { kind: Kind::Probe, urgent_end: 256 * KIB, ..play(0, FILM) };
     world.want(1, probe);
@@ -125,7 +125,7 @@ fn nothing_but_its_head_is_fetched_for_a_probe() {
 }
 
 #[test]
-fn peers_are_told_when_readers_begin_and_cease_to_wait() {
+fn peers_are_kept_shallow_while_there_is_a_reader_and_until_a_seek_would_have_brought_the_next() {
     let mut world = world(8);
     world.seed(4 * MIB, 20, Manner::Honest);
     let told = |world: &World, mark: usize| {
@@ -142,8 +142,11 @@ fn peers_are_told_when_readers_begin_and_cease_to_wait() {
     let mark = world.log.len();
     world.want(1, Window { waiting: false, ..play(0, FILM) });
     assert_eq!(told(&world, mark), []);
+    world.swarm.forget(ReaderKey(1), world.now);
     world.swarm.forget(ReaderKey(2), world.now);
     world.settle();
+    assert_eq!(told(&world, mark), []);
+    world.run_for(Duration::from_secs(2));
     assert_eq!(told(&world, mark), [false]);
 }
 

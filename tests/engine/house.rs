@@ -12,7 +12,7 @@ use afflux::source::Source;
 use afflux_metainfo::create::Builder;
 use afflux_metainfo::torrent::Torrent as TorrentFile;
 use afflux_storage::Kind;
-use afflux_swarm::Strategy;
+use afflux_swarm::StrategyName;
 use tempfile::TempDir;
 
 /// Long enough for a machine under load.
@@ -115,7 +115,7 @@ impl House {
 }
 
 pub(crate) fn options(kind: Kind, read_only: bool) -> AddOptions {
-    AddOptions { kind, read_only, recheck: false, strategy: Strategy::Rarest }
+    AddOptions { kind, read_only, recheck: false, strategy: StrategyName::Deadline }
 }
 
 /// Waits until a look at the torrent satisfies.

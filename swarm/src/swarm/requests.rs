@@ -2,27 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-use afflux_metainfo::{BlockIndex, BlockRef, PieceIndex};
+use afflux_metainfo::{BLOCK_LENGTH, BlockIndex, BlockRef, PieceIndex};
 use afflux_peer::Command;
 
 use super::{Content, Swarm};
-use crate::availability::first_common;
-use crate::config::Strategy;
+use crate::availability::first_common_within;
 use crate::key::PeerKey;
-use crate::limits::{
-    DUPLICATES_FREE_BYTES, DUPLICATES_PERCENT, ENDGAME_BYTES, ENDGAME_PROBES_MAX, LATE_PROBES_MAX,
-};
+use crate::limits::{ENDGAME_PROBES_MAX, LATE_PROBES_MAX};
 use crate::output::Output;
 use crate::picker::{Applicant, Board, Pick};
 use crate::pieces::{Block, OpenPiece};
+use crate::wants::Reader;
 
 impl Swarm {
     /// Asks the peer for as much as its pipeline wants.
     pub(super) fn fill(&mut self, key: PeerKey, now: Instant) {
-        let waiting = self.wants.anyone_waits();
+        let waiting = self.is_shallow();
         while let Some(peer) = self.peers.get(key) {
             let starved = peer.starved_at == Some(self.board.version);
-            if peer.room(waiting) == 0 || peer.useful == 0 || starved {
+            if peer.room(waiting, self.ways.queue_time) == 0 || peer.useful == 0 || starved {
                 return;
             }
             let expected = peer.expected(self.rate_default);
@@ -134,9 +132,10 @@ impl Swarm {
     /// A reader jumped or went: what no window covers is taken back from those that could help one, unless it's nearly
     /// there. Where nothing is fetched but windows, what has hardly begun is forgotten altogether.
     pub(super) fn retarget(&mut self) {
-        let only_windows = self.strategy() == Strategy::Deadline;
+        let only_windows = self.windows_only();
         let Some(content) = &self.content else { return };
-        if self.paused || !(only_windows || self.is_urgent_missing(content)) {
+        let seeks = self.ways.cancels_on_seek && self.is_urgent_missing(content);
+        if self.paused || !(only_windows || seeks) {
             return;
         }
         let abandoned: Vec<PieceIndex> = content
@@ -206,7 +205,8 @@ impl Swarm {
     /// Looks for urgent blocks that are later than their peers' own histories explain, and asks the best other peer
     /// for them, within the budget.
     pub(super) fn buy_late(&mut self, now: Instant) {
-        let Some(content) = self.content.as_ref().filter(|_| !self.paused) else { return };
+        let active = !self.paused && self.ways.buys_late_blocks;
+        let Some(content) = self.content.as_ref().filter(|_| active) else { return };
         let mut late: Vec<(PieceIndex, BlockIndex)> = Vec::new();
         for reader in self.wants.readers() {
             let urgent = reader.urgent();
@@ -222,62 +222,66 @@ impl Swarm {
             }
         }
         for (piece, block) in late {
-            let spent = self.tallies.bought;
-            let budget = DUPLICATES_FREE_BYTES + self.tallies.received / 100 * DUPLICATES_PERCENT;
             let length = self.block_length(piece, block);
-            if spent + length > budget {
+            if !self.duplicates.affords(length, self.tallies.received) {
                 return;
             }
             let Some((key, expected)) = self.best_other(piece, block) else { continue };
             if self.ask(key, Pick { piece, block, opens: false }, expected, now) {
-                self.tallies.bought += length;
+                self.duplicates.bought(length);
             }
         }
     }
 
-    /// What counts as the strategy: a memory torrent fetches windows only.
-    pub(super) fn strategy(&self) -> Strategy {
-        if self.config.keep_bytes_max.is_some() { Strategy::Deadline } else { self.config.strategy }
+    /// Whether nothing is fetched but what windows cover: torrents of the memory kind.
+    pub(super) fn windows_only(&self) -> bool {
+        self.config.keep_bytes_max.is_some()
+    }
+
+    /// Whether peers are asked for little at once, so that a seek needn't wait for what was asked before: as long as there
+    /// is a reader, and a moment longer, since a seek often is one reader's end and another's beginning.
+    pub(super) fn is_shallow(&self) -> bool {
+        self.ways.shallow_queues && (!self.wants.is_empty() || self.timers.retarget.is_some())
     }
 
     fn pick(&mut self, key: PeerKey, expected: Duration, now: Instant) -> Option<Pick> {
-        let strategy = self.strategy();
-        let peer = self.peers.get(key)?;
-        let content = self.content.as_ref()?;
-        let outcast = peer.snubbed && self.has_better(key);
-        let background = !self.wants.anyone_waits() || outcast || !self.could_help(content, peer.offers());
-        // A snubbed or suspected peer must not hold up a reader while others can serve it.
-        let windows = !outcast;
-        let reserve = if self.wants.is_empty() { 0 } else { self.config.open_bytes_max / 4 };
-        let content = self.content.as_mut()?;
+        let outcast = self.peers.get(key).is_some_and(|peer| peer.snubbed) && self.has_better(key);
+        let anywhere = !self.windows_only() && !(self.ways.shallow_queues && self.wants.anyone_waits());
+        let reserve_bytes = if self.wants.is_empty() { 0 } else { self.config.open_bytes_max / 4 };
+        let windows_only = self.windows_only();
+        let (peer, content) = (self.peers.get(key)?, self.content.as_mut()?);
         let mut board = Board {
             layout: &content.layout,
+            missing: &content.missing,
             table: &content.table,
             availability: &mut content.availability,
             wants: &self.wants,
-            strategy,
+            windows_only,
             open_bytes_max: self.config.open_bytes_max,
-            reserve_bytes: reserve,
+            reserve_bytes,
             crowded: false,
         };
         let applicant = Applicant {
             key,
             offers: peer.offers(),
-            allowed_only: peer.allowed_only(),
             on_parole: peer.on_parole,
             expected,
             last_piece: peer.last_piece,
-            windows,
-            background,
+            outcast,
         };
-        let mut pick = board.pick(&applicant, now);
-        if pick.is_none() && peer.on_parole {
+        let strategy = self.strategy.as_mut()?;
+        let mut pick = |applicant: &Applicant<'_>| match peer.allowed_only() {
+            Some(allowed) => board.allowed(applicant, allowed, anywhere),
+            None => strategy.pick(&mut board, applicant, now),
+        };
+        let mut found = pick(&applicant);
+        if found.is_none() && peer.on_parole {
             // Nothing is left that it could deliver alone. Better it shares than nobody delivers: digests will
             // still tell whose blocks were bad.
-            pick = board.pick(&Applicant { on_parole: false, ..applicant }, now);
+            found = pick(&Applicant { on_parole: false, ..applicant });
         }
         self.board.crowded |= board.crowded;
-        pick
+        found
     }
 
     /// The endgame: everything is asked for. This peer gets a block that another is late with, or that it would
@@ -286,8 +290,8 @@ impl Swarm {
         let (Some(content), Some(peer)) = (&self.content, self.peers.get(key)) else { return false };
         let all_asked =
             content.availability.pickable().is_empty() && content.table.partial().next().is_none();
-        let budget = ENDGAME_BYTES + self.tallies.received / 100;
-        if !all_asked || peer.chokes_us || peer.snubbed || self.tallies.endgame >= budget {
+        let affords = self.duplicates.affords(u64::from(BLOCK_LENGTH), self.tallies.received);
+        if !all_asked || peer.chokes_us || peer.snubbed || !affords {
             return false;
         }
         let slow = |block: &Block| match block {
@@ -307,7 +311,7 @@ impl Swarm {
         let found = blocks.take(ENDGAME_PROBES_MAX).find(|(_, _, block)| slow(block));
         let Some((piece, number, _)) = found else { return false };
         let pick = Pick { piece, block: BlockIndex(number), opens: false };
-        self.tallies.endgame += self.block_length(piece, pick.block);
+        self.duplicates.bought(self.block_length(piece, pick.block));
         self.ask(key, pick, expected, now)
     }
 
@@ -343,18 +347,13 @@ impl Swarm {
 
     /// Whether these pieces hold one that a reader misses now.
     fn could_help(&self, content: &Content, offers: &afflux_metainfo::Bitfield) -> bool {
-        self.wants.readers().any(|reader| {
-            let pieces = reader.pieces();
-            first_common(&content.missing, offers, pieces.start).is_some_and(|piece| piece.0 < pieces.end)
-        })
+        let mut windows = self.wants.readers().map(Reader::pieces);
+        windows.any(|pieces| first_common_within(&content.missing, offers, pieces).is_some())
     }
 
     fn is_urgent_missing(&self, content: &Content) -> bool {
-        self.wants.readers().any(|reader| {
-            let urgent = reader.urgent();
-            first_common(&content.missing, &content.missing, urgent.start)
-                .is_some_and(|piece| piece.0 < urgent.end)
-        })
+        let missing = &content.missing;
+        self.wants.readers().any(|reader| first_common_within(missing, missing, reader.urgent()).is_some())
     }
 
     /// Whether another peer serves us that isn't snubbed.

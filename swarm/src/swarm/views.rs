@@ -5,6 +5,7 @@ use std::time::Instant;
 use afflux_metainfo::{Bitfield, PieceIndex};
 
 use super::Swarm;
+use crate::trace::Stall;
 
 /// How much of what is wanted is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,12 @@ pub struct Snapshot {
     pub sent_bytes: u64,
     /// Asked of a second peer because the first was late, the endgame included, in bytes.
     pub duplicate_bytes: u64,
+    /// How many duplicates came before what they were bought for, of those that are decided.
+    pub duplicates_won: u32,
+    /// How many came later.
+    pub duplicates_lost: u32,
+    /// Until when none are bought, because the last ones were of little use; `None` while they are bought.
+    pub duplicates_stopped_until: Option<Instant>,
     /// Blocks that came more than once or too late, in bytes; links count more of them.
     pub wasted_bytes: u64,
     /// Bytes of pieces whose hash was wrong.
@@ -65,6 +72,11 @@ impl Swarm {
     /// The selected pieces; `None` while the layout is unknown.
     pub fn selected(&self) -> Option<&Bitfield> {
         self.content.as_ref().map(|content| &content.selected)
+    }
+
+    /// Why readers waited, the oldest wait first; the last ones may go on.
+    pub fn trace(&self) -> impl Iterator<Item = &Stall> {
+        self.trace.stalls()
     }
 
     /// How much of what is selected is there.
@@ -97,7 +109,10 @@ impl Swarm {
             upload_rate: self.tallies.upload.per_second(now),
             received_bytes: self.tallies.received,
             sent_bytes: self.tallies.sent,
-            duplicate_bytes: self.tallies.bought + self.tallies.endgame,
+            duplicate_bytes: self.duplicates.bytes(),
+            duplicates_won: self.duplicates.won(),
+            duplicates_lost: self.duplicates.lost(),
+            duplicates_stopped_until: self.duplicates.stopped_until(now),
             wasted_bytes: self.tallies.wasted,
             failed_bytes: self.tallies.failed,
             ..Snapshot::default()

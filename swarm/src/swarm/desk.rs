@@ -1,0 +1,163 @@
+//! What a strategy sees and may do while blocks choose their peers.
+
+use std::time::Instant;
+
+use afflux_metainfo::{Bitfield, BlockIndex, Layout, PieceIndex};
+
+use super::{Content, Peer, Swarm};
+use crate::availability::Availability;
+use crate::key::PeerKey;
+use crate::picker::Pick;
+use crate::pieces::PieceTable;
+use crate::wants::Wants;
+
+/// One peer, in figures.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures<'a> {
+    /// Its key.
+    pub key: PeerKey,
+    /// The pieces that it has and didn't refuse.
+    pub offers: &'a Bitfield,
+    /// Whether it chokes us.
+    pub chokes_us: bool,
+    /// Whether it is far later than its own history says.
+    pub snubbed: bool,
+    /// Whether it may have sent corrupt data: it delivers whole pieces alone.
+    pub on_parole: bool,
+    /// How many of our missing pieces it has.
+    pub useful: u32,
+    /// What it sends, in bytes per second; the swarm's mean while it has sent nothing.
+    pub rate: u64,
+    /// Its round trip, in nanoseconds.
+    pub round_trip_nanos: u64,
+    /// Time for one block at its rate, in nanoseconds.
+    pub block_nanos: u64,
+    /// Blocks asked of it.
+    pub queued: u32,
+    /// How many more it should be asked for.
+    pub room: u32,
+}
+
+impl Figures<'_> {
+    /// When a block asked now should be here, in nanoseconds.
+    pub fn expected_nanos(&self) -> u64 {
+        let behind = self.block_nanos.saturating_mul(u64::from(self.queued) + 1);
+        self.round_trip_nanos.saturating_add(behind)
+    }
+
+    /// Whether a reader's block may depend on it.
+    pub fn is_good(&self) -> bool {
+        !self.chokes_us && !self.snubbed && !self.on_parole
+    }
+}
+
+/// The torrent, for a strategy that hands out work.
+#[derive(Debug)]
+pub struct Desk<'a> {
+    swarm: &'a mut Swarm,
+    reporter: Option<PeerKey>,
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(swarm: &'a mut Swarm, reporter: Option<PeerKey>) -> Self {
+        Self { swarm, reporter }
+    }
+
+    /// The one peer that has changed since the last turn; `None` if more than one has, or something else did.
+    pub fn reporter(&self) -> Option<PeerKey> {
+        self.reporter
+    }
+
+    /// The geometry.
+    pub fn layout(&self) -> &Layout {
+        &self.content().layout
+    }
+
+    /// Pieces that are selected and not verified.
+    pub fn missing(&self) -> &Bitfield {
+        &self.content().missing
+    }
+
+    /// Pieces under way.
+    pub fn table(&self) -> &PieceTable {
+        &self.content().table
+    }
+
+    /// Who has what; its pickable pieces are those that are missing and not open.
+    pub fn availability(&self) -> &Availability {
+        &self.content().availability
+    }
+
+    /// Readers' windows.
+    pub fn wants(&self) -> &Wants {
+        &self.swarm.wants
+    }
+
+    /// All peers, in the order of their keys.
+    pub fn peers(&self) -> impl Iterator<Item = Figures<'_>> {
+        self.swarm.peers.iter().map(|(key, peer)| self.figures_of(key, peer))
+    }
+
+    /// One peer.
+    pub fn peer(&self, key: PeerKey) -> Option<Figures<'_>> {
+        self.swarm.peers.get(key).map(|peer| self.figures_of(key, peer))
+    }
+
+    /// The first block at or behind `from` of a missing piece that nobody was asked for.
+    pub fn unasked(&self, piece: PieceIndex, from: BlockIndex) -> Option<BlockIndex> {
+        let content = self.content();
+        match content.table.piece(piece) {
+            Some(open) => open.missing_from(from),
+            None => {
+                let exists = from.0 < content.layout.block_count(piece);
+                (exists && content.availability.pickable().contains(piece)).then_some(from)
+            }
+        }
+    }
+
+    /// Asks the peer for a block, opening its piece if need be; a block that was asked of others is asked once more.
+    /// False if that can't be: the peer lacks it or chokes us, the block is there, too many were asked, or there's no
+    /// memory even when what no window covers is given up.
+    pub fn ask(&mut self, peer: PeerKey, piece: PieceIndex, block: BlockIndex, now: Instant) -> bool {
+        let Some(figures) = self.peer(peer) else { return false };
+        if figures.chokes_us || !figures.offers.contains(piece) {
+            return false;
+        }
+        let expected = std::time::Duration::from_nanos(figures.expected_nanos());
+        let opens = !self.table().is_open(piece);
+        if opens {
+            if !self.availability().pickable().contains(piece) {
+                return false;
+            }
+            if !self.swarm.admit_urgent(piece) {
+                self.swarm.board.crowded = true;
+                return false;
+            }
+        } else if !self.table().piece(piece).is_some_and(|open| open.admits(peer)) {
+            return false;
+        }
+        self.swarm.ask(peer, Pick { piece, block, opens }, expected, now)
+    }
+
+    fn content(&self) -> &Content {
+        self.swarm.content.as_ref().expect("a desk is opened once the layout is known")
+    }
+
+    fn figures_of<'p>(&self, key: PeerKey, peer: &'p Peer) -> Figures<'p> {
+        let rate = if peer.rate == 0 { self.swarm.rate_default } else { peer.rate };
+        let waiting = self.swarm.is_shallow();
+        Figures {
+            key,
+            offers: peer.offers(),
+            chokes_us: peer.chokes_us,
+            snubbed: peer.snubbed,
+            on_parole: peer.on_parole,
+            useful: peer.useful,
+            rate,
+            round_trip_nanos: u64::try_from(peer.round_trip().as_nanos()).unwrap_or(u64::MAX),
+            block_nanos: peer.block_nanos(self.swarm.rate_default),
+            queued: peer.asked.len() as u32,
+            room: peer.room(waiting, self.swarm.ways.queue_time),
+        }
+    }
+}
