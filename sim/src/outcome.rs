@@ -41,6 +41,8 @@ pub struct PeerOutcome {
     pub counted: bool,
     /// When it came.
     pub arrived: Duration,
+    /// When it went; `None`: it stayed to the end of the run.
+    pub left: Option<Duration>,
     /// From its arrival to all pieces; `None`: it never had them all.
     pub download: Option<Duration>,
     /// From its arrival to the first frame; `None`: it's no viewer, or never got so far.

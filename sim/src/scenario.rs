@@ -2,6 +2,20 @@
 //!
 //! These are plain values in SI units (bytes, bytes per second, durations); `file` reads them from TOML.
 
+pub mod builtin;
+mod fields;
+mod file;
+mod group;
+pub mod limits;
+mod meant;
+mod mistake;
+mod quantity;
+mod readings;
+#[cfg(test)]
+mod tests;
+
+pub use mistake::{FileError, Kind, Mistake};
+
 use std::time::Duration;
 
 /// One thing to simulate.
@@ -58,6 +72,8 @@ pub struct Group {
     pub stay: Stay,
     /// What connects them to the network.
     pub access: Access,
+    /// What each allows itself of that: the limits of its own shaper.
+    pub limits: Limits,
     /// Where they keep what they get.
     pub disk: Disk,
     /// Whether nobody can connect to them, and they to others only.
@@ -137,6 +153,15 @@ pub struct Access {
     pub loss: f64,
     /// Bytes that queue before its uplink (segment network).
     pub queue: u64,
+}
+
+/// Rates that a peer's own shaper keeps, in bytes per second; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Payload that it sends.
+    pub up: Option<u64>,
+    /// Payload that it takes.
+    pub down: Option<u64>,
 }
 
 /// A peer's disk.

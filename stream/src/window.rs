@@ -3,7 +3,8 @@
 //! Players open a file several times before they play: a look at the head, one at the tail, sometimes a dozen more, most
 //! of them closed after some 200 KiB. So a new reader gets little ahead of it until it has shown that it reads on; then the
 //! window grows with the run, as a reader that stays is worth more than one that may leave. The tail is different:
-//! it holds the index, is small, and is read to its end before anything plays.
+//! it holds the index, is small, and is read to its end before anything plays. So is a seek: somebody waits for a picture,
+//! and needs the next seconds at once, though not yet what comes after them.
 //!
 //! Pure: time comes in as `now`. Not here: pieces and deadlines, which the torrent's side makes of a window.
 
@@ -154,12 +155,14 @@ impl Run {
     pub fn window(&self, now: Instant) -> Window {
         let probe = self.is_probe(now);
         let upto = |bytes: u64| self.position.saturating_add(bytes).min(self.end);
+        let urgent = (self.rate * URGENT_SECONDS).clamp(URGENT_BYTES.start, URGENT_BYTES.end);
         let (urgent_end, soon_end, end) = if probe {
             (upto(PROBE_BYTES), upto(PROBE_BYTES), upto(PROBE_BYTES))
         } else if self.tail {
             (upto(URGENT_BYTES.end), self.end, self.end)
+        } else if self.is_fresh(now) {
+            (upto(urgent), upto(urgent), upto(urgent))
         } else {
-            let urgent = (self.rate * URGENT_SECONDS).clamp(URGENT_BYTES.start, URGENT_BYTES.end);
             let ahead = self.ahead_bytes().max(urgent);
             let soon = (self.rate * SOON_SECONDS).max(self.config.buffer_bytes).clamp(urgent, ahead);
             (upto(urgent), upto(soon), upto(ahead))
@@ -170,7 +173,7 @@ impl Run {
 
     /// When the window changes though nothing is sent.
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
-        self.is_probe(now).then(|| self.opened + self.probe_time())
+        self.is_fresh(now).then(|| self.opened + self.probe_time())
     }
 
     /// The next byte to send.
@@ -183,11 +186,17 @@ impl Run {
         self.end
     }
 
+    /// A look at the file's head, which is where players and scanners look.
     fn is_probe(&self, now: Instant) -> bool {
+        self.start == 0 && self.is_fresh(now)
+    }
+
+    /// Whether it hasn't shown yet that it reads on.
+    fn is_fresh(&self, now: Instant) -> bool {
         !self.tail && now.saturating_duration_since(self.opened) < self.probe_time()
     }
 
-    /// How long after its opening this reader may still be a probe.
+    /// How long after its opening this reader may still close at once.
     fn probe_time(&self) -> Duration {
         match self.position - self.start {
             0..PROBE_BYTES => PROBE_WAIT,
@@ -319,9 +328,20 @@ mod tests {
     fn a_seek_in_a_clip_is_not_its_tail() {
         let now = Instant::now();
         let half = Run::new(WindowConfig::default(), 2 * MIB..4 * MIB, 4 * MIB, None, now);
-        assert!(half.window(now).probe);
+        assert!(half.deadline(now).is_some());
         let end = Run::new(WindowConfig::default(), 4 * MIB - 1000..4 * MIB, 4 * MIB, None, now);
-        assert!(!end.window(now).probe);
+        assert!(end.deadline(now).is_none());
+    }
+
+    #[test]
+    fn a_seek_wants_its_first_seconds_at_once_and_no_more_until_it_reads_on() {
+        let (mut run, now) = run(FILM / 2..FILM, Some(8_000_000));
+        let window = run.window(now);
+        assert!(!window.probe);
+        assert_eq!((window.urgent_end - window.position, window.end), (2_000_000, window.urgent_end));
+        run.handle_sent(4 * MIB, after(now, 4000));
+        let window = run.window(after(now, 4000));
+        assert_eq!(window.end - window.position, 4 * MIB, "as much ahead as lies behind");
     }
 
     #[test]
@@ -374,7 +394,7 @@ mod tests {
                 prop_assert!(window.position <= window.urgent_end && window.urgent_end <= window.soon_end);
                 prop_assert!(window.soon_end <= window.end && window.end <= range.end);
                 prop_assert!(window.rate > 0 && window.waiting == waits);
-                prop_assert!(run.deadline(now).is_none_or(|deadline| deadline > now && window.probe));
+                prop_assert!(run.deadline(now).is_none_or(|deadline| deadline > now));
                 let most = PROBE_BYTES.max(buffer_bytes).max(ahead_bytes_max).max(URGENT_BYTES.end).max(TAIL_BYTES);
                 prop_assert!(window.end - window.position <= most);
                 position = window.position;

@@ -13,6 +13,10 @@ pub const PEERS_MAX: u32 = 2_000;
 /// Most blocks asked of one peer at once, whatever its pipeline says (ours: the largest `reqq` we honour).
 pub const OUTSTANDING_MAX: u32 = 2_000;
 
+/// Most blocks asked of one peer for a strategy that wants queues of a certain time: what a client that says nothing about
+/// its queue is assumed to hold (BEP 10, `reqq`).
+pub const QUEUE_DEPTH_MAX: u32 = 250;
+
 /// While a reader waits: what a peer is asked for beyond a round trip.
 pub const READER_SLACK: Duration = Duration::from_millis(50);
 

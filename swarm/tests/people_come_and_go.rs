@@ -250,3 +250,37 @@ fn more_addresses_are_asked_for_but_not_all_the_time() {
     }
     assert!((4..=6).contains(&asked), "{asked} times in five minutes");
 }
+
+/// Two swarms dial each other at the same time. Each sees the other's connection come in first and its own dial's end
+/// after that.
+#[test]
+fn two_that_dial_each_other_keep_one_connection_and_it_is_the_same_one() {
+    let now = start();
+    let mut kept = Vec::new();
+    for (own, other) in [(1, 2), (2, 1)] {
+        let mut swarm = empty(Config { local_peer_id: PeerId([own; 20]), ..config() });
+        swarm.add_candidates(&[addr(other)], Source::Tracker, now);
+        assert_eq!(dials(&drain(&mut swarm)), 1);
+        // It comes from where it listens.
+        let incoming = swarm.handle_connected(link(other, Direction::Incoming), now).expect("there is room");
+        drain(&mut swarm);
+        let outgoing = swarm.handle_connected(link(other, Direction::Outgoing), now);
+        let outputs = drain(&mut swarm);
+        let closed = outputs.contains(&Output::Disconnect(incoming, Reason::Useless));
+        assert_eq!(closed, outgoing.is_ok(), "one of the two: {outgoing:?} {outputs:?}");
+        let dialler = if outgoing.is_ok() { own } else { other };
+        kept.push(dialler);
+        assert_eq!(swarm.snapshot(now).connected, 1);
+    }
+    assert_eq!(kept, [1, 1], "both keep what the lower id has dialled");
+}
+
+#[test]
+fn a_borrowed_id_from_elsewhere_closes_nothing() {
+    let now = start();
+    let mut swarm = empty(Config { local_peer_id: PeerId([9; 20]), ..config() });
+    swarm.handle_connected(link(1, Direction::Outgoing), now).expect("there is room");
+    let thief = Connected { addr: addr(77), ..link(1, Direction::Incoming) };
+    assert_eq!(swarm.handle_connected(thief, now), Err(Refusal::Duplicate));
+    assert_eq!(swarm.snapshot(now).connected, 1);
+}

@@ -125,7 +125,7 @@ fn nothing_but_its_head_is_fetched_for_a_probe() {
 }
 
 #[test]
-fn peers_are_told_when_readers_begin_and_cease_to_wait() {
+fn peers_are_kept_shallow_while_there_is_a_reader_and_until_a_seek_would_have_brought_the_next() {
     let mut world = world(8);
     world.seed(4 * MIB, 20, Manner::Honest);
     let told = |world: &World, mark: usize| {
@@ -142,8 +142,11 @@ fn peers_are_told_when_readers_begin_and_cease_to_wait() {
     let mark = world.log.len();
     world.want(1, Window { waiting: false, ..play(0, FILM) });
     assert_eq!(told(&world, mark), []);
+    world.swarm.forget(ReaderKey(1), world.now);
     world.swarm.forget(ReaderKey(2), world.now);
     world.settle();
+    assert_eq!(told(&world, mark), []);
+    world.run_for(Duration::from_secs(2));
     assert_eq!(told(&world, mark), [false]);
 }
 

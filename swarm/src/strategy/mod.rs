@@ -9,19 +9,30 @@
 //! - [`Strategy::hand_out`]: blocks choose their peers. It is called each turn before any peer picks, and when
 //!   [`Strategy::deadline`] comes.
 
+mod ahead;
+mod bitos;
 mod deadline;
+mod lt_deadline;
+mod portion;
 mod rarest;
 mod sequential;
+mod window;
+mod zipf;
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use crate::picker::{Applicant, Board, Pick};
 pub use crate::swarm::{Desk, Figures};
+pub use bitos::Bitos;
 pub use deadline::Deadline;
+pub use lt_deadline::LtDeadline;
+pub use portion::Portion;
 pub use rarest::Rarest;
 pub use sequential::Sequential;
+pub use window::Window;
+pub use zipf::Zipf;
 
 /// The strategies there are, by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +41,16 @@ pub enum StrategyName {
     Sequential,
     /// The pieces that fewest peers have.
     Rarest,
+    /// The rarest inside a window that slides ahead of each reader.
+    Window,
+    /// Mostly the rarest of the next few pieces, else of all others.
+    Bitos,
+    /// The nearer, the likelier.
+    Zipf,
+    /// Half in order, half rarest first.
+    Portion,
+    /// As libtorrent does it: pieces by deadline, handed out once a second.
+    LtDeadline,
     /// What readers need soon by deadline, then the rarest.
     #[default]
     Deadline,
@@ -37,13 +58,27 @@ pub enum StrategyName {
 
 impl StrategyName {
     /// All of them, from the plainest to ours.
-    pub const ALL: [Self; 3] = [Self::Sequential, Self::Rarest, Self::Deadline];
+    pub const ALL: [Self; 8] = [
+        Self::Sequential,
+        Self::Rarest,
+        Self::Window,
+        Self::Bitos,
+        Self::Zipf,
+        Self::Portion,
+        Self::LtDeadline,
+        Self::Deadline,
+    ];
 
     /// The name in options, files and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sequential => "sequential",
             Self::Rarest => "rarest",
+            Self::Window => "window",
+            Self::Bitos => "bitos",
+            Self::Zipf => "zipf",
+            Self::Portion => "portion",
+            Self::LtDeadline => "lt-deadline",
             Self::Deadline => "deadline",
         }
     }
@@ -53,6 +88,15 @@ impl StrategyName {
         match self {
             Self::Sequential => "Ascending, from each reader's position on, else from the first piece",
             Self::Rarest => "The pieces that the fewest peers have, first; readers make no difference",
+            Self::Window => {
+                "The rarest of the next pieces ahead of each reader, then of all (Shah and Paris 2007)"
+            }
+            Self::Bitos => {
+                "With 80 % the rarest of the next pieces, else the rarest of the others (BiToS, 2006)"
+            }
+            Self::Zipf => "By chance, the nearer to each reader the likelier (Carlsson and Eager 2007)",
+            Self::Portion => "Half in order from each reader on, half rarest first (Carlsson and Eager 2007)",
+            Self::LtDeadline => "libtorrent's deadlines: once a second, to whoever has the shortest queue",
             Self::Deadline => {
                 "What readers need soon from whoever delivers it soonest, then their read-ahead, then rarest first"
             }
@@ -92,6 +136,10 @@ pub struct Ways {
     pub buys_late_blocks: bool,
     /// While a reader waits, peers are asked for little at once, so that a seek needn't wait for deep queues.
     pub shallow_queues: bool,
+    /// Where memory is no question, windows reach as far ahead as makes a buffer safe, whatever the reader dares to ask for.
+    pub grows_read_ahead: bool,
+    /// Requests for so much time are kept asked of each peer, where its pipeline would ask for less.
+    pub queue_time: Option<Duration>,
 }
 
 /// Rules of what to ask for next.
@@ -122,10 +170,15 @@ pub trait Strategy: fmt::Debug + Send {
 }
 
 /// The strategy of this name. `seed` is for those that throw dice.
-pub fn make(name: StrategyName, _seed: u64) -> Box<dyn Strategy> {
+pub fn make(name: StrategyName, seed: u64) -> Box<dyn Strategy> {
     match name {
         StrategyName::Sequential => Box::new(Sequential),
         StrategyName::Rarest => Box::new(Rarest),
+        StrategyName::Window => Box::new(Window::new(seed)),
+        StrategyName::Bitos => Box::new(Bitos::new(seed)),
+        StrategyName::Zipf => Box::new(Zipf::new(seed)),
+        StrategyName::Portion => Box::new(Portion::new(seed)),
+        StrategyName::LtDeadline => Box::new(LtDeadline::new(seed)),
         StrategyName::Deadline => Box::new(Deadline::default()),
     }
 }

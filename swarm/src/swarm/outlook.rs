@@ -29,9 +29,10 @@ impl Swarm {
         self.tell_waiting();
     }
 
-    /// Whether peers are asked for little at once, so that a reader needn't wait for what was asked before.
+    /// Whether peers are asked for little at once, so that a seek needn't wait for what was asked before: as long as there
+    /// is a reader, and a moment longer, since a seek often is one reader's end and another's beginning.
     pub(super) fn is_shallow(&self) -> bool {
-        self.ways.shallow_queues && self.outlook.waiting
+        self.ways.shallow_queues && (!self.wants.is_empty() || self.timers.retarget.is_some())
     }
 
     fn look(&self) -> Outlook {

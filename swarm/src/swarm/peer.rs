@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::{BLOCK_LENGTH, Bitfield, BlockRef, PeerId, PieceIndex};
 
 use crate::availability::Counting;
+use crate::input::{Connected, Direction};
 use crate::lateness::Lateness;
 use crate::limits::{
-    ALLOWED_FAST_MAX, OUTSTANDING_MAX, PEER_RATE_MIN, READER_DEPTH_MIN, READER_DEPTH_UNKNOWN, READER_SLACK,
-    REFUSAL, ROUND_TRIP_DEFAULT,
+    ALLOWED_FAST_MAX, OUTSTANDING_MAX, PEER_RATE_MIN, QUEUE_DEPTH_MAX, READER_DEPTH_MIN,
+    READER_DEPTH_UNKNOWN, READER_SLACK, REFUSAL, ROUND_TRIP_DEFAULT,
 };
 
 /// One connected peer, as the torrent sees it.
@@ -18,6 +19,7 @@ use crate::limits::{
 pub(super) struct Peer {
     pub(super) addr: SocketAddr,
     pub(super) peer_id: PeerId,
+    pub(super) direction: Direction,
     /// Where it takes connections, if that isn't where this one comes from.
     pub(super) listens_at: Option<SocketAddr>,
     /// What it has; of no length while we don't know the layout.
@@ -57,10 +59,11 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(addr: SocketAddr, peer_id: PeerId, piece_count: u32, now: Instant) -> Self {
+    pub(super) fn new(link: &Connected, piece_count: u32, now: Instant) -> Self {
         Self {
-            addr,
-            peer_id,
+            addr: link.addr,
+            peer_id: link.peer_id,
+            direction: link.direction,
             listens_at: None,
             pieces: Bitfield::new(piece_count),
             offers: None,
@@ -143,8 +146,9 @@ impl Peer {
     }
 
     /// How many more blocks it should be asked for.
-    pub(super) fn room(&self, waiting: bool) -> u32 {
-        self.depth_now(waiting).saturating_sub(self.asked.len() as u32)
+    pub(super) fn room(&self, waiting: bool, queue_time: Option<Duration>) -> u32 {
+        let deep = queue_time.map_or(0, |time| self.deep(time));
+        self.depth_now(waiting).max(deep).saturating_sub(self.asked.len() as u32)
     }
 
     /// Whether a block may be asked of it beyond what its pipeline wants, because it's late elsewhere.
@@ -160,6 +164,15 @@ impl Peer {
         }
         let deepest = if waiting { self.shallow() } else { OUTSTANDING_MAX };
         self.depth.min(deepest)
+    }
+
+    /// What a strategy wants asked for beyond what the pipeline wants, once the rate is known.
+    fn deep(&self, queue_time: Duration) -> u32 {
+        if self.snubbed || self.rate == 0 || self.depth == 0 {
+            return 0;
+        }
+        let blocks = queue_time.as_nanos() / u128::from(self.block_nanos(self.rate).max(1));
+        u32::try_from(blocks).unwrap_or(u32::MAX).min(QUEUE_DEPTH_MAX)
     }
 
     /// A round trip plus 50 ms of requests, or two blocks, whichever is more: what is asked already can't be taken

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use afflux_metainfo::Bitfield;
 use afflux_peer::Command;
+use afflux_peer::limits::HANDSHAKE_TIMEOUT;
 
 use super::{Peer, Swarm};
 use crate::blame::Sender;
@@ -173,6 +174,10 @@ impl Swarm {
     }
 
     fn admit(&mut self, link: &Connected, now: Instant) -> Result<PeerKey, Refusal> {
+        if let Some(crossed) = self.crossed_by(link, now) {
+            self.outputs.push_back(Output::Disconnect(crossed, Reason::Useless));
+            self.remove(crossed, Fate::Useful, now);
+        }
         let refused = if link.peer_id == self.config.local_peer_id {
             Some((Refusal::Ourselves, Fate::Ourselves))
         } else if self.shunned.contains(&link.peer_id) {
@@ -191,7 +196,26 @@ impl Swarm {
         }
         self.enlist(link, now).map_err(refusal)?;
         let piece_count = self.content.as_ref().map_or(0, |content| content.layout.piece_count());
-        Ok(self.peers.insert(Peer::new(link.addr, link.peer_id, piece_count, now)))
+        Ok(self.peers.insert(Peer::new(link, piece_count, now)))
+    }
+
+    /// Two that dial each other at the same time get two connections, and each would refuse its second one: none would be
+    /// left. So the one dialled by the lower id stays, on both sides; this is the other one, if it came first.
+    fn crossed_by(&self, link: &Connected, now: Instant) -> Option<PeerKey> {
+        let keeps = if self.config.local_peer_id.0 < link.peer_id.0 {
+            Direction::Outgoing
+        } else {
+            Direction::Incoming
+        };
+        let crosses = |peer: &Peer| {
+            peer.peer_id == link.peer_id
+                && peer.direction != link.direction
+                // An id can be borrowed; an address and the right moment with it hardly.
+                && peer.addr.ip() == link.addr.ip()
+                && now.saturating_duration_since(peer.connected_at) < HANDSHAKE_TIMEOUT
+        };
+        let crossed = self.peers.iter().find(|(_, peer)| crosses(peer)).map(|(key, _)| key);
+        crossed.filter(|_| link.direction == keeps)
     }
 
     /// Takes a place in the roster, a useless peer's if there is no other.

@@ -18,7 +18,7 @@ impl Swarm {
         let shallow = self.is_shallow();
         while let Some(peer) = self.peers.get(key) {
             let starved = peer.starved_at == Some(self.board.version);
-            if peer.room(shallow) == 0 || peer.useful == 0 || starved {
+            if peer.room(shallow, self.ways.queue_time) == 0 || peer.useful == 0 || starved {
                 return;
             }
             let expected = peer.expected(self.rate_default);
@@ -157,7 +157,8 @@ impl Swarm {
 
     fn pick(&mut self, key: PeerKey, expected: Duration, now: Instant) -> Option<Pick> {
         let outcast = self.peers.get(key).is_some_and(|peer| peer.snubbed) && self.has_better(key);
-        let anywhere = !self.windows_only() && !self.is_shallow();
+        let hasty = self.ways.shallow_queues && self.outlook.waiting;
+        let anywhere = !self.windows_only() && !hasty;
         let windows_only = self.windows_only();
         let (peer, content) = (self.peers.get(key)?, self.content.as_mut()?);
         let mut board = Board {

@@ -1,0 +1,81 @@
+//! What must hold at every step of a run, whatever happens in it. One that doesn't ends the run with its seed.
+
+use afflux_metainfo::{BlockRef, PieceIndex};
+use afflux_swarm::limits::{DUPLICATE_PERCENT, DUPLICATES_FREE_BYTES};
+use thiserror::Error;
+
+/// What an invariant was broken by.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum Broken {
+    #[error("peer {node} counts {counted} bytes as received, and {stored} were stored")]
+    CountedTwice { node: u32, counted: u64, stored: u64 },
+    #[error("peer {node} is about to send piece {piece}, which it hasn't verified")]
+    Unverified { node: u32, piece: PieceIndex },
+    #[error("peer {node} has asked for {asked} bytes a second time; {budget} are allowed")]
+    Budget { node: u32, asked: u64, budget: u64 },
+    #[error("peer {node} waits for {waiting} requests of peer {peer}, whose connection knows of {known}")]
+    Dangling { node: u32, peer: u32, waiting: u32, known: u32 },
+    #[error("peer {node} heard of the end of a request for {block} that it hasn't made of peer {peer}")]
+    EndedTwice { node: u32, peer: u32, block: String },
+    #[error("peer {node} asks peer {peer} for piece {piece}, which that lacks")]
+    AskedInVain { node: u32, peer: u32, piece: PieceIndex },
+    #[error(
+        "the player of peer {node} was given bytes up to {position}, and {verified} is where verified ones end"
+    )]
+    ReadUnverified { node: u32, position: u64, verified: u64 },
+    #[error(
+        "from peer {from} to peer {to} {sent} bytes of payload left, {came} came and {flying} are under way"
+    )]
+    Lost { from: u32, to: u32, sent: u64, came: u64, flying: u64 },
+    #[error("peer {node} broke a rule of the protocol on its connection with peer {peer}: {rule}")]
+    Rude { node: u32, peer: u32, rule: String },
+}
+
+/// Goes on, or ends the run.
+pub(crate) type Step = Result<(), Broken>;
+
+/// No block is counted twice: what the swarm has counted is what was stored for the first time.
+pub(crate) fn counted_once(node: u32, counted: u64, stored: u64) -> Step {
+    if counted == stored { Ok(()) } else { Err(Broken::CountedTwice { node, counted, stored }) }
+}
+
+/// No unverified byte leaves.
+pub(crate) fn verified(node: u32, piece: PieceIndex, has: bool) -> Step {
+    if has { Ok(()) } else { Err(Broken::Unverified { node, piece }) }
+}
+
+/// What was asked twice stays within the budget.
+pub(crate) fn within_budget(node: u32, asked: u64, budget: u64) -> Step {
+    if asked <= budget { Ok(()) } else { Err(Broken::Budget { node, asked, budget }) }
+}
+
+/// What a node that has received so much may have asked for twice.
+pub(crate) fn duplicate_budget(received: u64) -> u64 {
+    DUPLICATES_FREE_BYTES + received.saturating_mul(u64::from(DUPLICATE_PERCENT)) / 100
+}
+
+/// Every request without an end is known to its connection, which will end it; and the connection knows no others.
+pub(crate) fn none_dangling(node: u32, peer: u32, waiting: usize, known: u32) -> Step {
+    let waiting = waiting as u32;
+    if waiting == known { Ok(()) } else { Err(Broken::Dangling { node, peer, waiting, known }) }
+}
+
+/// A request ends once.
+pub(crate) fn ended_once(node: u32, peer: u32, block: &BlockRef, was_asked: bool) -> Step {
+    if was_asked { Ok(()) } else { Err(Broken::EndedTwice { node, peer, block: format!("{block:?}") }) }
+}
+
+/// Nobody is asked for what it lacks.
+pub(crate) fn peer_has(node: u32, peer: u32, piece: PieceIndex, has: bool) -> Step {
+    if has { Ok(()) } else { Err(Broken::AskedInVain { node, peer, piece }) }
+}
+
+/// A player is given verified bytes only. `verified` is where the run of them ends that begins at the reader's start.
+pub(crate) fn read_verified(node: u32, position: u64, verified: u64) -> Step {
+    if position <= verified { Ok(()) } else { Err(Broken::ReadUnverified { node, position, verified }) }
+}
+
+/// Bytes neither vanish nor appear on their way.
+pub(crate) fn conserved(from: u32, to: u32, sent: u64, came: u64, flying: u64) -> Step {
+    if sent == came + flying { Ok(()) } else { Err(Broken::Lost { from, to, sent, came, flying }) }
+}

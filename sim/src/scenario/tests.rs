@@ -1,0 +1,263 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::builtin::{self, Builtin};
+use super::mistake::{FileError, Kind};
+use super::*;
+
+const SMALL: &str = r#"
+name = "small"
+about = "A seed and a viewer"
+network = "fluid"
+limit = "10 min"
+[content]
+length = "16 MiB"
+piece-length = "256 KiB"
+media-rate = "1 Mbit/s"
+[[group]]
+name = "seed"
+role = "seed"
+up = "1 MiB/s"
+down = "1 MiB/s"
+[[group]]
+name = "viewer"
+role = "viewer"
+up = "1 MiB/s"
+down = "1 MiB/s"
+"#;
+
+/// The only mistake of a text.
+fn mistake(text: &str) -> Mistake {
+    let error = Scenario::parse(text).expect_err("there is a mistake in it");
+    assert_eq!(error.mistakes().len(), 1, "{error}");
+    error.mistakes()[0].clone()
+}
+
+/// The only mistake after a replacement in the small scenario.
+fn changed(from: &str, to: &str) -> Mistake {
+    assert!(SMALL.contains(from), "{from}");
+    mistake(&SMALL.replacen(from, to, 1))
+}
+
+/// The only mistake with another line in the last group.
+fn viewer_with(line: &str) -> Mistake {
+    mistake(&format!("{SMALL}{line}\n"))
+}
+
+/// The viewers' group with more lines, beside somebody who can be compared in any case.
+fn viewer(lines: &str) -> Group {
+    const OTHER: &str = "[[group]]\nname = \"other\"\nrole = \"leecher\"\nup = \"1 MB/s\"\ndown = \"1 MB/s\"";
+    let text = format!("{SMALL}{lines}\n{OTHER}\n");
+    let scenario = Scenario::parse(&text).unwrap_or_else(|error| panic!("{}", error.render("viewer")));
+    scenario.groups[1].clone()
+}
+
+#[test]
+fn every_builtin_scenario_can_be_read_and_has_its_file_s_name() {
+    for builtin in builtin::ALL {
+        let scenario = builtin.scenario().unwrap_or_else(|error| panic!("{}", error.render(builtin.name)));
+        assert_eq!(scenario.name, builtin.name);
+    }
+    let names: BTreeSet<&str> = builtin::ALL.iter().map(|builtin| builtin.name).collect();
+    assert_eq!(names.len(), builtin::ALL.len());
+}
+
+#[test]
+fn builtin_scenarios_are_found_by_name() {
+    assert_eq!(builtin::find("lossy").map(|Builtin { name, .. }| name), Some("lossy"));
+    assert_eq!(builtin::find("lossless"), None);
+    assert_eq!(builtin::closest("flashcrowd"), Some("flash-crowd"));
+}
+
+#[test]
+fn what_a_file_leaves_out_has_the_usual_value() {
+    let group = viewer("");
+    assert_eq!(group.count, 1);
+    assert_eq!(group.manner, Manner::Honest);
+    assert_eq!(group.arrival, Arrival::At(Duration::ZERO));
+    assert_eq!(group.stay, Stay::Always);
+    assert_eq!(group.strategy, None);
+    assert!(!group.nat);
+    assert!(group.counted());
+}
+
+#[test]
+fn what_a_file_says_is_what_is_simulated() {
+    let group = viewer(
+        r#"
+        count = 3
+        manner = "free-rider"
+        arrival = { poisson = "6 /min" }
+        stay = { after-done = "30 s" }
+        latency = "40 ms"
+        queue = "64 KiB"
+        disk-latency = "8 ms"
+        disk-faults = "1 %"
+        upload-limit = "100 KiB/s"
+        nat = true
+        strategy = "rarest"
+        connections-max = 0x10
+        unchoke-slots = 2
+        player = { start = "50 %", start-buffer = "5 s", tail-first = true, seeks = { at = [["1 min", "10 %"]] } }
+        "#,
+    );
+    assert_eq!(group.count, 3);
+    assert_eq!(group.manner, Manner::FreeRider);
+    assert_eq!(group.arrival, Arrival::Poisson { rate: 0.1 });
+    assert_eq!(group.stay, Stay::AfterDone(Duration::from_secs(30)));
+    let rate = 1 << 20;
+    let latency = Duration::from_millis(40);
+    assert_eq!(group.access, Access { up: rate, down: rate, latency, loss: 0.0, queue: 64 << 10 });
+    assert_eq!(group.limits, Limits { up: Some(100 << 10), down: None });
+    assert_eq!(group.disk, Disk { latency: Duration::from_millis(8), faults: 0.01 });
+    assert!(group.nat);
+    assert_eq!(group.strategy.as_deref(), Some("rarest"));
+    assert_eq!((group.connections_max, group.unchoke_slots), (16, 2));
+    let seeks = Seeks::At(vec![(Duration::from_secs(60), 0.1)]);
+    let start_buffer = Duration::from_secs(5);
+    assert_eq!(group.role, Role::Viewer(Player { start: 0.5, start_buffer, tail_first: true, seeks }));
+    assert!(!group.counted());
+}
+
+#[test]
+fn a_mistake_names_line_column_field_and_what_is_allowed() {
+    let mistake = changed("up = \"1 MiB/s\"", "up = \"1 MiB\"");
+    assert_eq!(mistake.kind, Kind::BadValue);
+    assert_eq!((mistake.line, mistake.column, mistake.width), (13, 6, 7));
+    assert_eq!(mistake.field, "group[1].up");
+    assert_eq!(mistake.found, "\"1 MiB\"");
+    assert!(mistake.allowed.contains("1 KiB/s to 16 GiB/s"), "{}", mistake.allowed);
+    assert_eq!(mistake.meant.as_deref(), Some("\"1 MiB/s\""));
+}
+
+#[test]
+fn a_report_shows_the_line_and_marks_the_place() {
+    let error = Scenario::parse(&SMALL.replacen("\"1 MiB/s\"", "\"fast\"", 1)).unwrap_err();
+    let report = error.render("small.toml");
+    assert!(report.starts_with("small.toml:13:6: group[1].up is \"fast\": a rate from"), "{report}");
+    assert!(report.ends_with("\n   |\n13 | up = \"fast\"\n   |      ^^^^^^\n"), "{report}");
+}
+
+#[test]
+fn all_mistakes_are_reported_in_the_order_of_the_text() {
+    let text =
+        SMALL.replace("\"fluid\"", "\"liquid\"").replace("\"256 KiB\"", "256").replace("limit", "limt");
+    let error = Scenario::parse(&text).unwrap_err();
+    let fields: Vec<&str> = error.mistakes().iter().map(|mistake| mistake.field.as_str()).collect();
+    assert_eq!(fields, ["limit", "network", "limt", "content.piece-length"]);
+    assert_eq!(error.mistakes()[2].meant.as_deref(), Some("limit"));
+}
+
+#[test]
+fn a_field_that_does_not_exist_is_refused_and_the_close_one_proposed() {
+    let mistake = viewer_with("latncy = \"10 ms\"");
+    assert_eq!(mistake.kind, Kind::UnknownField);
+    assert_eq!(mistake.meant.as_deref(), Some("latency"));
+    assert!(mistake.allowed.contains("latency"));
+    let inside = viewer_with("player = { begin = \"10 %\" }");
+    assert_eq!((inside.kind, inside.field.as_str()), (Kind::UnknownField, "group[2].player.begin"));
+}
+
+#[test]
+fn a_field_that_is_missing_is_named_with_what_it_may_be() {
+    let mistake = changed("media-rate = \"1 Mbit/s\"\n", "");
+    assert_eq!((mistake.kind, mistake.field.as_str()), (Kind::MissingField, "content.media-rate"));
+    assert!(mistake.allowed.contains("a rate from"), "{}", mistake.allowed);
+    let role = changed("role = \"seed\"\n", "");
+    assert_eq!((role.field.as_str(), role.line), ("group[1].role", 10));
+}
+
+#[test]
+fn what_is_no_toml_is_shown_where_it_breaks() {
+    let mistake = mistake("name = \"small\nlimit = 3");
+    assert_eq!((mistake.kind, mistake.line), (Kind::Syntax, 1));
+}
+
+#[test]
+fn values_out_of_range_are_refused_with_the_range() {
+    for (line, range) in [
+        ("count = 0", "from 1 to 20000"),
+        ("count = -1", "from 1 to 20000"),
+        ("count = 99999999999999999999999", "from 1 to 20000"),
+        ("count = 1.5", "from 1 to 20000"),
+        ("latency = \"6 s\"", "from 0 ms to 5 s"),
+        ("latency = 40", "from 0 ms to 5 s"),
+        ("upload-limit = \"0 B/s\"", "from 1 KiB/s to 16 GiB/s"),
+        ("disk-faults = \"51 %\"", "from 0 % to 50 %"),
+        ("arrival = { poisson = \"1001 /s\" }", "to 1000 /s"),
+        ("stay = { churn = \"1 ms\" }", "from 1 s to 48 h"),
+        ("strategy = \"fastest\"", "\"rarest\""),
+        ("nat = \"yes\"", "true or false"),
+        ("player = 3", "a table"),
+        ("player = { start = \"100 %\" }", "99.9 %"),
+        ("player = { seeks = { at = [[\"2 s\", \"1 %\"], [\"1 s\", \"1 %\"]] } }", "in the order of time"),
+        ("player = { seeks = { at = [[\"2 s\"]] } }", "pairs"),
+        ("player = { seeks = { every = \"0 s\" } }", "from 1 s"),
+        ("arrival = \"now\"", "poisson"),
+        ("stay = { for = \"1 s\", churn = \"1 s\" }", "after-done"),
+    ] {
+        let mistake = viewer_with(line);
+        assert_eq!(mistake.kind, Kind::BadValue, "{line}");
+        assert!(mistake.allowed.contains(range), "{line}: {}", mistake.allowed);
+    }
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    for (line, why) in [
+        ("have = \"10 %\"", "leecher"),
+        ("loss = \"1 %\"", "segment"),
+        ("arrival = { at = \"10 min\" }", "the run ends"),
+        ("count = 20000", "at most 20000"),
+        ("count = 10000\nstay = { churn = \"1 s\" }", "a longer stay"),
+        ("strategy = \"rarest\"", "to compare"),
+        ("manner = \"silent\"", "to compare"),
+    ] {
+        let text = format!("{SMALL}{line}\n");
+        let error = Scenario::parse(&text).expect_err(line).to_string();
+        assert!(error.contains(why), "{line}: {error}");
+    }
+    for (from, to, why) in [
+        ("\"256 KiB\"", "\"300 KiB\"", "a power of two"),
+        ("\"16 MiB\"", "\"256 GiB\"", "at most 200000 pieces"),
+        ("\"16 MiB\"", "\"24 GiB\"", "at most 48 h"),
+        ("role = \"seed\"", "role = \"leecher\"", "who has something"),
+        ("name = \"viewer\"", "name = \"seed\"", "once"),
+        ("role = \"seed\"", "role = \"seed\"\nplayer = {}", "viewer"),
+    ] {
+        let error = Scenario::parse(&SMALL.replacen(from, to, 1)).expect_err(to).to_string();
+        assert!(error.contains(why), "{to}: {error}");
+    }
+}
+
+#[test]
+fn peers_with_huge_torrents_may_not_take_the_machine_s_memory() {
+    let text = SMALL
+        .replace("\"16 MiB\"", "\"40 GiB\"")
+        .replace("\"1 Mbit/s\"", "\"10 Mbit/s\"")
+        .replace("name = \"viewer\"", "name = \"viewer\"\ncount = 15000\nconnections-max = 200");
+    let error: FileError = Scenario::parse(&text).unwrap_err();
+    assert!(error.to_string().contains("4 GiB"), "{error}");
+}
+
+#[test]
+fn texts_that_are_too_long_or_deep_are_refused() {
+    let long = "#".repeat(limits::TEXT_BYTES_MAX + 1);
+    assert_eq!(mistake(&long).kind, Kind::Syntax);
+    let deep = format!("a = {}", "[".repeat(100_000));
+    assert!(Scenario::parse(&deep).is_err());
+}
+
+#[test]
+fn no_more_mistakes_are_reported_than_fit_a_screen() {
+    let many: String = (0..100).map(|index| format!("field-{index} = 1\n")).collect();
+    let error = Scenario::parse(&many).unwrap_err();
+    assert_eq!(error.mistakes().len(), limits::MISTAKES_MAX);
+}
+
+#[test]
+fn control_characters_of_a_file_do_not_reach_the_terminal() {
+    let text = "\"\\u001b[31mname\" = \"\\u001b\"\nname = \"\\u001b\"";
+    let report = Scenario::parse(text).unwrap_err().render("evil.toml");
+    assert!(!report.contains('\u{1b}'), "{report:?}");
+}

@@ -1,0 +1,35 @@
+//! Whole runs: who wants a film gets it, at the rate that the lines carry.
+
+mod world;
+
+use std::time::Duration;
+
+use afflux_sim::scenario::Network;
+use world::{MIB, leechers, outcome, scenario, seeds, viewers};
+
+#[test]
+fn a_pair_reaches_its_lines_rate_within_a_hundredth() {
+    let scenario = scenario(Network::Fluid, 100 * MIB, vec![seeds(1, MIB), leechers(1, 10 * MIB)]);
+    let outcome = outcome(&scenario, 1);
+    let took = outcome.peers[1].download.expect("it's done").as_secs_f64();
+    assert!((100.0..101.0).contains(&took), "{took} s for 100 s worth");
+}
+
+#[test]
+fn leechers_share_what_they_have() {
+    let outcome = outcome(&scenario(Network::Fluid, 32 * MIB, vec![seeds(1, MIB), leechers(8, MIB)]), 1);
+    for peer in &outcome.peers[1..] {
+        let took = peer.download.expect("it's done");
+        assert!(took < Duration::from_secs(80), "{took:?}: the seed alone would need 256 s");
+        assert_eq!(peer.received_bytes, 32 * MIB);
+    }
+}
+
+#[test]
+fn a_viewer_of_a_fast_seed_starts_soon_and_never_stalls() {
+    let outcome =
+        outcome(&scenario(Network::Fluid, 64 * MIB, vec![seeds(1, 4 * MIB), viewers(1, 4 * MIB)]), 1);
+    let viewer = &outcome.peers[1];
+    assert!(viewer.startup.expect("it has begun") < Duration::from_secs(1), "{viewer:?}");
+    assert_eq!((viewer.stalls, viewer.on_time), (0, (256, 256)), "{viewer:?}");
+}
