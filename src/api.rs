@@ -14,11 +14,12 @@ use afflux_metainfo::{FileIndex, InfoHash, InfoHashes};
 use afflux_storage::Kind;
 use afflux_stream::{Media, Problem, ResponseBody, respond};
 use afflux_swarm::StrategyName;
+use afflux_swarm::strategy::UnknownStrategy;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -37,6 +38,8 @@ use crate::torrent_info::TorrentInfo;
 
 /// Largest body of a JSON request: a .torrent in base64, and a little around it.
 const BODY_BYTES_MAX: usize = TORRENT_BYTES_MAX / 3 * 4 + 4096;
+/// Largest body that changes a torrent: a name or two.
+const CHANGES_BYTES_MAX: usize = 4096;
 /// Torrents known but not streamed; the oldest are forgotten. Attack: parse without end.
 const KNOWN_MAX: usize = 1000;
 
@@ -98,8 +101,10 @@ impl Api {
             .route("/healthz", get(health))
             .route("/api/torrents/parse", post(parse))
             .route("/api/torrents", get(list))
+            .route("/api/torrents/{hash}", patch(change))
             .route("/api/torrents/{hash}/info", get(info))
             .route("/api/stream/{hash}", get(stream))
+            .route("/api/stream/{hash}/trace", get(trace))
             .fallback(nothing)
             .with_state(self);
         move |request| {
@@ -319,6 +324,62 @@ async fn info(State(api): State<Arc<Api>>, Path(hash): Path<String>) -> Response
         Ok(json_answer(&object))
     })
     .await
+}
+
+/// `{"strategy": NAME}`: what can be changed about a running torrent.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Changes {
+    strategy: String,
+}
+
+async fn change(State(api): State<Arc<Api>>, Path(hash): Path<String>, request: Request) -> Response {
+    answer(async {
+        api.admit()?;
+        let torrent = running(&api, &hash)?;
+        let bytes = Limited::new(request.into_body(), CHANGES_BYTES_MAX).collect().await;
+        let bytes = bytes.map_err(|_| Box::new(bad_request("the body is too large")))?.to_bytes();
+        let changes: Changes =
+            serde_json::from_slice(&bytes).map_err(|error| Box::new(bad_request(&error.to_string())))?;
+        let strategy: StrategyName = changes
+            .strategy
+            .parse()
+            .map_err(|error: UnknownStrategy| Box::new(bad_request(&error.to_string())))?;
+        torrent.set_strategy(strategy).await.map_err(|failure| {
+            Box::new(problem(StatusCode::CONFLICT, "not_for_this_storage", &failure.to_string()))
+        })?;
+        let mut object = live(&torrent);
+        object["strategy"] = strategy.as_str().into();
+        Ok(json_answer(&object))
+    })
+    .await
+}
+
+/// Why readers of this torrent waited.
+async fn trace(State(api): State<Arc<Api>>, Path(hash): Path<String>) -> Response {
+    answer(async {
+        api.admit()?;
+        let torrent = running(&api, &hash)?;
+        let stalls = torrent.stalls(None).await.map_err(|failure| Box::new(unprocessable(&failure)))?;
+        let now = Instant::now();
+        let ready = torrent.ready();
+        let told = ready
+            .iter()
+            .flat_map(|ready| stalls.iter().map(|stall| crate::trace::stall_json(stall, &ready.layout, now)));
+        let told: Vec<Value> = told.collect();
+        Ok(json_answer(&json!({"infoHash": torrent.info_hash().to_string(), "stalls": told})))
+    })
+    .await
+}
+
+fn running(api: &Api, hash: &str) -> Result<Torrent, Box<Response>> {
+    api.engine.get(read_hash(hash)?.wire()).ok_or_else(|| {
+        Box::new(problem(StatusCode::NOT_FOUND, "not_running", "this torrent isn't running: stream it first"))
+    })
+}
+
+fn bad_request(detail: &str) -> Response {
+    problem(StatusCode::BAD_REQUEST, "bad_request", detail)
 }
 
 /// `?file=INDEX`

@@ -16,5 +16,6 @@ pub mod media_choice;
 pub mod shelf;
 pub mod source;
 pub mod torrent_info;
+pub mod trace;
 pub mod tracker_server;
 pub mod watch;

@@ -86,8 +86,12 @@ pub(super) fn run(context: Context, arguments: DemoArguments) -> Result<ExitCode
             || json!({"event": "swarm", "seeders": SEEDERS, "rate": crowd.rate, "tracker": crowd.tracker.announce_url()}),
         );
         let source = Source::Torrent(Box::new(crowd.torrent.clone()));
-        let options =
-            AddOptions { kind: Kind::Memory, read_only: false, recheck: false, strategy: StrategyName::Deadline };
+        let options = AddOptions {
+            kind: Kind::Memory,
+            read_only: false,
+            recheck: false,
+            strategy: StrategyName::Deadline,
+        };
         let torrent = engine.add(&source, options)?;
         let done = if arguments.check {
             let ready = stream::metadata(&torrent, &mut screen, settings.torrent_timeout).await?;

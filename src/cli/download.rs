@@ -11,13 +11,13 @@ use serde_json::json;
 
 use super::show::{Screen, status_line};
 use super::{Context, NetworkArguments, session};
-use crate::config::options::StrategyName;
 use crate::config::units::show_bytes;
 use crate::engine::torrent::Ready;
 use crate::engine::{AddOptions, State, Status, Torrent};
 use crate::failure::Failure;
 use crate::media_choice;
 use crate::source::Source;
+use afflux_swarm::StrategyName;
 
 /// Arguments of `afflux download`.
 #[derive(Debug, clap::Args)]
@@ -69,7 +69,7 @@ pub(super) fn run(context: Context, arguments: DownloadArguments) -> Result<Exit
             kind: Kind::Disk { dir: arguments.output.clone() },
             read_only: false,
             recheck: arguments.recheck,
-            strategy: strategy.into(),
+            strategy,
         };
         let torrent = engine.add(&source, options)?;
         announce_start(&screen, &source);

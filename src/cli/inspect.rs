@@ -40,8 +40,12 @@ pub(super) fn run(context: Context, arguments: InspectArguments) -> Result<ExitC
             return Ok(ExitCode::SUCCESS);
         }
         // Only the metadata is wanted: nothing is fetched without a reader, and nothing touches the disk.
-        let options =
-            AddOptions { kind: Kind::Memory, read_only: true, recheck: false, strategy: StrategyName::Deadline };
+        let options = AddOptions {
+            kind: Kind::Memory,
+            read_only: true,
+            recheck: false,
+            strategy: StrategyName::Deadline,
+        };
         let torrent = engine.add(&source, options)?;
         let ready = session::metadata(&torrent, timeout).await?;
         print(&context, &TorrentInfo::new(&source, Some(&ready.info)));

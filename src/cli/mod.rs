@@ -9,6 +9,7 @@ pub mod seed;
 pub mod serve;
 pub(crate) mod session;
 mod show;
+pub mod sim;
 pub mod stream;
 
 use std::path::PathBuf;
@@ -61,6 +62,8 @@ pub enum Command {
     Inspect(inspect::InspectArguments),
     /// Verify files on disk against a .torrent
     Check(check::CheckArguments),
+    /// Simulate swarms, and compare piece selection strategies
+    Sim(sim::SimArguments),
     /// Print shell completions
     Completions {
         /// bash, zsh, fish, elvish or powershell
@@ -132,6 +135,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Create(arguments) => create::run(&context, arguments),
         Command::Inspect(arguments) => inspect::run(context, arguments),
         Command::Check(arguments) => check::run(&context, arguments),
+        Command::Sim(arguments) => sim::run(&context, arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "afflux", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

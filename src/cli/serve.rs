@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use afflux_swarm::StrategyName;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +53,7 @@ pub(super) fn run(context: Context, arguments: ServeArguments) -> Result<ExitCod
         }
         "disk" => {
             let folder = arguments.download_dir.clone().unwrap_or_else(|| context.data_dir.join("downloads"));
-            StreamStorage::Disk { folder, strategy: swarm.strategy.map_or(StrategyName::Deadline, Into::into) }
+            StreamStorage::Disk { folder, strategy: swarm.strategy.unwrap_or_default() }
         }
         "cache" => {
             return Err(Failure::usage("--storage cache can't be used yet: memory and disk are built"));

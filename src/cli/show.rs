@@ -34,6 +34,11 @@ impl Screen {
         Self { json, line, last_plain: None }
     }
 
+    /// Whether a program reads it.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Something that stays: a sentence for people or an object for programs.
     pub(super) fn say(&self, sentence: &str, object: impl FnOnce() -> Value) {
         if self.json {

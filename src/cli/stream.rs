@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::FileIndex;
 use afflux_storage::Kind;
 use afflux_stream::{HostPolicy, Problem, ResponseBody, Server, ServerConfig};
+use afflux_swarm::StrategyName;
 use http::{Response, StatusCode};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ use crate::engine::{AddOptions, State, Status, Torrent, WarmUp};
 use crate::failure::Failure;
 use crate::media_choice;
 use crate::shelf::{Shelf, media_path};
+use crate::trace::stall_json;
 use crate::watch::{Watch, Watched};
 
 /// Arguments of `afflux stream`.
@@ -107,13 +109,13 @@ pub(super) async fn watch(
 fn options(arguments: &StreamArguments) -> Result<AddOptions, Failure> {
     let kind = if arguments.keep { Kind::Disk { dir: arguments.output.clone() } } else { Kind::Memory };
     let strategy = match arguments.network.swarm.strategy {
-        Some(_) if matches!(kind, Kind::Memory) => {
-            return Err(Failure::usage(
-                "--strategy orders what no reader asks for, and a stream in memory fetches nothing else: add --keep",
-            ));
+        Some(strategy) if strategy != StrategyName::Deadline && matches!(kind, Kind::Memory) => {
+            return Err(Failure::usage(format!(
+                "--strategy {strategy}: a stream in memory fetches nothing but what its readers need soon; \
+                 add --keep, which keeps the rest on disk"
+            )));
         }
-        Some(strategy) => strategy.into(),
-        None => afflux_swarm::StrategyName::Deadline,
+        chosen => chosen.unwrap_or_default(),
     };
     Ok(AddOptions { kind, read_only: false, recheck: false, strategy })
 }
@@ -229,9 +231,11 @@ async fn follow(
 ) -> Result<ExitCode, Failure> {
     let mut watch = Watch::new(torrent.clone(), Arc::clone(ready), file, tuning);
     let mut seen = torrent.watch();
+    let mut told_until = None;
     loop {
         let status = torrent.next_status(&mut seen).await?;
         let watched = watch.look(&status, Instant::now());
+        told_until = tell_stalls(torrent, ready, screen, told_until).await?;
         if watched.readers > 0 {
             warm_up = None;
         }
@@ -243,6 +247,27 @@ async fn follow(
             return Err(Failure::work(status.error.unwrap_or_else(|| "the stream failed".to_owned())));
         }
     }
+}
+
+/// Tells programs of the waits that ended since the last look, and why they were; people see the state. Returns the end of the
+/// last one.
+async fn tell_stalls(
+    torrent: &Torrent,
+    ready: &Ready,
+    screen: &mut Screen,
+    since: Option<Instant>,
+) -> Result<Option<Instant>, Failure> {
+    if !screen.is_json() {
+        return Ok(since);
+    }
+    let now = Instant::now();
+    let stalls = torrent.stalls(since).await?;
+    for stall in stalls.iter().filter(|stall| stall.until.is_some()) {
+        let mut line = stall_json(stall, &ready.layout, now);
+        line["event"] = "wait".into();
+        screen.say("", || line);
+    }
+    Ok(stalls.iter().filter_map(|stall| stall.until).max().or(since))
 }
 
 /// A look at a stream, for people and programs.

@@ -45,6 +45,7 @@ setting!(stream_timeout: u64, units::whole("STREAM_TIMEOUT", 100, WAIT_MS_MAX));
 setting!(torrent_timeout: u64, units::whole("TORRENT_TIMEOUT", 100, WAIT_MS_MAX));
 setting!(peer_timeout: u64, units::whole("PEER_TIMEOUT", 100, WAIT_MS_MAX));
 setting!(announce_timeout: u64, units::whole("ANNOUNCE_TIMEOUT", 100, WAIT_MS_MAX));
+setting!(duplicate_percent: u32, units::count("--duplicate-percent", 0, 100));
 setting!(stream_port: u16, units::port("STREAM_PORT"));
 setting!(auth_required: bool, units::truth("STREAM_AUTH_REQUIRED"));
 setting!(stream_rate_limit: u32, units::count("STREAM_RATE_LIMIT", 1, 100_000));

@@ -6,6 +6,7 @@
 
 mod checks;
 pub mod options;
+mod strategy;
 pub mod units;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use options::{GlobalOptions, HttpOptions, SwarmOptions, TuningOptions};
+
+use afflux_swarm::StrategyName;
 
 use crate::failure::Failure;
 
@@ -41,8 +44,8 @@ pub struct SwarmSettings {
     pub download_limit: Option<u64>,
     /// Bytes per second over all torrents; `None`: no limit.
     pub upload_limit: Option<u64>,
-    /// Order of pieces where no reader says otherwise.
-    pub strategy: Option<options::StrategyName>,
+    /// Which pieces are asked for next.
+    pub strategy: Option<StrategyName>,
     /// Whether trackers and URLs on private and loopback addresses are allowed.
     pub allow_local_addresses: bool,
 }
@@ -62,6 +65,8 @@ pub struct Tuning {
     pub peer_timeout: Duration,
     /// How long one attempt of an announce may take.
     pub announce_timeout: Duration,
+    /// Part of what is received that may be asked for twice, in percent.
+    pub duplicate_percent: u32,
 }
 
 /// What commands that serve HTTP need, all values settled.
@@ -157,6 +162,7 @@ impl TuningOptions {
             torrent_timeout: ms(set.torrent_timeout, options::TORRENT_TIMEOUT_MS),
             peer_timeout: ms(set.peer_timeout, options::PEER_TIMEOUT_MS),
             announce_timeout: ms(set.announce_timeout, options::ANNOUNCE_TIMEOUT_MS),
+            duplicate_percent: set.duplicate_percent.unwrap_or(options::DUPLICATE_PERCENT),
         }
     }
 }
@@ -253,6 +259,7 @@ mod tests {
             ("[swarm]\nupload-limit = -1\n", "upload-limit", "K, M or G"),
             ("[swarm]\nstrategy = \"fastest\"\n", "strategy", "rarest"),
             ("[limits]\nstream-cache-size = 1000\n", "stream-cache-size", "4194304"),
+            ("[limits]\nduplicate-percent = 101\n", "duplicate-percent", "0 to 100"),
             ("[limits]\npeer-timeout = 1.5\n", "peer-timeout", "100 to 3600000"),
             ("[limits]\ntorrent-timeout = 99999999999\n", "torrent-timeout", "100 to 3600000"),
             ("[http]\nauth-required = \"perhaps\"\n", "auth-required", "true and false"),

@@ -3,14 +3,16 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use afflux_swarm::StrategyName;
+use clap::Args;
 use serde::Deserialize;
 
 use super::checks::{
-    announce_timeout, auth_required, download_limit, max_concurrent_streams, max_conns, max_peers, peer_port,
-    peer_timeout, stream_buffer_size, stream_cache_size, stream_port, stream_rate_limit, stream_timeout,
-    torrent_timeout, upload_limit,
+    announce_timeout, auth_required, download_limit, duplicate_percent, max_concurrent_streams, max_conns,
+    max_peers, peer_port, peer_timeout, stream_buffer_size, stream_cache_size, stream_port,
+    stream_rate_limit, stream_timeout, torrent_timeout, upload_limit,
 };
+use super::strategy;
 use crate::failure::Failure;
 
 /// Default of `WEBTORRENT_DHT_PORT`.
@@ -33,6 +35,8 @@ pub const TORRENT_TIMEOUT_MS: u64 = 60_000;
 pub const PEER_TIMEOUT_MS: u64 = 30_000;
 /// Default of `ANNOUNCE_TIMEOUT`.
 pub const ANNOUNCE_TIMEOUT_MS: u64 = 15_000;
+/// Default of `--duplicate-percent`.
+pub const DUPLICATE_PERCENT: u32 = 3;
 /// Default of `STREAM_RATE_LIMIT`.
 pub const STREAM_RATE_LIMIT: u32 = 10;
 /// Default of `MAX_CONCURRENT_STREAMS`.
@@ -58,28 +62,6 @@ pub struct GlobalOptions {
     /// TOML file with settings; a flag wins over the environment, that over the file
     #[arg(long, global = true, value_name = "FILE", env = "AFFLUX_CONFIG")]
     pub config: Option<PathBuf>,
-}
-
-/// In which order pieces are fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StrategyName {
-    /// The pieces that the fewest peers have, first
-    Rarest,
-    /// Ascending
-    Sequential,
-    /// What readers need soon, by deadline; then the rarest
-    Deadline,
-}
-
-impl From<StrategyName> for afflux_swarm::StrategyName {
-    fn from(name: StrategyName) -> Self {
-        match name {
-            StrategyName::Rarest => Self::Rarest,
-            StrategyName::Sequential => Self::Sequential,
-            StrategyName::Deadline => Self::Deadline,
-        }
-    }
 }
 
 /// Options of every command that joins a swarm.
@@ -126,8 +108,9 @@ pub struct SwarmOptions {
           value_parser = upload_limit::parse)]
     #[serde(deserialize_with = "upload_limit::from_file")]
     pub upload_limit: Option<u64>,
-    /// In which order pieces are fetched [default: deadline]
-    #[arg(long, value_name = "NAME", help_heading = SWARM)]
+    /// Which pieces are asked for next; `afflux sim` compares them [default: deadline]
+    #[arg(long, value_name = "NAME", help_heading = SWARM, value_parser = strategy::names())]
+    #[serde(deserialize_with = "strategy::from_file")]
     pub strategy: Option<StrategyName>,
     /// Allow trackers and .torrent URLs on private and loopback addresses (a torrent could make the program
     /// knock at your own network); peers given with --peer are always allowed
@@ -242,6 +225,10 @@ pub struct TuningOptions {
           value_parser = announce_timeout::parse)]
     #[serde(deserialize_with = "announce_timeout::from_file")]
     pub announce_timeout: Option<u64>,
+    /// Part of what is received that may be asked for twice, when a block is late, in percent [default: 3]
+    #[arg(long, value_name = "PERCENT", help_heading = LIMITS, value_parser = duplicate_percent::parse)]
+    #[serde(deserialize_with = "duplicate_percent::from_file")]
+    pub duplicate_percent: Option<u32>,
 }
 
 impl TuningOptions {
@@ -253,6 +240,7 @@ impl TuningOptions {
             torrent_timeout: self.torrent_timeout.or(file.torrent_timeout),
             peer_timeout: self.peer_timeout.or(file.peer_timeout),
             announce_timeout: self.announce_timeout.or(file.announce_timeout),
+            duplicate_percent: self.duplicate_percent.or(file.duplicate_percent),
         }
     }
 }

@@ -18,9 +18,12 @@ use super::Torrent;
 use super::readers::Place;
 use super::torrent::Ready;
 use crate::failure::Failure;
+use crate::media_choice;
 
 /// Bytes asked of the store at once: one extent of its pool, and a good frame for hyper.
 const READ_BYTES: u64 = 256 * 1024;
+/// Head of the next episode that is fetched before anybody asks: a few seconds of a film.
+const NEXT_HEAD_BYTES: u64 = 4 * 1024 * 1024;
 /// When the store has too many reads queued, try again after this.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 /// When the disk failed but the bytes may still be there, try again after this: a drive that hangs mustn't be hammered
@@ -33,6 +36,8 @@ pub struct TorrentMedia {
     torrent: Torrent,
     ready: Arc<Ready>,
     file: FileSpan,
+    /// What is probably watched after it.
+    next: Option<FileSpan>,
     facts: MediaFacts,
 }
 
@@ -45,6 +50,8 @@ impl TorrentMedia {
             .filter(|file| !file.pad)
             .ok_or_else(|| Failure::usage(format!("the torrent has no file {index}")))?
             .clone();
+        let next = media_choice::next_file(&ready.layout, index);
+        let next = next.and_then(|next| ready.layout.file(next)).cloned();
         let name = file.path.last().cloned().unwrap_or_default();
         let complete = ready.layout.pieces_of(file.range()).all(|piece| ready.store.have(PieceIndex(piece)));
         let facts = MediaFacts {
@@ -56,7 +63,7 @@ impl TorrentMedia {
             bitrate: None,
             modified: None,
         };
-        Ok(Self { torrent: torrent.clone(), ready: Arc::clone(ready), file, facts })
+        Ok(Self { torrent: torrent.clone(), ready: Arc::clone(ready), file, next, facts })
     }
 }
 
@@ -71,6 +78,8 @@ impl Media for TorrentMedia {
             torrent: self.torrent.clone(),
             ready: Arc::clone(&self.ready),
             file: self.file.clone(),
+            next_file: self.next.clone(),
+            next_place: None,
             runs: VecDeque::new(),
             next: 0,
             read: None,
@@ -85,6 +94,9 @@ struct TorrentReader {
     ready: Arc<Ready>,
     place: Place,
     file: FileSpan,
+    next_file: Option<FileSpan>,
+    /// The wish for the head of the next file, once this one is fetched to its end.
+    next_place: Option<Place>,
     /// Bytes read ahead of what was lent: the rest of one read.
     runs: VecDeque<Bytes>,
     /// Where the first of them lies in the file.
@@ -140,6 +152,9 @@ impl Reader for TorrentReader {
             waiting: window.waiting,
             kind: if window.probe { Kind::Probe } else { Kind::Play },
         });
+        if window.end == self.file.length && !window.probe {
+            self.look_to_the_next();
+        }
     }
 }
 
@@ -151,6 +166,23 @@ impl TorrentReader {
         }
         self.next += run.len() as u64;
         run
+    }
+
+    /// The read-ahead has reached the end of the file: the head of the next one is wanted, behind everything else.
+    fn look_to_the_next(&mut self) {
+        let Some(next) = self.next_file.take() else { return };
+        let place = self.torrent.readers.enter();
+        let head_end = next.offset + NEXT_HEAD_BYTES.min(next.length);
+        place.want_ahead(Window {
+            position: next.offset,
+            urgent_end: next.offset,
+            soon_end: head_end,
+            file_end: next.range().end,
+            rate: None,
+            waiting: false,
+            kind: Kind::Next,
+        });
+        self.next_place = Some(place);
     }
 
     /// The piece that holds a byte of the file, and what to read of it.

@@ -32,6 +32,7 @@ use afflux_metainfo::{FileIndex, InfoHash, Layout, PeerId};
 use afflux_peer::Direction;
 use afflux_storage::{Disk, DiskConfig, Kind, Ledger, Pool, Resume};
 use afflux_swarm::shaper::Limits;
+use afflux_swarm::trace::Stall;
 use afflux_swarm::{StrategyName, Swarm, Window};
 use dashmap::DashMap;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -439,6 +440,21 @@ impl Torrent {
         WarmUp::new(&self.readers, ready, file, bytes)
     }
 
+    /// Chooses by another strategy from now on; nothing that is there or on its way is lost. Refused for a torrent in
+    /// memory, which can't keep what no reader needs soon.
+    pub async fn set_strategy(&self, strategy: StrategyName) -> Result<(), Failure> {
+        let (done, answer) = oneshot::channel();
+        self.inbox.send(Input::SetStrategy(strategy, done)).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+
+    /// Why readers waited: the waits that ended after `since`, and those that go on, the oldest first.
+    pub async fn stalls(&self, since: Option<Instant>) -> Result<Vec<Stall>, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(Input::Stalls { since, reply }).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())
+    }
+
     /// Asks trackers and DHT again: a reader waits.
     pub async fn find_more_peers(&self) {
         let _ = self.inbox.send(Input::NeedPeers).await;
@@ -468,6 +484,7 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
         open_bytes_max,
         keep_bytes_max,
         strategy: options.strategy,
+        duplicate_percent: shared.config.tuning.duplicate_percent,
         unchoke_slots: UNCHOKE_SLOTS,
         local_peer_id: shared.peer_id,
         private,

@@ -110,6 +110,12 @@ impl Place {
         self.readers.notify.notify_one();
     }
 
+    /// The same for a window that no reader stands behind: others don't see it.
+    pub(super) fn want_ahead(&self, window: Window) {
+        lock(&self.readers.wishes).changed.insert(self.key, Some(window));
+        self.readers.notify.notify_one();
+    }
+
     /// Wakes the reader when the piece can be read. Look again after this: it may have come in between.
     pub(super) fn wait_for(&mut self, piece: PieceIndex, waker: &Waker) {
         let mut waiting = lock(&self.readers.waiting);
@@ -131,7 +137,7 @@ impl WarmUp {
         let range = ready.layout.file(file).map_or(0..0, |file| file.range());
         let window = |start: u64, end: u64| {
             let place = readers.enter();
-            let changed = Window {
+            place.want_ahead(Window {
                 position: start,
                 urgent_end: end,
                 soon_end: end,
@@ -139,9 +145,7 @@ impl WarmUp {
                 rate: None,
                 waiting: false,
                 kind: Kind::Probe,
-            };
-            lock(&readers.wishes).changed.insert(place.key, Some(changed));
-            readers.notify.notify_one();
+            });
             place
         };
         let head_end = range.end.min(range.start + bytes);

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::info::Info;
 use afflux_metainfo::{BlockRef, Layout};
 use afflux_peer::{Command, Connection, Direction, Event, Handshake, Totals as PeerTotals};
-use afflux_storage::{Event as StorageEvent, ResumeLock, Store};
-use afflux_swarm::{Connected, Output, Parting, PeerKey, Reason, Report, Source, Swarm};
+use afflux_storage::{Event as StorageEvent, Kind, ResumeLock, Store};
+use afflux_swarm::trace::Stall;
+use afflux_swarm::{Connected, Output, Parting, PeerKey, Reason, Report, Source, StrategyName, Swarm};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
@@ -30,6 +31,7 @@ use super::slots::Slot;
 use super::status::{State, Status};
 use super::{Shared, discover};
 use crate::announce::Totals;
+use crate::failure::Failure;
 
 /// Messages that wait for a torrent. Links wait when it's full and stop reading, so a flood stays in the
 /// kernel's buffers; 1,024 are a few milliseconds of work.
@@ -107,6 +109,13 @@ pub(super) enum Input {
     Select(Vec<bool>),
     /// A reader waits too long: look for more.
     NeedPeers,
+    /// Choose by this strategy.
+    SetStrategy(StrategyName, oneshot::Sender<Result<(), Failure>>),
+    /// Tell the waits that ended after `since`, and those that go on.
+    Stalls {
+        since: Option<Instant>,
+        reply: oneshot::Sender<Vec<Stall>>,
+    },
     Stop(oneshot::Sender<()>),
 }
 
@@ -289,8 +298,27 @@ impl Task {
                 self.want_only_what_is_there(now);
             }
             Input::NeedPeers => self.config.discovery.need_peers(),
+            Input::SetStrategy(strategy, done) => {
+                // Whoever asked may be gone.
+                let _ = done.send(self.set_strategy(strategy, now));
+            }
+            Input::Stalls { since, reply } => {
+                let news =
+                    |stall: &&Stall| stall.until.is_none_or(|until| since.is_none_or(|since| until > since));
+                let _ = reply.send(self.config.swarm.trace().filter(news).cloned().collect());
+            }
             Input::Stop(_) => {}
         }
+    }
+
+    fn set_strategy(&mut self, strategy: StrategyName, now: Instant) -> Result<(), Failure> {
+        if matches!(self.config.place.kind, Kind::Memory) && strategy != StrategyName::Deadline {
+            return Err(Failure::work(format!(
+                "a torrent in memory can't be fetched by {strategy}: it has room only for what its readers need soon"
+            )));
+        }
+        self.config.swarm.set_strategy(strategy, now);
+        Ok(())
     }
 
     fn welcome(&mut self, greeted: Greeted, now: Instant) {

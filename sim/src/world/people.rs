@@ -17,7 +17,7 @@ use crate::log::What;
 use crate::node::{Node, connection_config, handshake, peer_id};
 use crate::outcome::PeerOutcome;
 use crate::player::Player;
-use crate::scenario::{Arrival, Group, Manner, Role, Stay};
+use crate::scenario::{Arrival, Group, Role, Stay};
 
 impl World<'_> {
     /// Puts down when the peers of each group come.
@@ -48,7 +48,7 @@ impl World<'_> {
         if self.nodes.len() >= NODES_MAX {
             return Ok(());
         }
-        let lines = [self.net.add_line(kind.access.up), self.net.add_line(kind.access.down)];
+        let lines = self.net.add_lines(&kind.access);
         let mut chance = Chance::new(self.chance.next());
         let dice = Chance::new(chance.next());
         let stay = match kind.stay {
@@ -72,7 +72,7 @@ impl World<'_> {
         self.homes.push(Home { group: group as u32, lines });
         self.outcome.peers.push(PeerOutcome {
             group: kind.name.clone(),
-            counted: is_counted(kind),
+            counted: kind.counted(),
             viewer: matches!(kind.role, Role::Viewer(_)),
             arrived: self.now.elapsed(),
             ..PeerOutcome::default()
@@ -95,6 +95,7 @@ impl World<'_> {
         }
         self.touched.clear();
         self.count_stay(number);
+        self.outcome.peers[number as usize].left = Some(self.now.elapsed());
         self.tracker.leave(number);
         self.journal.note(number, What::Part);
         self.outcome.peers[number as usize].left = Some(self.now.elapsed());
@@ -234,8 +235,8 @@ impl World<'_> {
 
     /// Whether the run goes on until such peers are done.
     pub(super) fn is_awaited(&self, kind: &Group) -> bool {
-        let any_counted = self.scenario.groups.iter().any(is_counted);
-        if any_counted { is_counted(kind) } else { kind.role != Role::Seed }
+        let any_counted = self.scenario.groups.iter().any(Group::counted);
+        if any_counted { kind.counted() } else { kind.role != Role::Seed }
     }
 
     fn turn_if_there(&mut self, number: u32) -> Step {
@@ -272,14 +273,14 @@ impl World<'_> {
         let layout = Some(self.layout.clone());
         let seed = self.chance.next();
         let connection = Connection::new(config, &handshake(peer), layout, None, seed, instant);
-        let [up, _] = self.homes[node as usize].lines;
-        let [_, down] = self.homes[peer as usize].lines;
+        let (from, to) = (self.homes[node as usize].lines, self.homes[peer as usize].lines);
+        let latency = self.latency(node, peer);
         End {
             node,
             peer,
             key: None,
             connection,
-            flow: self.net.open(id, up, down),
+            flow: self.net.open(id, from, to, latency),
             debt: 0,
             frame_debt: 0,
             posted: 0,
@@ -294,9 +295,4 @@ impl World<'_> {
             read_at: Time::default(),
         }
     }
-}
-
-/// Whether a group's figures count in a comparison.
-fn is_counted(kind: &Group) -> bool {
-    kind.role != Role::Seed && kind.manner == Manner::Honest && kind.strategy.is_none()
 }

@@ -11,7 +11,7 @@ use crate::disk::Stored;
 use crate::invariants::{self, Broken, Step};
 use crate::link::{End, EndId};
 use crate::log::What;
-use crate::net::{Due, Net};
+use crate::net::{Due, Effect, Net};
 use crate::scenario::Manner;
 use crate::wire::{self, Run};
 
@@ -73,8 +73,8 @@ impl World<'_> {
     pub(super) fn handle_network(&mut self, due: Due) -> Step {
         let now = self.now;
         let instant = self.clock.instant(now);
-        let Net::Fluid(fluid) = &mut self.net;
-        let Due::Plan { flow, plan } = due;
+        let Net::Fluid(fluid) = &mut self.net else { return self.handle_segments(due) };
+        let Due::Plan { flow, plan } = due else { return Ok(()) };
         let Some((id, moved)) = fluid.handle_plan(flow, plan, now) else { return Ok(()) };
         let Some((end, wire)) = self.links.writing(id) else { return Ok(()) };
         let weight = end.frame_debt.min(moved.bytes);
@@ -237,7 +237,10 @@ impl World<'_> {
     /// Lets the network have what waits to be sent, as far as it takes it.
     fn pump(&mut self, id: EndId) {
         let (now, instant) = (self.now, self.clock.instant(self.now));
-        let Net::Fluid(fluid) = &mut self.net;
+        let fluid = match &mut self.net {
+            Net::Fluid(fluid) => fluid,
+            Net::Segments(_) => return self.pump_segments(id),
+        };
         let Some((end, wire)) = self.links.writing(id) else { return };
         while !fluid.is_busy(end.flow) {
             let next = wire::next(&end.connection);
@@ -252,6 +255,41 @@ impl World<'_> {
             } else {
                 fluid.idle(end.flow);
                 return;
+            }
+        }
+    }
+
+    /// The same for a network of segments: they take what fits their send buffer.
+    fn pump_segments(&mut self, id: EndId) {
+        let (now, instant) = (self.now, self.clock.instant(self.now));
+        let Net::Segments(segments) = &mut self.net else { return };
+        let Some((end, wire)) = self.links.writing(id) else { return };
+        loop {
+            let next = wire::next(&end.connection);
+            let room = segments.room(end.flow);
+            let bytes = if next.control > 0 { next.control } else { next.payload }.min(room);
+            if bytes == 0 {
+                break;
+            }
+            if next.control > 0 {
+                wire.put_control(&end.connection, bytes);
+            } else {
+                wire.put_payload(bytes);
+            }
+            end.connection.transmitted(bytes as usize, instant);
+            segments.write(end.flow, bytes);
+        }
+        segments.send(end.flow, now, &mut self.agenda);
+    }
+
+    fn handle_segments(&mut self, due: Due) -> Step {
+        let Net::Segments(segments) = &mut self.net else { return Ok(()) };
+        match segments.handle(due, self.now, &mut self.agenda) {
+            Effect::Nothing => Ok(()),
+            Effect::Came { sender, bytes } => self.deliver(sender.other(), bytes),
+            Effect::Room { sender } => {
+                let waits = |end: &End| end.connection.pending_bytes() > 0;
+                if self.links.get(sender).is_some_and(waits) { self.look_again(sender) } else { Ok(()) }
             }
         }
     }

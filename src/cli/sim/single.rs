@@ -1,0 +1,105 @@
+//! `afflux sim run`: one run, its figures, and its events in a file.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use afflux_sim::report::{json, text};
+use afflux_sim::{Entry, Log, Outcome};
+
+use super::work::{Stop, simulate};
+use super::{INTERRUPTED, Loaded, RunArguments, load};
+use crate::cli::show::Screen;
+use crate::failure::Failure;
+
+/// How often the progress is shown.
+const TICK: Duration = Duration::from_millis(200);
+
+pub(super) fn run(json: bool, arguments: RunArguments) -> Result<ExitCode, Failure> {
+    let loaded = load(&arguments.scenario)?;
+    let stop = Stop::at_signal()?;
+    let outcome = watched(json, &loaded, &arguments, &stop)?;
+    Screen::new(json).say(text::run(&outcome).trim_end(), || json::outcome(&outcome));
+    if outcome.interrupted {
+        eprintln!(
+            "afflux: interrupted; the figures are of the {} s simulated until then",
+            outcome.elapsed.as_secs()
+        );
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The run, on a thread of its own, while this one shows how far it is.
+fn watched(json: bool, loaded: &Loaded, arguments: &RunArguments, stop: &Stop) -> Result<Outcome, Failure> {
+    let reached_ms = AtomicU64::new(0);
+    let mut events = Events::create(arguments.events.as_deref(), &reached_ms)?;
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            let done =
+                simulate(loaded, arguments.strategy, arguments.seed, &mut events, &|| stop.is_raised());
+            // Whatever was written before a run broke is what one wants to see then.
+            events.finish().and(done)
+        });
+        let mut screen = Screen::new(json);
+        let limit = loaded.scenario.limit.as_secs();
+        while !run.is_finished() {
+            std::thread::sleep(TICK);
+            let reached = reached_ms.load(Ordering::Relaxed) / 1000;
+            if !json {
+                screen.status(
+                    || format!("{}: {reached} of at most {limit} s", loaded.scenario.name),
+                    Default::default,
+                );
+            }
+        }
+        drop(screen);
+        run.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Takes down every event, and how far in virtual time the run is.
+struct Events<'a> {
+    file: Option<(PathBuf, BufWriter<File>)>,
+    /// The first thing that went wrong with the file.
+    failed: Option<Failure>,
+    reached_ms: &'a AtomicU64,
+}
+
+impl<'a> Events<'a> {
+    fn create(path: Option<&Path>, reached_ms: &'a AtomicU64) -> Result<Self, Failure> {
+        let create = |path: &Path| {
+            let file = File::create(path).map_err(|error| unwritable(path, &error))?;
+            Ok((path.to_owned(), BufWriter::new(file)))
+        };
+        Ok(Self { file: path.map(create).transpose()?, failed: None, reached_ms })
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        if let Some((path, file)) = &mut self.file
+            && let Err(error) = file.flush()
+        {
+            return Err(unwritable(path, &error));
+        }
+        self.failed.take().map_or(Ok(()), Err)
+    }
+}
+
+impl Log for Events<'_> {
+    fn entry(&mut self, entry: &Entry) {
+        self.reached_ms.store(entry.at.as_millis() as u64, Ordering::Relaxed);
+        if let Some((path, file)) = &mut self.file
+            && let Err(error) = writeln!(file, "{entry}")
+        {
+            self.failed = Some(unwritable(path, &error));
+            self.file = None;
+        }
+    }
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::work(format!("{} can't be written: {error}", path.display()))
+}
