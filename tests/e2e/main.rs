@@ -11,5 +11,6 @@ mod harness;
 mod memory;
 mod players;
 mod resume;
+mod scheduler;
 mod serve;
 mod wire;

@@ -3,6 +3,7 @@
 //! `cargo xtask --help` says what there is. No test is in here: the tests are where the code is, and `gate`
 //! says in which order what is run.
 
+mod bench;
 mod boundaries;
 mod command;
 mod fuzz;
@@ -31,6 +32,10 @@ Commands:
   test --quick                  only what needs nothing but Rust and a C compiler
   fuzz TARGET [--seconds N]     fuzzes one target (60 s); without TARGET says which there are
   samples                       makes the sample media again (needs ffmpeg)
+  bench stream                  measures streaming over slow links beside other clients, which it installs into
+                                target/bench; the table is printed, and saved there as md, json, csv and svg.
+                                --rounds N (5), --only afflux,libtorrent,..., --link NAME,...,
+                                --quick (watches films for two minutes rather than five or ten)
   tools                         installs what the tests with real clients need, and does nothing else
 
 Exit status: 0 done, 1 something failed, 2 wrong usage.";
@@ -50,6 +55,10 @@ fn main() -> ExitCode {
         ["test", "--quick"] => House::find().and_then(|house| gate::run(&house, gate::Extent::RustOnly)),
         ["fuzz", ref rest @ ..] => match fuzz_arguments(rest) {
             Ok((target, span)) => House::find().and_then(|house| fuzz::one(&house, target, span)),
+            Err(error) => return usage(&format!("{error:#}")),
+        },
+        ["bench", ref rest @ ..] => match bench::Arguments::parse(rest) {
+            Ok(arguments) => House::find().and_then(|house| bench::run(&house, &arguments)),
             Err(error) => return usage(&format!("{error:#}")),
         },
         ["samples"] => House::find().and_then(|house| samples(&house)),

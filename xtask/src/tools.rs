@@ -135,7 +135,8 @@ impl Drop for NoServices {
     }
 }
 
-fn provide_libtorrent(house: &House) -> Result<()> {
+/// Makes sure of libtorrent in `target/venv`.
+pub(crate) fn provide_libtorrent(house: &House) -> Result<()> {
     let venv = house.root.join("target/venv");
     let python = venv.join("bin/python3");
     let python = python.to_str().context("the path of the repository is not UTF-8")?;

@@ -38,6 +38,12 @@ pub(crate) fn post(url: &str, media_type: &str, body: &[u8]) -> Response {
     request("POST", url, &headers, body)
 }
 
+/// The same, to change what is there.
+pub(crate) fn patch(url: &str, media_type: &str, body: &[u8]) -> Response {
+    let headers = format!("Content-Type: {media_type}\r\nContent-Length: {}\r\n", body.len());
+    request("PATCH", url, &headers, body)
+}
+
 fn request(method: &str, url: &str, headers: &str, body: &[u8]) -> Response {
     let rest = url.strip_prefix("http://").expect("an http URL");
     let (authority, path) = rest.split_once('/').expect("a path");
