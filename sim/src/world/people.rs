@@ -216,7 +216,7 @@ impl World<'_> {
         let Some(key) = end.key else { return Ok(()) };
         self.journal.note(end.node, What::Disconnect { other: end.peer });
         let Some(node) = self.node_mut(end.node) else { return Ok(()) };
-        node.disconnect(key, id);
+        node.disconnect(key);
         if let (Some(shaping), Some(link)) = (&mut node.shaping, end.shaped) {
             shaping.shaper.remove_link(link);
         }

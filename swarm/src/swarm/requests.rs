@@ -157,7 +157,8 @@ impl Swarm {
 
     fn pick(&mut self, key: PeerKey, expected: Duration, now: Instant) -> Option<Pick> {
         let outcast = self.peers.get(key).is_some_and(|peer| peer.snubbed) && self.has_better(key);
-        let anywhere = !self.windows_only() && !(self.ways.shallow_queues && self.outlook.waiting);
+        let for_readers = self.ways.shallow_queues && self.outlook.waiting;
+        let anywhere = !self.windows_only() && !for_readers;
         let windows_only = self.windows_only();
         let (peer, content) = (self.peers.get(key)?, self.content.as_mut()?);
         let mut board = Board {
