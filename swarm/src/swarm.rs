@@ -184,6 +184,7 @@ impl Swarm {
             hashes,
             chance,
         };
+        swarm.wants.set_growing(swarm.ways.grows_read_ahead);
         if let Some((layout, have)) = info {
             swarm.learn_layout(layout, have, now);
         }
@@ -307,6 +308,10 @@ impl Swarm {
         let strategy = strategy::make(name, self.chance.next());
         self.ways = strategy.ways();
         self.strategy = Some(strategy);
+        self.wants.set_growing(self.ways.grows_read_ahead);
+        if let Some(content) = &self.content {
+            self.wants.lay(&content.layout);
+        }
         self.survey();
         self.wake();
         self.schedule(None, now);
@@ -379,7 +384,7 @@ impl Swarm {
             self.timers.retarget = None;
             self.wants.forget_left();
             self.retarget(now);
-            self.tell_waiting();
+            self.survey();
             self.wake();
         }
         if self.timers.late.is_some_and(|at| at <= now) {

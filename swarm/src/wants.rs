@@ -97,13 +97,13 @@ impl Reader {
         (self.urgent(), self.soon(), self.is_waiting(), self.window.kind)
     }
 
-    fn lay(&mut self, layout: &Layout, share_bytes: Option<u64>) {
+    fn lay(&mut self, layout: &Layout, share_bytes: Option<u64>, grows: bool) {
         let window = &self.window;
         let tail = window.file_end.saturating_sub(window.position) <= TAIL_BYTES;
         let under = window.position.saturating_add(1).min(window.file_end);
         let (urgent_end, soon_end) = match (window.kind, tail) {
             (Kind::Play, true) => (window.file_end, window.file_end),
-            (Kind::Play, false) => (window.urgent_end.max(under), self.soon_end(share_bytes.is_none())),
+            (Kind::Play, false) => (window.urgent_end.max(under), self.soon_end(grows)),
             (Kind::Probe, _) => (window.urgent_end.max(under), window.urgent_end),
             (Kind::Next, _) => (window.position, window.soon_end),
         };
@@ -123,11 +123,11 @@ impl Reader {
 
     /// Up to where is read ahead. Where memory is no question, the buffer grows in order until it's safe, whatever the
     /// reader dares to ask for.
-    fn soon_end(&self, roomy: bool) -> u64 {
+    fn soon_end(&self, grows: bool) -> u64 {
         let window = &self.window;
         let seconds = if self.is_settled() { SAFE_SECONDS } else { AHEAD_SECONDS };
         let lasting = window.position.saturating_add(self.rate().saturating_mul(seconds));
-        if roomy { window.soon_end.max(lasting).min(window.file_end) } else { window.soon_end }
+        if grows { window.soon_end.max(lasting).min(window.file_end) } else { window.soon_end }
     }
 }
 
@@ -152,6 +152,8 @@ pub struct Wants {
     waiting: usize,
     /// Bytes that all windows together may cover (memory kind): more would be evicted before it's read.
     keep_bytes_max: Option<u64>,
+    /// Whether windows reach as far ahead as makes a buffer safe.
+    grows: bool,
     /// What readers covered that have just left: players close one connection and open the next.
     left: Vec<Range<u32>>,
 }
@@ -165,6 +167,11 @@ impl Wants {
     /// Another bound on what all windows together may cover; [`lay`](Self::lay) them anew after this.
     pub fn set_keep_bytes_max(&mut self, keep_bytes_max: u64) {
         self.keep_bytes_max = Some(keep_bytes_max);
+    }
+
+    /// Whether windows reach as far ahead as makes a buffer safe; [`lay`](Self::lay) them anew after this.
+    pub fn set_growing(&mut self, grows: bool) {
+        self.grows = grows;
     }
 
     /// Takes a reader's window.
@@ -211,7 +218,7 @@ impl Wants {
         }
         let shares = self.shares();
         let Some(reader) = self.readers.get_mut(&key) else { return movement };
-        reader.lay(layout, shares.of(reader));
+        reader.lay(layout, shares.of(reader), shares.grows);
         let stayed = movement == Movement::Slid && before == Some(reader.needs());
         if stayed { Movement::Stayed } else { movement }
     }
@@ -234,7 +241,7 @@ impl Wants {
     pub fn lay(&mut self, layout: &Layout) {
         if !self.takes_turns(layout) {
             let shares = self.shares();
-            self.readers.values_mut().for_each(|reader| reader.lay(layout, shares.of(reader)));
+            self.readers.values_mut().for_each(|reader| reader.lay(layout, shares.of(reader), shares.grows));
             return;
         }
         // Fewer pieces fit than there are readers. Whoever has waited longest is served first; those without a turn
@@ -244,7 +251,7 @@ impl Wants {
         order.sort_unstable();
         let last = order[self.places(layout) - 1];
         for reader in self.readers.values_mut() {
-            reader.lay(layout, Some(0));
+            reader.lay(layout, Some(0), false);
             if rank(reader) > last {
                 (reader.urgent, reader.soon, reader.end) = (0..0, 0..0, reader.window.position);
             }
@@ -315,11 +322,17 @@ impl Wants {
 
     /// What each reader may cover, so that all windows together fit what is kept. What is read next has a small part.
     fn shares(&self) -> Shares {
-        let Some(keep) = self.keep_bytes_max else { return Shares::default() };
+        let Some(keep) = self.keep_bytes_max else {
+            return Shares { grows: self.grows, ..Shares::default() };
+        };
         let next = self.readers.values().filter(|reader| reader.is_next()).count() as u64;
         let others = (self.readers.len() as u64 - next).max(1);
         let next_bytes = if next > 0 { keep / NEXT_SHARE } else { 0 };
-        Shares { play: Some((keep - next_bytes) / others), next: Some(next_bytes / next.max(1)) }
+        Shares {
+            play: Some((keep - next_bytes) / others),
+            next: Some(next_bytes / next.max(1)),
+            grows: false,
+        }
     }
 }
 
@@ -328,6 +341,7 @@ impl Wants {
 struct Shares {
     play: Option<u64>,
     next: Option<u64>,
+    grows: bool,
 }
 
 impl Shares {

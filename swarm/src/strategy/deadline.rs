@@ -31,7 +31,13 @@ impl Strategy for Deadline {
     }
 
     fn ways(&self) -> Ways {
-        Ways { cancels_on_seek: true, buys_late_blocks: true, shallow_queues: true, queue_time: None }
+        Ways {
+            cancels_on_seek: true,
+            buys_late_blocks: true,
+            shallow_queues: true,
+            grows_read_ahead: true,
+            queue_time: None,
+        }
     }
 
     fn pick(&mut self, board: &mut Board<'_>, applicant: &Applicant<'_>, now: Instant) -> Option<Pick> {

@@ -17,7 +17,7 @@ use afflux_metainfo::{BlockIndex, PieceIndex};
 use super::super::Desk;
 use crate::availability::first_common_within;
 use crate::key::PeerKey;
-use crate::limits::{GUARD, HELD_BLOCKS_MAX, LANES, PROMISED_PERCENT, URGENT_PIECES_MAX};
+use crate::limits::{GUARD, HELD_BLOCKS_MAX, LANES, LATE_HORIZON, PROMISED_PERCENT, URGENT_PIECES_MAX};
 use crate::wants::Reader;
 
 /// How pressing a piece is.
@@ -49,7 +49,7 @@ pub(super) struct Urgent {
     targets: Vec<Target>,
     /// Whether more targets were found than are kept.
     cut: bool,
-    /// The pieces that readers wait for, asked for or not.
+    /// A few pieces that readers wait for, or would wait for in a moment, asked for or not.
     awaited: Vec<PieceIndex>,
     /// Which of the awaited pieces is served next.
     lane: usize,
@@ -103,8 +103,7 @@ impl Urgent {
                 nth += 1;
             }
         }
-        self.awaited.sort_unstable();
-        self.awaited.dedup();
+        self.awaited.truncate(LANES);
     }
 
     fn collect_of(&mut self, reader: &Reader, guarded: bool, each: u32, desk: &Desk<'_>, now: Instant) {
@@ -129,7 +128,9 @@ impl Urgent {
                 () if awaits => Class::Awaited,
                 () => Class::Soon,
             };
-            if awaits && self.awaited.len() < LANES {
+            if class == Class::Guarded && deadline <= now + LATE_HORIZON {
+                self.awaited.insert(0, piece);
+            } else if awaits {
                 self.awaited.push(piece);
             }
             awaits = false;
@@ -160,18 +161,19 @@ impl Urgent {
         let Some(peer) = desk.peer(key).filter(|peer| peer.room > 0 && !peer.chokes_us) else { return false };
         let (good, expected) = (peer.is_good(), peer.expected_nanos());
         self.rank_quicker(key, expected, desk);
-        let awaited = self.targets.iter().take_while(|target| target.class != Class::Soon).count();
-        let lanes = awaited.min(LANES);
+        let guarded = self.targets.partition_point(|target| target.class == Class::Guarded);
+        let awaited = self.targets.partition_point(|target| target.class != Class::Soon);
+        let lanes = guarded..awaited.min(guarded + LANES);
         let mut held = 0;
         for nth in 0..self.targets.len() {
             if nth == awaited && good && self.promote(key, desk, now) {
                 return true;
             }
             // Those that wait take turns.
-            let nth = if nth < lanes { (nth + self.lane) % lanes } else { nth };
-            let Some(target) = self.targets.get(nth).copied() else { break };
-            if self.offer(key, good, target.piece, &mut held, desk, now) {
-                self.lane = self.lane.wrapping_add(usize::from(nth < lanes));
+            let in_lane = lanes.contains(&nth);
+            let nth = if in_lane { guarded + (nth - guarded + self.lane) % lanes.len() } else { nth };
+            if self.offer(key, good, self.targets[nth].piece, &mut held, desk, now) {
+                self.lane = self.lane.wrapping_add(usize::from(in_lane));
                 self.drop_asked(nth, desk);
                 return true;
             }
