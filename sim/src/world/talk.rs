@@ -134,6 +134,12 @@ impl World<'_> {
             let Some((end, wire)) = self.links.reading(id) else { return Ok(()) };
             self.control.clear();
             let run = wire.take(most, &mut self.control);
+            if let (Some(link), Some(Run::Control(length) | Run::Payload(length))) = (end.shaped, run)
+                && let Some(node) = self.nodes.get_mut(end.node as usize).and_then(Option::as_deref_mut)
+                && let Some(shaping) = &mut node.shaping
+            {
+                shaping.shaper.refund(link, Direction::Download, most - length);
+            }
             match run {
                 Some(Run::Payload(length)) => {
                     end.held -= length;
