@@ -1,9 +1,11 @@
 """Streams a torrent's first file with libtorrent's piece deadlines.
 
-Usage: libtorrent_stream.py TORRENT FOLDER
+Usage: libtorrent_stream.py QUEUE_SECONDS TORRENT FOLDER
 
-Says "ready", waits for a line, adds the torrent, says "url http://..."; ends with its standard input. The session has
-libtorrent's defaults, but for discovery, uTP and encryption, which the swarm doesn't speak, and for shorter queues. What is wanted:
+QUEUE_SECONDS is how much is kept asked of each peer: what was asked goes before what a seek wants. libtorrent's default
+is 3, the least is 1. Says "ready", waits for a line, adds the torrent, says "url http://..."; ends with its standard
+input. Else the session has libtorrent's defaults, but for discovery, uTP and encryption, which the swarm doesn't speak.
+What is wanted:
 
 - Each reader wants the pieces of the next AHEAD_BYTES from its place on. Their deadlines are one after another at the
   pace at which the film plays, the first at once.
@@ -35,8 +37,6 @@ SETTINGS = {
     "enable_incoming_utp": False,
     "enable_outgoing_utp": False,
     "out_enc_policy": lt.enc_policy.disabled,
-    # The shortest queue it knows: what was asked of a peer goes before what a seek wants. The default is 3 s.
-    "request_queue_time": 1,
     "alert_mask": lt.alert.category_t.status_notification | lt.alert.category_t.storage_notification,
 }
 
@@ -177,8 +177,8 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 def main():
-    torrent, folder = sys.argv[1:]
-    session = lt.session(SETTINGS)
+    queue_seconds, torrent, folder = sys.argv[1:]
+    session = lt.session(SETTINGS | {"request_queue_time": int(queue_seconds)})
     server = Server(("127.0.0.1", 0), Handler)
     print("ready", flush=True)
     sys.stdin.readline()
