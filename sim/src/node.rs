@@ -58,18 +58,21 @@ pub(crate) struct Shaping {
     pub(crate) torrent: TorrentKey,
 }
 
+/// Where a node comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) number: u32,
+    /// Its group's place in the scenario, and the group.
+    pub(crate) group: usize,
+    pub(crate) kind: &'a Group,
+    pub(crate) strategy: StrategyName,
+    pub(crate) now: Time,
+}
+
 impl Node {
-    /// A node of this group that comes now.
-    pub(crate) fn new(
-        number: u32,
-        group: usize,
-        kind: &Group,
-        strategy: StrategyName,
-        layout: &Arc<Layout>,
-        mut chance: Chance,
-        clock: &Clock,
-        now: Time,
-    ) -> Self {
+    /// A node that comes now; it has what its group has at first.
+    pub(crate) fn new(origin: Origin<'_>, layout: &Arc<Layout>, mut chance: Chance, clock: &Clock) -> Self {
+        let Origin { number, group, kind, strategy, now } = origin;
         let have = have_at_first(kind, layout, &mut chance);
         let complete = have.is_full();
         let slots = if kind.manner == Manner::Silent { ALL_SLOTS } else { kind.unchoke_slots };
