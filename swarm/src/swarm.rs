@@ -131,6 +131,8 @@ struct BoardState {
 struct Tallies {
     received: u64,
     sent: u64,
+    /// Asked again by a strategy's own rules.
+    repeated: u64,
     wasted: u64,
     failed: u64,
     download: Rate,

@@ -8,7 +8,7 @@ use super::{Content, Peer, Swarm};
 use crate::availability::Availability;
 use crate::key::PeerKey;
 use crate::picker::Pick;
-use crate::pieces::PieceTable;
+use crate::pieces::{Block, PieceTable};
 use crate::trace::Hindrance;
 use crate::wants::Wants;
 
@@ -143,7 +143,8 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Asks the peer for a block, opening its piece if need be; a block that was asked of others is asked once more.
+    /// Asks the peer for a block, opening its piece if need be; a block that was asked of others is asked once more, which is
+    /// for the strategy to bound.
     /// False if that can't be: the peer lacks it or chokes us, the block is there, too many were asked, or there's no
     /// memory even when what no window covers is given up.
     pub fn ask(&mut self, peer: PeerKey, piece: PieceIndex, block: BlockIndex, now: Instant) -> bool {
@@ -165,7 +166,13 @@ impl<'a> Desk<'a> {
         } else if !self.table().piece(piece).is_some_and(|open| open.admits(peer)) {
             return false;
         }
-        self.swarm.ask(peer, Pick { piece, block, opens }, expected, now)
+        let before = self.table().piece(piece).and_then(|open| open.blocks().get(block.as_usize()));
+        let again = matches!(before, Some(Block::Asked(_)));
+        let asked = self.swarm.ask(peer, Pick { piece, block, opens }, expected, now);
+        if asked && again {
+            self.swarm.tallies.repeated += self.swarm.block_length(piece, block);
+        }
+        asked
     }
 
     /// Moves a block of the piece to this peer out of another's queue, if that is clearly sooner and the block isn't on the

@@ -36,7 +36,7 @@ impl Swarm {
         }
     }
 
-    /// Asks a peer for a block; if another was asked for it before, that is a duplicate. False if that can't be.
+    /// Asks a peer for a block. False if that can't be.
     pub(super) fn ask(&mut self, key: PeerKey, pick: Pick, expected: Duration, now: Instant) -> bool {
         let (Some(content), Some(peer)) = (&mut self.content, self.peers.get_mut(key)) else { return false };
         if pick.opens {
@@ -48,9 +48,6 @@ impl Swarm {
         let block = content.layout.block(pick.piece, pick.block);
         peer.asked.push_back(block);
         peer.last_piece = Some(pick.piece);
-        if asker.is_second {
-            self.duplicates.bought(u64::from(block.length));
-        }
         self.rank(key);
         self.note_asked(pick.piece, pick.block, &asker);
         self.send(key, Command::Request(block));

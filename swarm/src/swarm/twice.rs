@@ -28,7 +28,7 @@ impl Swarm {
                 return;
             }
             let Some((key, expected)) = self.best_other(piece, block) else { continue };
-            self.ask(key, Pick { piece, block, opens: false }, expected, now);
+            self.buy(key, piece, block, expected, now);
         }
     }
 
@@ -58,7 +58,22 @@ impl Swarm {
         });
         let found = blocks.take(ENDGAME_PROBES_MAX).find(|(_, _, block)| slow(block));
         let Some((piece, number, _)) = found else { return false };
-        self.ask(key, Pick { piece, block: BlockIndex(number), opens: false }, expected, now)
+        self.buy(key, piece, BlockIndex(number), expected, now)
+    }
+
+    fn buy(
+        &mut self,
+        key: PeerKey,
+        piece: PieceIndex,
+        block: BlockIndex,
+        expected: Duration,
+        now: Instant,
+    ) -> bool {
+        let bought = self.ask(key, Pick { piece, block, opens: false }, expected, now);
+        if bought {
+            self.duplicates.bought(self.block_length(piece, block));
+        }
+        bought
     }
 
     /// A block came that more than one peer was asked for: was it worth it?
