@@ -6,6 +6,7 @@
 pub mod dht;
 pub mod metainfo;
 pub mod peer;
+pub mod sim;
 pub mod storage;
 pub mod stream;
 pub mod swarm;
@@ -27,6 +28,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("piece_table", swarm::piece_table),
     ("range_header", stream::range_header),
     ("resume", storage::resume),
+    ("scenario", sim::scenario),
     ("torrent", metainfo::torrent),
     ("tracker_http", tracker::tracker_http),
     ("tracker_udp", tracker::tracker_udp),

@@ -22,7 +22,7 @@ pub enum Command {
     Unchoke,
     /// We want something that the peer has.
     Interested,
-    /// We want nothing that the peer has.
+    /// We want nothing that the peer has. It's told once that has been so for a while.
     NotInterested,
     /// We have a new verified piece.
     Have(PieceIndex),

@@ -474,6 +474,10 @@ impl Connection {
                 self.events.push_back(Event::Snubbed);
             }
             Timer::Lapse => self.lapse(now),
+            Timer::Disinterest => {
+                self.am_interested = false;
+                self.transmit.push(&Message::NotInterested);
+            }
             Timer::Metadata => {
                 while let Some(piece) = self.exchange.take_overdue(now) {
                     self.events.push_back(Event::MetadataRejected { piece });

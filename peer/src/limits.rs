@@ -85,6 +85,10 @@ pub const FLIPS_BURST_MAX: u32 = 100;
 /// One more such change is forgiven in this time.
 pub const FLIP_FORGIVEN: Duration = Duration::from_millis(500);
 
+/// Interest is taken back only after we have wanted nothing for this long (ours). Among peers that get pieces as fast as
+/// we do it comes and goes several times a second, which others take for an attack, as we do.
+pub const DISINTEREST_DELAY: Duration = Duration::from_secs(5);
+
 /// Haves kept while the metadata, and so the number of pieces, is unknown. Attack: `have` with all 2^32
 /// indices.
 pub const EARLY_HAVES_MAX: usize = 65_536;

@@ -187,3 +187,20 @@ fn a_peer_later_than_its_own_history_is_snubbed_until_its_next_block() {
     assert!(!connection.facts(due).snubbed && connection.room() > 1);
     assert!(connection.may_request(PieceIndex(0)));
 }
+
+#[test]
+fn interest_that_comes_and_goes_quickly_is_not_taken_back_each_time() {
+    let mut pair = Pair::new(Setup::default());
+    pair.open();
+    for _ in 0..500 {
+        pair.left.command(Command::NotInterested, pair.now);
+        pair.run_for(Duration::from_millis(50));
+        pair.left.command(Command::Interested, pair.now);
+        pair.run_for(Duration::from_millis(50));
+    }
+    assert_eq!(pair.right.violation, None);
+    assert!(!pair.right.events.contains(&Event::NotInterested));
+    pair.left.command(Command::NotInterested, pair.now);
+    pair.run_for(Duration::from_secs(6));
+    assert!(pair.right.events.contains(&Event::NotInterested));
+}

@@ -1,21 +1,34 @@
 //! The network between nodes, in one of two grains. It moves byte counts; which bytes they are, `wire` knows.
 
 mod fluid;
+mod segment;
 mod share;
+mod window;
+
+use std::time::Duration;
 
 use crate::agenda::Agenda;
 use crate::clock::Time;
 use crate::link::EndId;
-use crate::scenario::Network;
+use crate::scenario::{Access, Network};
 use crate::world::Event;
 
 pub(crate) use fluid::Fluid;
+pub(crate) use segment::{Effect, Segments};
 
 /// Something of the network's own that is due.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Due {
     /// A fluid flow is to be looked at, if this is still its plan.
     Plan { flow: u32, plan: u32 },
+    /// A segment reaches its receiver's downlink.
+    Segment { flow: u32, number: u32 },
+    /// It comes to the receiver.
+    Came { flow: u32, number: u32 },
+    /// The sender learns that it came, and all before `next`.
+    Acknowledged { flow: u32, next: u32, number: u32 },
+    /// The sender has waited long for that.
+    Timeout { flow: u32 },
 }
 
 /// Bytes that have left their sender.
@@ -30,26 +43,33 @@ pub(crate) struct Moved {
 #[derive(Debug)]
 pub(crate) enum Net {
     Fluid(Fluid),
+    Segments(Segments),
 }
 
 impl Net {
-    pub(crate) fn new(kind: Network, _seed: u64) -> Self {
+    pub(crate) fn new(kind: Network, seed: u64) -> Self {
         match kind {
-            Network::Fluid | Network::Segment => Self::Fluid(Fluid::default()),
+            Network::Fluid => Self::Fluid(Fluid::default()),
+            Network::Segment => Self::Segments(Segments::new(seed)),
         }
     }
 
-    /// Adds a line of so many bytes per second.
-    pub(crate) fn add_line(&mut self, rate: u64) -> u32 {
+    /// Adds the uplink and the downlink of a node.
+    pub(crate) fn add_lines(&mut self, access: &Access) -> [u32; 2] {
         match self {
-            Self::Fluid(fluid) => fluid.add_line(rate),
+            Self::Fluid(fluid) => [fluid.add_line(access.up), fluid.add_line(access.down)],
+            Self::Segments(segments) => {
+                let up = segments.add_line(access.up, access.queue, access.loss);
+                [up, segments.add_line(access.down, access.queue.max(segment::DOWN_QUEUE_MIN), 0.0)]
+            }
         }
     }
 
-    /// Opens the flow that carries what `sender` sends.
-    pub(crate) fn open(&mut self, sender: EndId, up: u32, down: u32) -> u32 {
+    /// Opens the flow that carries what `sender` sends from its lines to those of its peer.
+    pub(crate) fn open(&mut self, sender: EndId, from: [u32; 2], to: [u32; 2], latency: Duration) -> u32 {
         match self {
-            Self::Fluid(fluid) => fluid.open(sender, up, down),
+            Self::Fluid(fluid) => fluid.open(sender, from[0], to[1]),
+            Self::Segments(segments) => segments.open(sender, [from[0], to[1]], to[0], latency),
         }
     }
 
@@ -57,17 +77,16 @@ impl Net {
     pub(crate) fn close(&mut self, flow: u32) {
         match self {
             Self::Fluid(fluid) => fluid.close(flow),
+            Self::Segments(segments) => segments.close(flow),
         }
     }
 
     /// After changes: puts down what follows from them.
     pub(crate) fn settle(&mut self, now: Time, agenda: &mut Agenda<Event>) {
-        match self {
-            Self::Fluid(fluid) => {
-                fluid.settle(now);
-                while let Some((at, flow, plan)) = fluid.take_plan(now) {
-                    agenda.put(at, Event::Network(Due::Plan { flow, plan }));
-                }
+        if let Self::Fluid(fluid) = self {
+            fluid.settle(now);
+            while let Some((at, flow, plan)) = fluid.take_plan(now) {
+                agenda.put(at, Event::Network(Due::Plan { flow, plan }));
             }
         }
     }

@@ -1,6 +1,8 @@
 //! One simulated peer: the engine's own `Swarm`, and around it what the engine's tasks are on a real machine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use afflux_metainfo::{Bitfield, InfoHash, InfoHashes, Layout, PeerId, PieceIndex};
 use afflux_peer::{Direction, Handshake, Reserved};
@@ -22,7 +24,7 @@ const INFO_HASH: InfoHash = InfoHash(*b"afflux simulated run");
 const REQUEST_QUEUE: u32 = 512;
 
 /// After this a request that brought nothing is given to others, as in the engine.
-const PEER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+const PEER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Slots of a peer that unchokes everybody.
 const ALL_SLOTS: u32 = 2_000;
@@ -34,8 +36,8 @@ pub(crate) struct Node {
     /// Its group's place in the scenario.
     pub(crate) group: usize,
     pub(crate) swarm: Swarm,
-    /// The ends of its connections, by the places of their keys.
-    ends: Vec<Option<EndId>>,
+    /// The ends of its connections.
+    ends: BTreeMap<PeerKey, EndId>,
     pub(crate) disk: Disk,
     pub(crate) player: Option<Box<Player>>,
     pub(crate) shaping: Option<Box<Shaping>>,
@@ -91,7 +93,7 @@ impl Node {
             number,
             group,
             swarm: Swarm::new(config, hashes, info, chance.next(), instant),
-            ends: Vec::new(),
+            ends: BTreeMap::new(),
             disk: Disk::default(),
             player: None,
             shaping,
@@ -111,30 +113,22 @@ impl Node {
 
     /// The end of the connection with this peer.
     pub(crate) fn end(&self, key: PeerKey) -> Option<EndId> {
-        self.ends.get(key.index() as usize).copied().flatten()
+        self.ends.get(&key).copied()
     }
 
     /// The peer's connection ends here.
     pub(crate) fn connect(&mut self, key: PeerKey, end: EndId) {
-        let place = key.index() as usize;
-        if self.ends.len() <= place {
-            self.ends.resize(place + 1, None);
-        }
-        self.ends[place] = Some(end);
+        self.ends.insert(key, end);
     }
 
     /// The peer is gone.
-    pub(crate) fn disconnect(&mut self, key: PeerKey, end: EndId) {
-        if let Some(place) = self.ends.get_mut(key.index() as usize)
-            && *place == Some(end)
-        {
-            *place = None;
-        }
+    pub(crate) fn disconnect(&mut self, key: PeerKey) {
+        self.ends.remove(&key);
     }
 
     /// The ends of all its connections.
     pub(crate) fn all_ends(&self) -> impl Iterator<Item = EndId> + '_ {
-        self.ends.iter().copied().flatten()
+        self.ends.values().copied()
     }
 }
 

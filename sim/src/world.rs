@@ -10,6 +10,8 @@
 mod people;
 mod store;
 mod talk;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -186,24 +188,34 @@ impl<'a> World<'a> {
 
     /// Runs to the end, or until `stop` says so.
     pub(crate) fn run(mut self, stop: &dyn Fn() -> bool) -> Result<Outcome, (Time, Broken)> {
-        let limit = Time::default() + self.scenario.limit;
-        while self.awaited > 0 {
-            if self.outcome.events % ASK_EVERY == 0 && stop() {
+        loop {
+            if self.outcome.events.is_multiple_of(ASK_EVERY) && stop() {
                 self.outcome.interrupted = true;
                 break;
             }
-            let Some((at, event)) = self.agenda.take() else { break };
-            if at > limit {
-                self.now = limit;
+            if !self.step().map_err(|broken| (self.now, broken))? {
                 break;
             }
-            self.now = at;
-            self.journal.set_now(at);
-            self.outcome.events += 1;
-            self.handle(event).map_err(|broken| (self.now, broken))?;
         }
         let now = self.now;
         self.finish().map_err(|broken| (now, broken))
+    }
+
+    /// Does what is due next; `false` once the run is over.
+    fn step(&mut self) -> Result<bool, Broken> {
+        let limit = Time::default() + self.scenario.limit;
+        if self.awaited == 0 {
+            return Ok(false);
+        }
+        let Some((at, event)) = self.agenda.take() else { return Ok(false) };
+        self.now = at.min(limit);
+        if at > limit {
+            return Ok(false);
+        }
+        self.journal.set_now(at);
+        self.outcome.events += 1;
+        self.handle(event)?;
+        Ok(true)
     }
 
     fn handle(&mut self, event: Event) -> Step {

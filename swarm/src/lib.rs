@@ -16,6 +16,7 @@ pub mod duplicates;
 mod input;
 pub mod keep;
 pub mod key;
+mod lateness;
 pub mod limits;
 pub mod metadata;
 mod output;

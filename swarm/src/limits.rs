@@ -52,6 +52,32 @@ pub const DUPLICATES_FREE_BYTES: u64 = 32 * BLOCK_LENGTH as u64;
 /// Added to what a peer's history makes us expect, before a block counts as late.
 pub const LATE_MARGIN: Duration = Duration::from_millis(100);
 
+/// A late block is asked of a second peer only if a reader needs it within this time: before that, it may still come.
+pub const LATE_HORIZON: Duration = Duration::from_secs(1);
+
+/// A block moves from one peer's queue to another's only if it comes sooner by a quarter and this much: expectations
+/// aren't more exact.
+pub const PROMOTE_MARGIN: Duration = Duration::from_millis(30);
+
+/// A piece of which so few blocks are still to come, and all of them asked for, is finished whatever a reader does.
+pub const NEARLY_THERE_BLOCKS: u32 = 4;
+
+/// A buffer that lasts so long is safe: then what the swarm needs comes before what the reader needs later.
+pub const SAFE_SECONDS: u64 = 30;
+
+/// What is read ahead of a reader that has only begun, where memory is no question.
+pub const AHEAD_SECONDS: u64 = 10;
+
+/// A playing reader's pieces come before those of readers that wait, if they're due within this time: it stops otherwise.
+pub const GUARD: Duration = Duration::from_secs(2);
+
+/// Of the rate at which peers send, what playing readers can be promised together, in percent.
+pub const PROMISED_PERCENT: u64 = 95;
+
+/// Readers that wait and that are served turn by turn, block by block; the others follow by the time they've waited. One
+/// after the other is sooner for all, but the head and the tail of a film are of no use without each other.
+pub const LANES: usize = 4;
+
 /// How often late blocks are looked for while a reader needs them.
 pub const LATE_TICK: Duration = Duration::from_millis(50);
 

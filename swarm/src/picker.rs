@@ -11,6 +11,7 @@ use crate::availability::{Availability, first_common_within};
 use crate::key::PeerKey;
 use crate::limits::{OPEN_PIECES_MAX, OPEN_PIECES_MIN, PARTIAL_PROBES_MAX};
 use crate::pieces::PieceTable;
+use crate::swarm::Outlook;
 use crate::wants::{Reader, Wants};
 
 /// What there is to pick from.
@@ -26,6 +27,8 @@ pub struct Board<'a> {
     pub availability: &'a mut Availability,
     /// Readers' windows.
     pub wants: &'a Wants,
+    /// How readers fare as a whole.
+    pub outlook: Outlook,
     /// Whether no new piece may be opened that no window covers (memory kind).
     pub windows_only: bool,
     /// Memory for pieces under way, in bytes.
@@ -122,7 +125,7 @@ impl Board<'_> {
             .partial_within(PieceIndex(start)..PieceIndex(end))
             .take(PARTIAL_PROBES_MAX)
             .find_map(|piece| self.block_of(piece, applicant));
-        let fresh = self.availability.next_from(applicant.offers, start).filter(|piece| piece.0 < end);
+        let fresh = first_common_within(self.availability.pickable(), applicant.offers, start..end);
         let fresh = fresh.and_then(|piece| self.block_of(piece, applicant));
         match (open, fresh) {
             (Some(open), Some(fresh)) if fresh.piece < open.piece => Some(fresh),

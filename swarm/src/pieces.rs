@@ -17,27 +17,47 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::{BlockIndex, PieceIndex};
 
 use crate::key::PeerKey;
-use crate::limits::{ASKERS_MAX, LATE_MARGIN};
+use crate::limits::ASKERS_MAX;
+
+/// One peer that was asked for a block.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker {
+    /// The peer.
+    pub peer: PeerKey,
+    /// When it was asked.
+    pub asked_at: Instant,
+    /// When it should deliver, behind all that it was asked before.
+    pub expected_at: Instant,
+    /// Whether the block had been asked of another before.
+    pub is_second: bool,
+}
 
 /// Who was asked for a block, and when it should come.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
-    askers: [Option<PeerKey>; ASKERS_MAX],
-    /// When the latest of them was asked.
-    asked_at: Instant,
-    /// When the first of them should deliver, as far as is known.
-    expected_at: Instant,
+    askers: [Option<Asker>; ASKERS_MAX],
 }
 
 impl Asked {
+    fn of(asker: Asker) -> Self {
+        let mut askers = [None; ASKERS_MAX];
+        askers[0] = Some(asker);
+        Self { askers }
+    }
+
     /// The peers that were asked.
-    pub fn askers(&self) -> impl Iterator<Item = PeerKey> + '_ {
-        self.askers.iter().flatten().copied()
+    pub fn askers(&self) -> impl Iterator<Item = &Asker> {
+        self.askers.iter().flatten()
+    }
+
+    /// How this peer was asked.
+    pub fn asker(&self, peer: PeerKey) -> Option<&Asker> {
+        self.askers().find(|asker| asker.peer == peer)
     }
 
     /// Whether this peer was asked.
     pub fn includes(&self, peer: PeerKey) -> bool {
-        self.askers.contains(&Some(peer))
+        self.asker(peer).is_some()
     }
 
     /// Whether nobody else may be asked.
@@ -45,15 +65,14 @@ impl Asked {
         self.askers.iter().all(Option::is_some)
     }
 
-    /// When the block should be here.
-    pub fn expected_at(&self) -> Instant {
-        self.expected_at
+    /// Whether more than one peer was asked.
+    pub fn is_shared(&self) -> bool {
+        self.askers().nth(1).is_some()
     }
 
-    /// From when on the block is later than its peer's own history explains.
-    pub fn late_at(&self) -> Instant {
-        let expected = self.expected_at.saturating_duration_since(self.asked_at);
-        self.asked_at + expected * 2 + LATE_MARGIN
+    /// When the block should be here: the first of the expected times.
+    pub fn expected_at(&self) -> Option<Instant> {
+        self.askers().map(|asker| asker.expected_at).min()
     }
 }
 
@@ -221,7 +240,7 @@ impl PieceTable {
         }
     }
 
-    /// Notes that a peer was asked for a block; it should come at `expected_at`. False, and nothing changes, if the
+    /// Notes that a peer was asked for a block, which should come after `expected`. `None`, and nothing changes, if the
     /// block is there, was asked of this peer, or of too many.
     pub fn ask(
         &mut self,
@@ -230,29 +249,28 @@ impl PieceTable {
         peer: PeerKey,
         now: Instant,
         expected: Duration,
-    ) -> bool {
-        let Some(open) = self.pieces.get_mut(&piece) else { return false };
+    ) -> Option<Asker> {
+        let open = self.pieces.get_mut(&piece)?;
+        let state = open.blocks.get_mut(block.as_usize())?;
         let expected_at = now + expected;
-        match open.blocks.get_mut(block.as_usize()) {
-            Some(state @ Block::Missing) => {
-                let mut askers = [None; ASKERS_MAX];
-                askers[0] = Some(peer);
-                *state = Block::Asked(Asked { askers, asked_at: now, expected_at });
+        match state {
+            Block::Missing => {
+                let asker = Asker { peer, asked_at: now, expected_at, is_second: false };
+                *state = Block::Asked(Asked::of(asker));
                 open.missing -= 1;
                 open.skip_to_missing();
                 if open.missing == 0 {
                     self.partial.remove(&piece);
                 }
-                true
+                Some(asker)
             }
-            Some(Block::Asked(asked)) if !asked.includes(peer) => {
-                let Some(place) = asked.askers.iter_mut().find(|asker| asker.is_none()) else { return false };
-                *place = Some(peer);
-                asked.asked_at = now;
-                asked.expected_at = expected_at;
-                true
+            Block::Asked(asked) if !asked.includes(peer) => {
+                let place = asked.askers.iter_mut().find(|asker| asker.is_none())?;
+                let asker = Asker { peer, asked_at: now, expected_at, is_second: true };
+                *place = Some(asker);
+                Some(asker)
             }
-            _ => false,
+            Block::Asked(_) | Block::Received => None,
         }
     }
 
@@ -262,7 +280,7 @@ impl PieceTable {
         let Some(state) = open.blocks.get_mut(block.as_usize()) else { return false };
         let Block::Asked(asked) = state else { return false };
         for asker in &mut asked.askers {
-            if *asker == Some(peer) {
+            if asker.is_some_and(|asker| asker.peer == peer) {
                 *asker = None;
             }
         }

@@ -6,19 +6,27 @@
 //! The parts are one owned state, seen from several sides:
 //! - `people`: who is connected, dialled, choked, banned;
 //! - `report`: what a peer did;
-//! - `requests`: who is asked for what, taken back, bought twice;
+//! - `requests`: who is asked for what, and what is taken back;
+//! - `seek`: what a reader that jumps changes; `twice`: what is asked twice;
+//! - `ranks`: who would deliver soonest; `outlook`: how readers fare;
 //! - `desk`: what a strategy sees and may do while it hands out blocks;
 //! - `store`: what storage says of pieces, and what to evict;
+//! - `witness`: what the trace is told;
 //! - `views`: figures for others.
 
 mod content;
 mod desk;
+mod outlook;
 mod peer;
 mod people;
+mod ranks;
 mod report;
 mod requests;
+mod seek;
 mod store;
+mod twice;
 mod views;
+mod witness;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -46,7 +54,9 @@ use crate::wants::{Movement, Wants};
 
 use content::Content;
 pub use desk::{Desk, Figures};
+pub use outlook::Outlook;
 use peer::Peer;
+use ranks::Ranks;
 pub use views::{Progress, Snapshot};
 
 /// Seeding: what a peer gets at least before its turn can end (ours: a quarter of a minute at 1 MiB/s).
@@ -59,6 +69,7 @@ pub struct Swarm {
     hashes: InfoHashes,
     chance: Chance,
     peers: Slab<Peer>,
+    ranks: Ranks,
     roster: Roster,
     choker: Choker,
     blame: Blame,
@@ -69,6 +80,7 @@ pub struct Swarm {
     /// Once the layout is known.
     content: Option<Content>,
     wants: Wants,
+    outlook: Outlook,
     /// Absent only while it hands out work itself.
     strategy: Option<Box<dyn Strategy>>,
     ways: Ways,
@@ -85,6 +97,8 @@ pub struct Swarm {
     told_complete: bool,
     /// What a peer is assumed to send at that has sent nothing yet: the mean of those that have.
     rate_default: u64,
+    /// What the good peers send together, in bytes per second, as of the last tick.
+    link_rate: u64,
     scratch: Scratch,
 }
 
@@ -117,6 +131,8 @@ struct BoardState {
 struct Tallies {
     received: u64,
     sent: u64,
+    /// Asked again by a strategy's own rules.
+    repeated: u64,
     wasted: u64,
     failed: u64,
     download: Rate,
@@ -143,6 +159,7 @@ impl Swarm {
         let strategy = strategy::make(effective(&config), chance.next());
         let mut swarm = Self {
             peers: Slab::new(),
+            ranks: Ranks::default(),
             roster: Roster::new(roster_limits(&config), chance.next()),
             choker: Choker::new(choker_config(&config), chance.next()),
             blame: Blame::new(),
@@ -150,6 +167,7 @@ impl Swarm {
             assembly: info.is_none().then(|| Assembly::new(hashes)),
             content: None,
             wants: Wants::new(config.keep_bytes_max),
+            outlook: Outlook::default(),
             ways: strategy.ways(),
             strategy: Some(strategy),
             outputs: VecDeque::new(),
@@ -162,11 +180,13 @@ impl Swarm {
             told_waiting: false,
             told_complete: false,
             rate_default: crate::limits::PEER_RATE_DEFAULT,
+            link_rate: 0,
             scratch: Scratch::default(),
             config,
             hashes,
             chance,
         };
+        swarm.wants.set_growing(swarm.ways.grows_read_ahead);
         if let Some((layout, have)) = info {
             swarm.learn_layout(layout, have, now);
         }
@@ -208,6 +228,7 @@ impl Swarm {
         }
         self.check_complete();
         self.evict();
+        self.survey();
         self.wake();
         self.schedule(None, now);
     }
@@ -224,16 +245,23 @@ impl Swarm {
     pub fn want(&mut self, reader: ReaderKey, window: Window, now: Instant) {
         let layout = self.content.as_ref().map(|content| Arc::clone(&content.layout));
         let waited = self.wants.anyone_waits();
+        let first = self.wants.is_empty();
         let movement = self.wants.want(reader, window, layout.as_deref(), now);
         let ran_dry = !waited && self.wants.anyone_waits();
-        self.tell_waiting();
         if movement == Movement::Refused {
+            return;
+        }
+        if first {
+            self.rank_all();
+        }
+        self.note_reader(reader, now);
+        self.survey();
+        if movement == Movement::Stayed {
             return;
         }
         self.select_windows();
         if movement == Movement::Jumped || ran_dry {
-            self.timers.retarget = None;
-            self.retarget();
+            self.retarget(now);
         }
         self.evict();
         self.wake();
@@ -249,7 +277,8 @@ impl Swarm {
         let layout = self.content.as_ref().map(|content| Arc::clone(&content.layout));
         if self.wants.forget(reader, layout.as_deref()) {
             self.timers.retarget = Some(now + TICK);
-            self.tell_waiting();
+            self.note_reader(reader, now);
+            self.survey();
             self.wake();
             self.schedule(None, now);
         }
@@ -263,7 +292,7 @@ impl Swarm {
         }
         content.select(wanted);
         self.select_windows();
-        self.drop_unselected();
+        self.drop_unselected(now);
         self.recount_useful();
         self.check_complete();
         self.wake();
@@ -281,7 +310,11 @@ impl Swarm {
         let strategy = strategy::make(name, self.chance.next());
         self.ways = strategy.ways();
         self.strategy = Some(strategy);
-        self.tell_waiting();
+        self.wants.set_growing(self.ways.grows_read_ahead);
+        if let Some(content) = &self.content {
+            self.wants.lay(&content.layout);
+        }
+        self.survey();
         self.wake();
         self.schedule(None, now);
     }
@@ -308,8 +341,9 @@ impl Swarm {
             self.wants.lay(&content.layout);
         }
         self.select_windows();
-        self.retarget();
+        self.retarget(now);
         self.evict();
+        self.survey();
         self.wake();
         self.schedule(None, now);
     }
@@ -322,10 +356,10 @@ impl Swarm {
     }
 
     /// Takes every request back, asks and dials no more. Peers stay and are served.
-    pub fn pause(&mut self, _now: Instant) {
+    pub fn pause(&mut self, now: Instant) {
         self.paused = true;
         self.timers.late = None;
-        self.cancel_all();
+        self.cancel_all(now);
     }
 
     /// Goes on after [`Swarm::pause`].
@@ -350,8 +384,9 @@ impl Swarm {
         }
         if self.timers.retarget.is_some_and(|at| at <= now) {
             self.timers.retarget = None;
-            self.retarget();
-            self.tell_waiting();
+            self.wants.forget_left();
+            self.retarget(now);
+            self.survey();
             self.wake();
         }
         if self.timers.late.is_some_and(|at| at <= now) {
@@ -387,18 +422,28 @@ impl Swarm {
         if self.choker.deadline().is_none() {
             self.rechoke(now);
         }
-        let rates = self.peers.iter().map(|(_, peer)| peer.rate).filter(|&rate| rate > 0);
-        let (sum, count) =
-            rates.fold((0u64, 0u64), |(sum, count), rate| (sum.saturating_add(rate), count + 1));
-        self.rate_default = sum.checked_div(count).unwrap_or(crate::limits::PEER_RATE_DEFAULT);
+        self.measure();
         self.peers.iter_mut().for_each(|(_, peer)| peer.forgive_old(now));
         self.dial(now);
         self.request_metadata(now);
         self.need_peers(now);
+        self.survey();
+        self.note_obstacles(now);
         // What was on time a second ago may be late now, so the endgame has to look again.
         if self.content.as_ref().is_some_and(|content| content.table.open_count() > 0) {
             self.wake();
         }
+    }
+
+    /// What peers send, as a whole.
+    fn measure(&mut self) {
+        let rates = self.peers.iter().map(|(_, peer)| peer.rate).filter(|&rate| rate > 0);
+        let (sum, count) =
+            rates.fold((0u64, 0u64), |(sum, count), rate| (sum.saturating_add(rate), count + 1));
+        self.rate_default = sum.checked_div(count).unwrap_or(crate::limits::PEER_RATE_DEFAULT);
+        let good = self.peers.iter().filter(|(_, peer)| peer.is_good());
+        self.link_rate = good.fold(0, |sum, (_, peer)| sum.saturating_add(peer.rate));
+        self.rank_all();
     }
 
     /// Asks for addresses while few peers are connected, and not too often. How many addresses are known says

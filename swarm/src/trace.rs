@@ -201,6 +201,15 @@ impl Trace {
         }
     }
 
+    /// The piece is there: whoever waits for it waits no more.
+    pub fn verified(&mut self, piece: PieceIndex, now: Instant) {
+        while self.open > 0 {
+            let waits = |stall: &&Stall| stall.until.is_none() && stall.piece == piece;
+            let Some(reader) = self.stalls.iter().find(waits).map(|stall| stall.reader) else { return };
+            self.end(reader, now);
+        }
+    }
+
     /// A block was asked of a peer.
     pub fn asked(&mut self, piece: PieceIndex, ask: Ask) {
         for stall in self.waiting_for(piece) {

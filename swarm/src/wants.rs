@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::{Layout, PieceIndex};
 
 use crate::input::{Kind, ReaderKey, Window};
-use crate::limits::{NEXT_SHARE, READER_RATE_DEFAULT, READERS_MAX, SETTLED_SECONDS, TAIL_BYTES};
+use crate::limits::{
+    AHEAD_SECONDS, NEXT_SHARE, READER_RATE_DEFAULT, READERS_MAX, SAFE_SECONDS, SETTLED_SECONDS, TAIL_BYTES,
+};
 
 /// One reader and the pieces its window covers.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub struct Reader {
     urgent: Range<u32>,
     /// Pieces read ahead, in order; they begin where the urgent ones end.
     soon: Range<u32>,
+    /// Where the read-ahead ends, in bytes.
+    end: u64,
     /// The moment that deadlines count from: when it began to wait, or else the last word of it.
     since: Instant,
     /// Readers that came or jumped later have greater numbers.
@@ -74,6 +78,11 @@ impl Reader {
         self.turn
     }
 
+    /// Where its read-ahead ends, in bytes of the torrent.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
     /// When the piece is needed.
     pub fn deadline(&self, layout: &Layout, piece: PieceIndex) -> Instant {
         let ahead = layout.piece_offset(piece).saturating_sub(self.window.position);
@@ -83,38 +92,50 @@ impl Reader {
         self.since + Duration::from_secs_f64(seconds)
     }
 
-    fn lay(&mut self, layout: &Layout, share_bytes: Option<u64>) {
+    /// What a picker looks at. While it's the same, there's no new work.
+    fn needs(&self) -> (Range<u32>, Range<u32>, bool, Kind) {
+        (self.urgent(), self.soon(), self.is_waiting(), self.window.kind)
+    }
+
+    fn lay(&mut self, layout: &Layout, share_bytes: Option<u64>, grows: bool) {
         let window = &self.window;
         let tail = window.file_end.saturating_sub(window.position) <= TAIL_BYTES;
+        let under = window.position.saturating_add(1).min(window.file_end);
         let (urgent_end, soon_end) = match (window.kind, tail) {
             (Kind::Play, true) => (window.file_end, window.file_end),
-            (Kind::Play, false) => (window.urgent_end, window.soon_end),
-            (Kind::Probe, _) => (window.urgent_end, window.urgent_end),
+            (Kind::Play, false) => (window.urgent_end.max(under), self.soon_end(grows)),
+            (Kind::Probe, _) => (window.urgent_end.max(under), window.urgent_end),
             (Kind::Next, _) => (window.position, window.soon_end),
         };
-        let under = match window.kind {
-            Kind::Next => window.position,
-            Kind::Play | Kind::Probe => window.position.saturating_add(1).min(window.file_end),
-        };
-        self.urgent = layout.pieces_of(window.position..urgent_end.max(under));
-        if self.is_next() {
-            let start = layout.pieces_of(window.position..soon_end).start;
-            self.urgent = start..start;
-        }
-        let window = &self.window;
-        self.soon = self.urgent.end..layout.pieces_of(window.position..soon_end).end.max(self.urgent.end);
+        let pieces = layout.pieces_of(window.position..soon_end.max(urgent_end));
+        let urgent_pieces = layout.pieces_of(window.position..urgent_end).end;
+        self.urgent = pieces.start..if self.is_next() { pieces.start } else { urgent_pieces };
+        self.soon = self.urgent.end..pieces.end.max(self.urgent.end);
+        self.end = soon_end.max(urgent_end);
         if let Some(share) = share_bytes {
             let pieces = (share / u64::from(layout.piece_length())).clamp(1, u64::from(u32::MAX)) as u32;
             let end = self.urgent.start.saturating_add(pieces);
             self.urgent.end = self.urgent.end.min(end);
             self.soon = self.soon.start.min(self.urgent.end)..self.soon.end.min(end);
+            self.end = self.end.min(layout.piece_offset(PieceIndex(self.pieces().end)));
         }
+    }
+
+    /// Up to where is read ahead. Where memory is no question, the buffer grows in order until it's safe, whatever the
+    /// reader dares to ask for.
+    fn soon_end(&self, grows: bool) -> u64 {
+        let window = &self.window;
+        let seconds = if self.is_settled() { SAFE_SECONDS } else { AHEAD_SECONDS };
+        let lasting = window.position.saturating_add(self.rate().saturating_mul(seconds));
+        if grows { window.soon_end.max(lasting).min(window.file_end) } else { window.soon_end }
     }
 }
 
 /// What a new window changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Movement {
+    /// The reader went on, but needs the same pieces as before.
+    Stayed,
     /// The reader went on reading.
     Slid,
     /// It's new, or jumped to where its last window didn't reach: what was asked may be useless now.
@@ -131,6 +152,10 @@ pub struct Wants {
     waiting: usize,
     /// Bytes that all windows together may cover (memory kind): more would be evicted before it's read.
     keep_bytes_max: Option<u64>,
+    /// Whether windows reach as far ahead as makes a buffer safe.
+    grows: bool,
+    /// What readers covered that have just left: players close one connection and open the next.
+    left: Vec<Range<u32>>,
 }
 
 impl Wants {
@@ -142,6 +167,11 @@ impl Wants {
     /// Another bound on what all windows together may cover; [`lay`](Self::lay) them anew after this.
     pub fn set_keep_bytes_max(&mut self, keep_bytes_max: u64) {
         self.keep_bytes_max = Some(keep_bytes_max);
+    }
+
+    /// Whether windows reach as far ahead as makes a buffer safe; [`lay`](Self::lay) them anew after this.
+    pub fn set_growing(&mut self, grows: bool) {
+        self.grows = grows;
     }
 
     /// Takes a reader's window.
@@ -177,24 +207,29 @@ impl Wants {
             }
         };
         let newcomer = !self.readers.contains_key(&key);
-        self.readers.insert(key, Reader { window, urgent: 0..0, soon: 0..0, since, turn, run_bytes });
+        let before = self.readers.get(&key).map(Reader::needs);
+        let end = window.position;
+        self.readers.insert(key, Reader { window, urgent: 0..0, soon: 0..0, end, since, turn, run_bytes });
         self.waiting = self.readers.values().filter(|reader| reader.is_waiting()).count();
-        if let Some(layout) = layout {
-            if self.keep_bytes_max.is_some() && (newcomer || self.takes_turns(layout)) {
-                self.lay(layout);
-            } else {
-                let shares = self.shares();
-                if let Some(reader) = self.readers.get_mut(&key) {
-                    reader.lay(layout, shares.of(reader));
-                }
-            }
+        let Some(layout) = layout else { return movement };
+        if self.keep_bytes_max.is_some() && (newcomer || self.takes_turns(layout)) {
+            self.lay(layout);
+            return movement;
         }
-        movement
+        let shares = self.shares();
+        let Some(reader) = self.readers.get_mut(&key) else { return movement };
+        reader.lay(layout, shares.of(reader), shares.grows);
+        let stayed = movement == Movement::Slid && before == Some(reader.needs());
+        if stayed { Movement::Stayed } else { movement }
     }
 
     /// Forgets a reader; says whether there was one.
     pub fn forget(&mut self, key: ReaderKey, layout: Option<&Layout>) -> bool {
-        let known = self.readers.remove(&key).is_some();
+        let gone = self.readers.remove(&key);
+        let known = gone.is_some();
+        if let Some(gone) = gone.filter(|gone| !gone.pieces().is_empty() && self.left.len() < READERS_MAX) {
+            self.left.push(gone.pieces());
+        }
         self.waiting = self.readers.values().filter(|reader| reader.is_waiting()).count();
         if let Some(layout) = layout.filter(|_| known && self.keep_bytes_max.is_some()) {
             self.lay(layout);
@@ -206,7 +241,7 @@ impl Wants {
     pub fn lay(&mut self, layout: &Layout) {
         if !self.takes_turns(layout) {
             let shares = self.shares();
-            self.readers.values_mut().for_each(|reader| reader.lay(layout, shares.of(reader)));
+            self.readers.values_mut().for_each(|reader| reader.lay(layout, shares.of(reader), shares.grows));
             return;
         }
         // Fewer pieces fit than there are readers. Whoever has waited longest is served first; those without a turn
@@ -216,9 +251,9 @@ impl Wants {
         order.sort_unstable();
         let last = order[self.places(layout) - 1];
         for reader in self.readers.values_mut() {
-            reader.lay(layout, Some(0));
+            reader.lay(layout, Some(0), false);
             if rank(reader) > last {
-                (reader.urgent, reader.soon) = (0..0, 0..0);
+                (reader.urgent, reader.soon, reader.end) = (0..0, 0..0, reader.window.position);
             }
         }
     }
@@ -248,6 +283,21 @@ impl Wants {
         self.readers.values().any(|reader| reader.pieces().contains(&piece.0))
     }
 
+    /// The same, or whether a reader's window did that has just left.
+    pub fn covers_or_did(&self, piece: PieceIndex) -> bool {
+        self.covers(piece) || self.left.iter().any(|pieces| pieces.contains(&piece.0))
+    }
+
+    /// Readers that left won't come back.
+    pub fn forget_left(&mut self) {
+        self.left.clear();
+    }
+
+    /// One reader.
+    pub fn reader(&self, key: ReaderKey) -> Option<&Reader> {
+        self.readers.get(&key)
+    }
+
     /// Whether the piece has a deadline.
     pub fn is_urgent(&self, piece: PieceIndex) -> bool {
         self.readers.values().any(|reader| reader.urgent.contains(&piece.0))
@@ -272,11 +322,17 @@ impl Wants {
 
     /// What each reader may cover, so that all windows together fit what is kept. What is read next has a small part.
     fn shares(&self) -> Shares {
-        let Some(keep) = self.keep_bytes_max else { return Shares::default() };
+        let Some(keep) = self.keep_bytes_max else {
+            return Shares { grows: self.grows, ..Shares::default() };
+        };
         let next = self.readers.values().filter(|reader| reader.is_next()).count() as u64;
         let others = (self.readers.len() as u64 - next).max(1);
         let next_bytes = if next > 0 { keep / NEXT_SHARE } else { 0 };
-        Shares { play: Some((keep - next_bytes) / others), next: Some(next_bytes / next.max(1)) }
+        Shares {
+            play: Some((keep - next_bytes) / others),
+            next: Some(next_bytes / next.max(1)),
+            grows: false,
+        }
     }
 }
 
@@ -285,6 +341,7 @@ impl Wants {
 struct Shares {
     play: Option<u64>,
     next: Option<u64>,
+    grows: bool,
 }
 
 impl Shares {

@@ -241,9 +241,9 @@ fn lt_deadline_asks_for_what_is_due_before_anything_else_and_in_no_order() {
     world.want(1, play(10 * MIB, 64 * MIB));
     world.seed(64 * MIB, 20, Manner::Honest);
     let picks = begun(&world);
-    // 4 MiB of window are 64 pieces; the queue takes more.
-    assert_eq!(sorted(&picks[..64]), range(160..224));
-    assert!(!picks[..64].is_sorted() && picks.len() > 64);
+    // 8 MiB are 128 pieces; the queue takes more blocks of them than these.
+    assert!(picks.iter().all(|piece| (160..288).contains(piece)) && picks.len() > 60, "{picks:?}");
+    assert!(!picks.is_sorted());
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn lt_deadline_takes_back_what_is_not_due_when_a_reader_jumps() {
     world.want(1, play(40 * MIB, 64 * MIB));
     assert!(world.cancels_since(mark) > 20, "{} requests were taken back", world.cancels_since(mark));
     let asked = world.requests_since(mark);
-    assert!(asked.iter().take(100).all(|(_, block)| (160..177).contains(&block.index.0)), "{asked:?}");
+    assert!(asked.iter().take(100).all(|(_, block)| (160..192).contains(&block.index.0)), "{asked:?}");
 }
 
 #[test]

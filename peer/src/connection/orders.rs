@@ -6,10 +6,11 @@ use std::time::Instant;
 use afflux_metainfo::{Bitfield, BlockRef, PieceIndex};
 
 use super::Connection;
+use super::timers::Timer;
 use crate::command::Command;
 use crate::event::Event;
 use crate::fast::allowed_fast_set;
-use crate::limits::{ALLOWED_FAST_GIVEN, OUTSTANDING_MAX};
+use crate::limits::{ALLOWED_FAST_GIVEN, DISINTEREST_DELAY, OUTSTANDING_MAX};
 use crate::metadata::MetadataMessage;
 use crate::wire::Message;
 
@@ -25,13 +26,14 @@ impl Connection {
                 }
             }
             Command::Interested => {
+                self.timers.set(Timer::Disinterest, None);
                 if !std::mem::replace(&mut self.am_interested, true) {
                     self.transmit.push(&Message::Interested);
                 }
             }
             Command::NotInterested => {
-                if std::mem::take(&mut self.am_interested) {
-                    self.transmit.push(&Message::NotInterested);
+                if self.am_interested && self.timers.get(Timer::Disinterest).is_none() {
+                    self.timers.set(Timer::Disinterest, Some(now + DISINTEREST_DELAY));
                 }
             }
             Command::Have(piece) => self.tell_have(piece),

@@ -17,11 +17,20 @@ pub(super) enum Timer {
     Lapse,
     /// A piece of metadata hasn't come.
     Metadata,
+    /// We have wanted nothing of the peer for a while: say so.
+    Disinterest,
 }
 
 impl Timer {
-    pub(super) const ALL: [Self; 6] =
-        [Self::KeepAlive, Self::Silent, Self::TransmitStalled, Self::Late, Self::Lapse, Self::Metadata];
+    pub(super) const ALL: [Self; 7] = [
+        Self::KeepAlive,
+        Self::Silent,
+        Self::TransmitStalled,
+        Self::Late,
+        Self::Lapse,
+        Self::Metadata,
+        Self::Disinterest,
+    ];
 }
 
 /// When each is due.

@@ -48,7 +48,7 @@ impl World<'_> {
         if self.nodes.len() >= NODES_MAX {
             return Ok(());
         }
-        let lines = [self.net.add_line(kind.access.up), self.net.add_line(kind.access.down)];
+        let lines = self.net.add_lines(&kind.access);
         let mut chance = Chance::new(self.chance.next());
         let dice = Chance::new(chance.next());
         let stay = match kind.stay {
@@ -216,7 +216,7 @@ impl World<'_> {
         let Some(key) = end.key else { return Ok(()) };
         self.journal.note(end.node, What::Disconnect { other: end.peer });
         let Some(node) = self.node_mut(end.node) else { return Ok(()) };
-        node.disconnect(key, id);
+        node.disconnect(key);
         if let (Some(shaping), Some(link)) = (&mut node.shaping, end.shaped) {
             shaping.shaper.remove_link(link);
         }
@@ -273,14 +273,14 @@ impl World<'_> {
         let layout = Some(self.layout.clone());
         let seed = self.chance.next();
         let connection = Connection::new(config, &handshake(peer), layout, None, seed, instant);
-        let [up, _] = self.homes[node as usize].lines;
-        let [_, down] = self.homes[peer as usize].lines;
+        let (from, to) = (self.homes[node as usize].lines, self.homes[peer as usize].lines);
+        let latency = self.latency(node, peer);
         End {
             node,
             peer,
             key: None,
             connection,
-            flow: self.net.open(id, up, down),
+            flow: self.net.open(id, from, to, latency),
             debt: 0,
             frame_debt: 0,
             posted: 0,

@@ -11,15 +11,15 @@ use crate::disk::Stored;
 use crate::invariants::{self, Broken, Step};
 use crate::link::{End, EndId};
 use crate::log::What;
-use crate::net::{Due, Net};
+use crate::net::{Due, Effect, Net};
 use crate::scenario::Manner;
 use crate::wire::{self, Run};
 
 /// Reads for one peer's requests under way at once, as in the engine.
 const UPLOAD_READS_MAX: u32 = 4;
 
-/// Read from one connection at once.
-const READ_BYTES_MAX: u32 = 64 * 1024;
+/// Messages read at once: fewer bytes than make as many events as a connection holds at most.
+const CONTROL_BYTES_MAX: u32 = 4 * 1024;
 
 /// Messages that weigh less go at no cost, and make the next frame that much heavier.
 const DEBT_MAX: u32 = 16 * 1024;
@@ -73,8 +73,8 @@ impl World<'_> {
     pub(super) fn handle_network(&mut self, due: Due) -> Step {
         let now = self.now;
         let instant = self.clock.instant(now);
-        let Net::Fluid(fluid) = &mut self.net;
-        let Due::Plan { flow, plan } = due;
+        let Net::Fluid(fluid) = &mut self.net else { return self.handle_segments(due) };
+        let Due::Plan { flow, plan } = due else { return Ok(()) };
         let Some((id, moved)) = fluid.handle_plan(flow, plan, now) else { return Ok(()) };
         let Some((end, wire)) = self.links.writing(id) else { return Ok(()) };
         let weight = end.frame_debt.min(moved.bytes);
@@ -134,9 +134,17 @@ impl World<'_> {
             let Some((end, wire)) = self.links.reading(id) else { return Ok(()) };
             self.control.clear();
             let run = wire.take(most, &mut self.control);
+            if let (Some(link), Some(Run::Control(length) | Run::Payload(length))) = (end.shaped, run)
+                && let Some(node) = self.nodes.get_mut(end.node as usize).and_then(Option::as_deref_mut)
+                && let Some(shaping) = &mut node.shaping
+            {
+                shaping.shaper.refund(link, Direction::Download, most - length);
+            }
             match run {
                 Some(Run::Payload(length)) => {
                     end.held -= length;
+                    let expected = matches!(end.connection.expects(), Expect::Payload { .. });
+                    invariants::in_step(end.peer, end.node, expected)?;
                     end.connection.handle_payload(length, instant);
                 }
                 Some(Run::Control(length)) => {
@@ -158,11 +166,9 @@ impl World<'_> {
     fn allowed_to_read(&mut self, id: EndId) -> Option<u32> {
         let (now, instant) = (self.now, self.clock.instant(self.now));
         let end = self.links.get_mut(id)?;
-        // Fewer bytes than make the events that a connection holds at most.
-        let want = end.held.min(READ_BYTES_MAX).min(if matches!(end.connection.expects(), Expect::Control) {
-            4_096
-        } else {
-            READ_BYTES_MAX
+        let want = end.held.min(match end.connection.expects() {
+            Expect::Payload { block, received, .. } => block.length - received,
+            Expect::Control | Expect::Hold => CONTROL_BYTES_MAX,
         });
         let Some(link) = end.shaped else { return Some(want) };
         let node = self.nodes.get_mut(end.node as usize)?.as_deref_mut()?;
@@ -237,7 +243,10 @@ impl World<'_> {
     /// Lets the network have what waits to be sent, as far as it takes it.
     fn pump(&mut self, id: EndId) {
         let (now, instant) = (self.now, self.clock.instant(self.now));
-        let Net::Fluid(fluid) = &mut self.net;
+        let fluid = match &mut self.net {
+            Net::Fluid(fluid) => fluid,
+            Net::Segments(_) => return self.pump_segments(id),
+        };
         let Some((end, wire)) = self.links.writing(id) else { return };
         while !fluid.is_busy(end.flow) {
             let next = wire::next(&end.connection);
@@ -252,6 +261,41 @@ impl World<'_> {
             } else {
                 fluid.idle(end.flow);
                 return;
+            }
+        }
+    }
+
+    /// The same for a network of segments: they take what fits their send buffer.
+    fn pump_segments(&mut self, id: EndId) {
+        let (now, instant) = (self.now, self.clock.instant(self.now));
+        let Net::Segments(segments) = &mut self.net else { return };
+        let Some((end, wire)) = self.links.writing(id) else { return };
+        loop {
+            let next = wire::next(&end.connection);
+            let room = segments.room(end.flow);
+            let bytes = if next.control > 0 { next.control } else { next.payload }.min(room);
+            if bytes == 0 {
+                break;
+            }
+            if next.control > 0 {
+                wire.put_control(&end.connection, bytes);
+            } else {
+                wire.put_payload(bytes);
+            }
+            end.connection.transmitted(bytes as usize, instant);
+            segments.write(end.flow, bytes);
+        }
+        segments.send(end.flow, now, &mut self.agenda);
+    }
+
+    fn handle_segments(&mut self, due: Due) -> Step {
+        let Net::Segments(segments) = &mut self.net else { return Ok(()) };
+        match segments.handle(due, self.now, &mut self.agenda) {
+            Effect::Nothing => Ok(()),
+            Effect::Came { sender, bytes } => self.deliver(sender.other(), bytes),
+            Effect::Room { sender } => {
+                let waits = |end: &End| end.connection.pending_bytes() > 0;
+                if self.links.get(sender).is_some_and(waits) { self.look_again(sender) } else { Ok(()) }
             }
         }
     }

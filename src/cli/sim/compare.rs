@@ -18,8 +18,9 @@ use crate::failure::Failure;
 
 /// Results on their way to the one who shows them: small, and taken at once.
 const RESULTS_MAX: usize = 64;
-/// How often the progress is shown.
+/// How often the progress is shown, and from when on.
 const TICK: Duration = Duration::from_millis(250);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(json: bool, loaded: Vec<Loaded>, arguments: PlanArguments) -> Result<ExitCode, Failure> {
     refuse_equal_names(&loaded)?;
@@ -180,7 +181,7 @@ impl<'a> Show<'a> {
     }
 
     fn progress(&mut self, done: usize) {
-        if self.json {
+        if self.json || self.started.elapsed() < PATIENCE {
             return;
         }
         let (planned, spent) = (self.planned, self.started.elapsed().as_secs_f64());

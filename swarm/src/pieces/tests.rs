@@ -25,7 +25,7 @@ fn blocks_are_asked_in_order_and_come_back_when_nobody_delivers() {
     let (mut table, now) = (table(), crate::testing::epoch());
     for block in 0..3 {
         assert_eq!(table.piece(PIECE).unwrap().next_missing(), Some(BlockIndex(block)));
-        assert!(table.ask(PIECE, BlockIndex(block), peer(1), now, SECOND));
+        assert!(table.ask(PIECE, BlockIndex(block), peer(1), now, SECOND).is_some());
     }
     assert_eq!(table.partial().count(), 0);
     assert!(table.unask(PIECE, BlockIndex(1), peer(1)));
@@ -36,11 +36,11 @@ fn blocks_are_asked_in_order_and_come_back_when_nobody_delivers() {
 #[test]
 fn a_block_is_missing_only_when_its_last_asker_gives_up() {
     let (mut table, now) = (table(), crate::testing::epoch());
-    assert!(table.ask(PIECE, BlockIndex(0), peer(1), now, SECOND));
-    assert!(!table.ask(PIECE, BlockIndex(0), peer(1), now, SECOND));
-    assert!(table.ask(PIECE, BlockIndex(0), peer(2), now, SECOND));
-    assert!(table.ask(PIECE, BlockIndex(0), peer(3), now, SECOND));
-    assert!(!table.ask(PIECE, BlockIndex(0), peer(4), now, SECOND), "one more than may be asked");
+    assert!(table.ask(PIECE, BlockIndex(0), peer(1), now, SECOND).is_some());
+    assert!(table.ask(PIECE, BlockIndex(0), peer(1), now, SECOND).is_none());
+    assert!(table.ask(PIECE, BlockIndex(0), peer(2), now, SECOND).is_some());
+    assert!(table.ask(PIECE, BlockIndex(0), peer(3), now, SECOND).is_some());
+    assert!(table.ask(PIECE, BlockIndex(0), peer(4), now, SECOND).is_none(), "one more than may be asked");
     assert!(!table.unask(PIECE, BlockIndex(0), peer(1)));
     assert!(!table.unask(PIECE, BlockIndex(0), peer(9)), "never asked");
     assert!(!table.unask(PIECE, BlockIndex(0), peer(2)));
@@ -48,12 +48,14 @@ fn a_block_is_missing_only_when_its_last_asker_gives_up() {
 }
 
 #[test]
-fn a_block_is_late_when_it_takes_twice_what_was_expected() {
+fn a_block_is_expected_from_whoever_delivers_it_first() {
     let (mut table, now) = (table(), crate::testing::epoch());
-    table.ask(PIECE, BlockIndex(0), peer(1), now, SECOND);
+    table.ask(PIECE, BlockIndex(0), peer(1), now, 3 * SECOND);
+    table.ask(PIECE, BlockIndex(0), peer(2), now + SECOND, SECOND);
     let Block::Asked(asked) = table.piece(PIECE).unwrap().blocks()[0] else { panic!("not asked") };
-    assert_eq!(asked.expected_at(), now + SECOND);
-    assert_eq!(asked.late_at(), now + 2 * SECOND + LATE_MARGIN);
+    assert_eq!(asked.expected_at(), Some(now + 2 * SECOND));
+    assert!(!asked.asker(peer(1)).unwrap().is_second && asked.asker(peer(2)).unwrap().is_second);
+    assert!(asked.is_shared());
 }
 
 #[test]
@@ -146,7 +148,7 @@ proptest! {
                     }
                 }
                 Step::Ask(piece, block, key) => prop_assert_eq!(
-                    table.ask(PieceIndex(piece), BlockIndex(block), peer(key), now, SECOND),
+                    table.ask(PieceIndex(piece), BlockIndex(block), peer(key), now, SECOND).is_some(),
                     model_ask(&mut model, piece, block, key)
                 ),
                 Step::Unask(piece, block, key) => {

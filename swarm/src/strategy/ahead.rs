@@ -2,7 +2,7 @@
 //!
 //! The papers know one player per peer, at one position. Here several may read one torrent: each rule applies to each of
 //! them, the one with the nearest missing piece first. When nothing is missing ahead of any of them, or there is none, the
-//! rule applies to the whole torrent from its first piece on.
+//! rule applies to the whole torrent from its first piece on. What nobody reads yet counts for nothing.
 
 use std::ops::Range;
 
@@ -37,7 +37,8 @@ impl Stretches {
             Some(Stretch { pieces, first_missing })
         };
         self.0.clear();
-        self.0.extend(board.wants.readers().filter_map(|reader| {
+        let reading = board.wants.readers().filter(|reader| !reader.is_next());
+        self.0.extend(reading.filter_map(|reader| {
             let stretch = stretch(reads(board, reader))?;
             Some((stretch.first_missing - stretch.pieces.start, reader.turn(), stretch))
         }));

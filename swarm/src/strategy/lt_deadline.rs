@@ -3,8 +3,8 @@
 //! Source: libtorrent 2.1, `docs/streaming.rst` ("piece picking", "download queue time", "timeouts") and
 //! `torrent::request_time_critical_pieces`; what happens between its ticks is `request_a_block` and
 //! `piece_picker::pick_pieces`. The rules, in our words:
-//! - The nth piece of a reader's window is due n times [`STEP`] after the reader came there. A jump takes back what isn't
-//!   due for anyone.
+//! - The pieces of the next [`AHEAD_BYTES`] of each reader are due at the pace of its film, the first one at once. A jump takes
+//!   back what isn't due for anyone.
 //! - Once a second peers are ranked by the time that their queue takes; the slowest tenth is left out, and so are those that
 //!   choke, are snubbed, are suspected or have twice their queue. Pieces by their deadlines: each block goes to the first in rank
 //!   that has it, and the ranks change with it. It ends when the first in rank has more than [`QUEUE_OVER_MAX`] of it, or at a
@@ -17,12 +17,13 @@
 //! "More than two seconds of queue" means what is asked beyond that length: in libtorrent only these blocks weigh in
 //! full, and a queue that is always three seconds long would end every round at once.
 //!
-//! Parameters: as there. The step is what published wrappers set, a second per piece.
+//! Parameters: as there. How far ahead deadlines are set is not libtorrent's to say but the player's; 8 MiB is what the
+//! wrapper does that we measure against.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use afflux_metainfo::{BLOCK_LENGTH, BlockIndex, PieceIndex};
+use afflux_metainfo::{BLOCK_LENGTH, BlockIndex, Layout, PieceIndex};
 
 use super::{Applicant, Board, Desk, Figures, Pick, Strategy, StrategyName, Ways};
 use crate::availability::first_common_within;
@@ -30,12 +31,14 @@ use crate::chance::Chance;
 use crate::key::PeerKey;
 use crate::limits::PARTIAL_PROBES_MAX;
 use crate::pieces::Block;
+use crate::wants::Reader;
 
 /// How often time-critical pieces are handed out.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Each piece of a window is due so long after the one before it.
-const STEP: Duration = Duration::from_secs(1);
+/// How far ahead of each reader pieces are due; two pieces at the least.
+const AHEAD_BYTES: u64 = 8 * 1024 * 1024;
+const AHEAD_PIECES_MIN: u32 = 2;
 
 /// What is kept asked of each peer (`request_queue_time`).
 const QUEUE_TIME: Duration = Duration::from_secs(3);
@@ -77,11 +80,26 @@ struct Due {
     last_asked: Option<Instant>,
 }
 
-/// A reader's window, no longer than may be due at once.
+/// The pieces ahead of a reader that are due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Window {
     turn: u64,
     pieces: Range<u32>,
+    /// When each is due after the one before it.
+    step: Duration,
+}
+
+impl Window {
+    fn of(reader: &Reader, layout: &Layout, pieces_max: u32) -> Self {
+        let length = u64::from(layout.piece_length());
+        let ahead =
+            u32::try_from(AHEAD_BYTES / length).unwrap_or(u32::MAX).clamp(AHEAD_PIECES_MIN, pieces_max);
+        let window = reader.window();
+        let read = layout.pieces_of(window.position..window.file_end);
+        let pieces = read.start..read.end.min(read.start.saturating_add(ahead));
+        let step = Duration::from_millis(length.saturating_mul(1000) / reader.rate());
+        Self { turn: reader.turn(), pieces, step }
+    }
 }
 
 /// How long pieces with deadlines took, and how much that varies: each new one counts for a tenth.
@@ -209,15 +227,15 @@ impl Strategy for LtDeadline {
 impl LtDeadline {
     /// Sets all deadlines anew when a window moved, and takes note of the pieces that are done.
     fn set_deadlines(&mut self, desk: &Desk<'_>, now: Instant) {
-        let each = (PIECES_MAX / desk.wants().count().max(1)).max(1) as u32;
+        let each = (PIECES_MAX / desk.wants().count().max(1)).max(AHEAD_PIECES_MIN as usize) as u32;
         let windows = || {
-            desk.wants().readers().map(|reader| {
-                let pieces = reader.pieces();
-                let end = pieces.end.clamp(pieces.start, pieces.start.saturating_add(each));
-                Window { turn: reader.turn(), pieces: pieces.start..end }
-            })
+            let reading = desk.wants().readers().filter(|reader| !reader.is_next());
+            reading.map(|reader| Window::of(reader, desk.layout(), each))
         };
-        let moved = !windows().eq(self.windows.iter().cloned());
+        // The pace changes a little with each word of the reader; what is due doesn't.
+        let same = |new: Window, old: &Window| (new.turn, new.pieces) == (old.turn, old.pieces.clone());
+        let moved = windows().count() != self.windows.len()
+            || !windows().zip(&self.windows).all(|(new, old)| same(new, old));
         let missing = desk.missing();
         if !moved && missing.count() == self.missing {
             return;
@@ -240,7 +258,7 @@ impl LtDeadline {
             let pieces = window.pieces.clone().map(PieceIndex).zip(0u32..);
             for (piece, nth) in pieces.filter(|(piece, _)| missing.contains(*piece)) {
                 let before = old.iter().find(|due| due.piece == piece);
-                let deadline = now + STEP * nth;
+                let deadline = now + window.step * nth;
                 due.push(Due {
                     piece,
                     deadline,

@@ -136,6 +136,8 @@ pub struct Ways {
     pub buys_late_blocks: bool,
     /// While a reader waits, peers are asked for little at once, so that a seek needn't wait for deep queues.
     pub shallow_queues: bool,
+    /// Where memory is no question, windows reach as far ahead as makes a buffer safe, whatever the reader dares to ask for.
+    pub grows_read_ahead: bool,
     /// Requests for so much time are kept asked of each peer, where its pipeline would ask for less.
     pub queue_time: Option<Duration>,
 }

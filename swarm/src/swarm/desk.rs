@@ -1,6 +1,6 @@
 //! What a strategy sees and may do while blocks choose their peers.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use afflux_metainfo::{Bitfield, BlockIndex, Layout, PieceIndex};
 
@@ -8,7 +8,8 @@ use super::{Content, Peer, Swarm};
 use crate::availability::Availability;
 use crate::key::PeerKey;
 use crate::picker::Pick;
-use crate::pieces::PieceTable;
+use crate::pieces::{Block, PieceTable};
+use crate::trace::Hindrance;
 use crate::wants::Wants;
 
 /// One peer, in figures.
@@ -68,6 +69,12 @@ impl<'a> Desk<'a> {
         self.reporter
     }
 
+    /// Grows whenever there may be work that wasn't there before: a window moved, a block came back, memory was freed. While
+    /// it stays, blocks are only asked for and received.
+    pub fn version(&self) -> u64 {
+        self.swarm.board.version
+    }
+
     /// The geometry.
     pub fn layout(&self) -> &Layout {
         &self.content().layout
@@ -103,6 +110,27 @@ impl<'a> Desk<'a> {
         self.swarm.peers.get(key).map(|peer| self.figures_of(key, peer))
     }
 
+    /// Whether the peer has the piece and didn't refuse it.
+    pub fn offers(&self, key: PeerKey, piece: PieceIndex) -> bool {
+        self.swarm.peers.get(key).is_some_and(|peer| peer.offers().contains(piece))
+    }
+
+    /// Time for one block at the peer's rate, in nanoseconds.
+    pub fn block_nanos(&self, key: PeerKey) -> u64 {
+        self.swarm.peers.get(key).map_or(u64::MAX, |peer| peer.block_nanos(self.swarm.rate_default))
+    }
+
+    /// The peers that readers' blocks may depend on, with the time in nanoseconds after which each would deliver one more
+    /// block; the soonest first.
+    pub fn ranks(&self) -> impl Iterator<Item = (u64, PeerKey)> + '_ {
+        self.swarm.ranks.iter()
+    }
+
+    /// What those send together, in bytes per second, as of the last second.
+    pub fn link_rate(&self) -> u64 {
+        self.swarm.link_rate
+    }
+
     /// The first block at or behind `from` of a missing piece that nobody was asked for.
     pub fn unasked(&self, piece: PieceIndex, from: BlockIndex) -> Option<BlockIndex> {
         let content = self.content();
@@ -115,7 +143,8 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Asks the peer for a block, opening its piece if need be; a block that was asked of others is asked once more.
+    /// Asks the peer for a block, opening its piece if need be; a block that was asked of others is asked once more, which is
+    /// for the strategy to bound.
     /// False if that can't be: the peer lacks it or chokes us, the block is there, too many were asked, or there's no
     /// memory even when what no window covers is given up.
     pub fn ask(&mut self, peer: PeerKey, piece: PieceIndex, block: BlockIndex, now: Instant) -> bool {
@@ -123,20 +152,33 @@ impl<'a> Desk<'a> {
         if figures.chokes_us || !figures.offers.contains(piece) {
             return false;
         }
-        let expected = std::time::Duration::from_nanos(figures.expected_nanos());
+        let expected = Duration::from_nanos(figures.expected_nanos());
         let opens = !self.table().is_open(piece);
         if opens {
             if !self.availability().pickable().contains(piece) {
                 return false;
             }
-            if !self.swarm.admit_urgent(piece) {
+            if !self.swarm.admit_urgent(piece, now) {
                 self.swarm.board.crowded = true;
+                self.swarm.trace.hindered(piece, Hindrance::NoMemory, now);
                 return false;
             }
         } else if !self.table().piece(piece).is_some_and(|open| open.admits(peer)) {
             return false;
         }
-        self.swarm.ask(peer, Pick { piece, block, opens }, expected, now)
+        let before = self.table().piece(piece).and_then(|open| open.blocks().get(block.as_usize()));
+        let again = matches!(before, Some(Block::Asked(_)));
+        let asked = self.swarm.ask(peer, Pick { piece, block, opens }, expected, now);
+        if asked && again {
+            self.swarm.tallies.repeated += self.swarm.block_length(piece, block);
+        }
+        asked
+    }
+
+    /// Moves a block of the piece to this peer out of another's queue, if that is clearly sooner and the block isn't on the
+    /// wire yet. False if none is better moved.
+    pub fn promote(&mut self, to: PeerKey, piece: PieceIndex, now: Instant) -> bool {
+        self.swarm.promote(to, piece, now)
     }
 
     fn content(&self) -> &Content {

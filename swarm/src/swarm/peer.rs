@@ -8,6 +8,7 @@ use afflux_metainfo::{BLOCK_LENGTH, Bitfield, BlockRef, PeerId, PieceIndex};
 
 use crate::availability::Counting;
 use crate::input::{Connected, Direction};
+use crate::lateness::Lateness;
 use crate::limits::{
     ALLOWED_FAST_MAX, OUTSTANDING_MAX, PEER_RATE_MIN, QUEUE_DEPTH_MAX, READER_DEPTH_MIN,
     READER_DEPTH_UNKNOWN, READER_SLACK, REFUSAL, ROUND_TRIP_DEFAULT,
@@ -49,6 +50,9 @@ pub(super) struct Peer {
     pub(super) uploaded: u64,
     allowed_fast: Vec<PieceIndex>,
     pub(super) last_piece: Option<PieceIndex>,
+    pub(super) lateness: Lateness,
+    /// Its place among those that may get urgent blocks; see `ranks`.
+    pub(super) rank: Option<u64>,
     /// The state of the board at which nothing was found for it.
     pub(super) starved_at: Option<u64>,
     pub(super) connected_at: Instant,
@@ -81,6 +85,8 @@ impl Peer {
             uploaded: 0,
             allowed_fast: Vec::new(),
             last_piece: None,
+            lateness: Lateness::default(),
+            rank: None,
             starved_at: None,
             connected_at: now,
         }
@@ -175,8 +181,8 @@ impl Peer {
         if self.rate == 0 {
             return READER_DEPTH_UNKNOWN;
         }
-        let nanos = (self.round_trip() + READER_SLACK).as_nanos();
-        let blocks = nanos.div_ceil(u128::from(self.block_nanos(self.rate).max(1)));
+        let nanos = u64::try_from((self.round_trip() + READER_SLACK).as_nanos()).unwrap_or(u64::MAX);
+        let blocks = nanos.div_ceil(self.block_nanos(self.rate).max(1));
         u32::try_from(blocks).unwrap_or(u32::MAX).max(READER_DEPTH_MIN)
     }
 
@@ -201,8 +207,27 @@ impl Peer {
 
     /// How long one more block would take, behind those that were asked before.
     pub(super) fn expected(&self, rate_default: u64) -> Duration {
+        Duration::from_nanos(self.expected_nanos(rate_default))
+    }
+
+    /// The same in nanoseconds.
+    pub(super) fn expected_nanos(&self, rate_default: u64) -> u64 {
         let queued = self.asked.len() as u64 + 1;
-        self.round_trip() + Duration::from_nanos(self.block_nanos(rate_default) * queued)
+        let round_trip = u64::try_from(self.round_trip().as_nanos()).unwrap_or(u64::MAX);
+        round_trip.saturating_add(self.block_nanos(rate_default).saturating_mul(queued))
+    }
+
+    /// Whether a reader's block may depend on it.
+    pub(super) fn is_good(&self) -> bool {
+        !self.chokes_us && !self.snubbed && !self.on_parole
+    }
+
+    /// How many of the blocks asked of it are on the wire by now, or so near that taking them back saves nothing: at least
+    /// the one that it sends.
+    pub(super) fn on_the_wire(&self, rate_default: u64) -> usize {
+        let round_trip = u64::try_from(self.round_trip().as_nanos()).unwrap_or(u64::MAX);
+        let blocks = round_trip / self.block_nanos(rate_default).max(1);
+        usize::try_from(blocks).unwrap_or(usize::MAX).saturating_add(1)
     }
 
     pub(super) fn is_seed(&self) -> bool {

@@ -145,8 +145,14 @@ impl Swarm {
         for &liar in liars {
             self.banish(liar, now);
         }
-        for (key, peer) in self.peers.iter_mut() {
-            peer.on_parole = self.blame.on_parole(key);
+        self.collect_keys();
+        for nth in 0..self.scratch.keys.len() {
+            let key = self.scratch.keys[nth];
+            let on_parole = self.blame.on_parole(key);
+            if let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.on_parole != on_parole) {
+                peer.on_parole = on_parole;
+                self.rank(key);
+            }
         }
     }
 
@@ -245,11 +251,12 @@ impl Swarm {
         {
             content.availability.subtract(&peer.pieces, counting);
         }
-        self.return_all(key);
+        self.return_all(key, now);
         self.forget_peer(key, fate, now);
     }
 
     fn forget_peer(&mut self, key: PeerKey, fate: Fate, now: Instant) {
+        self.unrank(key);
         let Some(peer) = self.peers.remove(key) else { return };
         self.roster.parted(peer.addr, fate, now);
         if let Some(addr) = peer.listens_at.filter(|_| fate == Fate::Useful) {

@@ -1,7 +1,7 @@
 //! What a peer did, as its link reports it.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use afflux_metainfo::{Bitfield, BlockRef, PieceIndex};
 use afflux_peer::{Command, Event, ExtensionHandshake};
@@ -13,7 +13,8 @@ use crate::input::Report;
 use crate::key::PeerKey;
 use crate::metadata;
 use crate::output::Output;
-use crate::pieces::Receipt;
+use crate::pieces::{Asked, Receipt};
+use crate::trace::Fate;
 
 impl Swarm {
     /// What a link saw of its peer since its last report. Storage already has the blocks that were received. A report
@@ -40,6 +41,7 @@ impl Swarm {
         if received || report.outstanding > 0 || report.download_rate > known.rate {
             known.rate = report.download_rate;
         }
+        self.rank(peer);
         self.schedule(Some(peer), now);
     }
 
@@ -47,7 +49,7 @@ impl Swarm {
         match event {
             Event::PiecesKnown(pieces) => self.pieces_known(key, pieces),
             Event::Had(piece) => self.had(key, piece),
-            Event::Lost(piece) => self.lost(key, piece),
+            Event::Lost(piece) => self.lost(key, piece, now),
             Event::Choked => self.with_peer(key, |peer| peer.chokes_us = true),
             Event::Unchoked => self.with_peer(key, |peer| {
                 peer.chokes_us = false;
@@ -61,13 +63,14 @@ impl Swarm {
                 self.with_peer(key, |peer| peer.interested = false);
                 self.rechoke(now);
             }
-            Event::BlockReceived { block, elapsed } => self.block_received(key, block, elapsed, now),
+            Event::BlockReceived { block, .. } => self.block_received(key, block, now),
             Event::RequestRejected(block) => {
                 self.with_peer(key, |peer| peer.refuse(block.index, now));
-                self.returned(key, block);
+                self.returned(key, block, Fate::Rejected, now);
             }
-            Event::RequestLapsed(block) | Event::RequestReturned(block) => self.returned(key, block),
-            Event::Snubbed => self.snubbed(key),
+            Event::RequestLapsed(block) => self.returned(key, block, Fate::Snubbed, now),
+            Event::RequestReturned(block) => self.returned(key, block, Fate::Choked, now),
+            Event::Snubbed => self.snubbed(key, now),
             Event::AllowedFast(piece) => {
                 if self.content.as_ref().is_some_and(|content| content.exists(piece)) {
                     self.with_peer(key, |peer| peer.allow_fast(piece));
@@ -118,6 +121,7 @@ impl Swarm {
         peer.forgive();
         peer.starved_at = None;
         self.tell_interest(key);
+        self.became_obtainable();
     }
 
     fn had(&mut self, key: PeerKey, piece: PieceIndex) {
@@ -127,14 +131,26 @@ impl Swarm {
         }
         peer.counting.get_or_insert(Counting::Pieces);
         content.availability.had(piece);
+        let first = content.availability.count(piece) == 1;
         if content.missing.contains(piece) {
             peer.useful += 1;
             peer.starved_at = None;
             self.tell_interest(key);
+            if first && self.wants.covers(piece) {
+                self.became_obtainable();
+            }
         }
     }
 
-    fn lost(&mut self, key: PeerKey, piece: PieceIndex) {
+    /// A reader may wait for what nobody had until now.
+    fn became_obtainable(&mut self) {
+        if !self.wants.is_empty() {
+            self.survey();
+            self.wake();
+        }
+    }
+
+    fn lost(&mut self, key: PeerKey, piece: PieceIndex, now: Instant) {
         let (Some(content), Some(peer)) = (&mut self.content, self.peers.get_mut(key)) else { return };
         if !content.exists(piece) || !peer.lost(piece) {
             return;
@@ -152,12 +168,12 @@ impl Swarm {
         }
         let theirs: Vec<BlockRef> = peer.asked.iter().copied().filter(|block| block.index == piece).collect();
         for block in theirs {
-            self.cancel(key, block);
+            self.cancel(key, block, Fate::Rejected, now);
         }
         self.tell_interest(key);
     }
 
-    fn block_received(&mut self, key: PeerKey, block: BlockRef, _elapsed: Duration, now: Instant) {
+    fn block_received(&mut self, key: PeerKey, block: BlockRef, now: Instant) {
         let (Some(content), Some(peer)) = (&mut self.content, self.peers.get_mut(key)) else { return };
         peer.take_asked(block);
         peer.snubbed = false;
@@ -174,17 +190,32 @@ impl Swarm {
                 self.tallies.received += u64::from(block.length);
                 self.tallies.download.update(u64::from(block.length), now);
                 self.blame.sent(block.index, number, sender);
-                let losers = asked.iter().flat_map(|asked| asked.askers()).filter(|&asker| asker != key);
-                for loser in losers {
-                    self.call_off(loser, block);
+                self.note_fate(key, block, Fate::Delivered, now);
+                if let Some(asked) = asked {
+                    self.settle(key, block, &asked, now);
                 }
             }
-            Receipt::Duplicate => self.tallies.wasted += u64::from(block.length),
+            Receipt::Duplicate => {
+                self.tallies.wasted += u64::from(block.length);
+                self.note_fate(key, block, Fate::TooLate, now);
+            }
             Receipt::Stray => {
                 // It was discarded while these bytes were on their way; storage has opened it anew.
                 self.tallies.wasted += u64::from(block.length);
                 self.outputs.push_back(Output::Discard(block.index));
             }
+        }
+    }
+
+    /// A block came: its sender's history grows, and whoever else was asked for it is asked no more.
+    fn settle(&mut self, key: PeerKey, block: BlockRef, asked: &Asked, now: Instant) {
+        if let (Some(asker), Some(peer)) = (asked.asker(key), self.peers.get_mut(key)) {
+            let took = now.saturating_duration_since(asker.asked_at);
+            peer.lateness.answered(took, asker.expected_at.saturating_duration_since(asker.asked_at));
+        }
+        self.judge_duplicate(asked, key, now);
+        for loser in asked.askers().filter(|asker| asker.peer != key) {
+            self.call_off(loser.peer, block, Fate::Cancelled, now);
         }
     }
 
@@ -242,6 +273,7 @@ impl Swarm {
             return;
         }
         peer.told_interested = interested;
+        self.rank(key);
         self.send(key, if interested { Command::Interested } else { Command::NotInterested });
     }
 

@@ -8,6 +8,7 @@ use afflux_peer::Command;
 use super::Swarm;
 use crate::blame::Sender;
 use crate::output::Output;
+use crate::trace::Hindrance;
 
 impl Swarm {
     /// A piece's hash is right, and storage keeps it. `digests`: SHA-1 of each of its blocks, if they were taken; they are
@@ -17,13 +18,15 @@ impl Swarm {
         let asked_still = content.table.piece(piece).is_some_and(|open| !open.is_whole());
         if asked_still {
             // Verified behind our back, by a recheck perhaps: what is on its way isn't needed.
-            self.discard_quietly(piece);
+            self.discard_quietly(piece, now);
         }
         let liars = self.blame.verified(piece, digests);
         let Some(content) = &mut self.content else { return };
         if content.gain(piece) {
             self.announce(piece);
         }
+        self.trace.verified(piece, now);
+        self.survey();
         self.punish(&liars, now);
         self.check_complete();
         self.evict();
@@ -35,10 +38,11 @@ impl Swarm {
     pub fn handle_failed(&mut self, piece: PieceIndex, digests: &[[u8; 20]], now: Instant) {
         let Some(content) = self.content.as_ref().filter(|content| content.exists(piece)) else { return };
         self.tallies.failed += u64::from(content.layout.length_of(piece));
-        self.cancel_piece(piece, |_| true);
+        self.cancel_piece(piece, now);
         if let Some(content) = &mut self.content {
             content.table.reset(piece);
         }
+        self.trace.hindered(piece, Hindrance::WrongHash, now);
         let verdict = self.blame.failed(piece, digests);
         self.punish(&verdict.ban, now);
         self.wake();
@@ -52,13 +56,14 @@ impl Swarm {
             self.lose(piece);
         }
         self.check_complete();
+        self.survey();
         self.wake();
         self.schedule(None, now);
     }
 
     /// Blocks of a piece under way are gone: storage couldn't keep them. They are asked for again.
     pub fn handle_unstored(&mut self, piece: PieceIndex, now: Instant) {
-        self.discard_quietly(piece);
+        self.discard_quietly(piece, now);
         self.blame.forget(piece);
         self.wake();
         self.schedule(None, now);
@@ -145,8 +150,8 @@ impl Swarm {
     }
 
     /// Forgets a piece under way whose blocks storage has no more.
-    fn discard_quietly(&mut self, piece: PieceIndex) {
-        self.cancel_piece(piece, |_| true);
+    fn discard_quietly(&mut self, piece: PieceIndex, now: Instant) {
+        self.cancel_piece(piece, now);
         if let Some(content) = &mut self.content {
             content.close(piece);
         }

@@ -47,6 +47,8 @@ pub struct Snapshot {
     pub sent_bytes: u64,
     /// Asked of a second peer because the first was late, the endgame included, in bytes.
     pub duplicate_bytes: u64,
+    /// Asked again by the strategy's own rules, which know no budget, in bytes.
+    pub repeated_bytes: u64,
     /// How many duplicates came before what they were bought for, of those that are decided.
     pub duplicates_won: u32,
     /// How many came later.
@@ -110,6 +112,7 @@ impl Swarm {
             received_bytes: self.tallies.received,
             sent_bytes: self.tallies.sent,
             duplicate_bytes: self.duplicates.bytes(),
+            repeated_bytes: self.tallies.repeated,
             duplicates_won: self.duplicates.won(),
             duplicates_lost: self.duplicates.lost(),
             duplicates_stopped_until: self.duplicates.stopped_until(now),

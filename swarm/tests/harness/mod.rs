@@ -80,6 +80,8 @@ pub struct World {
     pub cancels: u32,
     pub kept_bytes_max: u64,
     pub open_bytes_max: u64,
+    /// Whether duplicates were ever stopped.
+    pub breaker_seen: bool,
 }
 
 #[allow(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
@@ -132,6 +134,7 @@ impl World {
             cancels: 0,
             kept_bytes_max: 0,
             open_bytes_max: 0,
+            breaker_seen: false,
         }
     }
 
@@ -172,6 +175,15 @@ impl World {
         let mut events = vec![Event::Choked];
         events.extend(blocks.into_iter().map(|(block, _)| Event::RequestRejected(block)));
         self.report(nth, events);
+    }
+
+    /// Nothing comes from anyone for so long; then all goes on where it was.
+    pub fn halt_all(&mut self, pause: Duration) {
+        for peer in &mut self.peers {
+            peer.serving = peer.serving.map(|(block, at)| (block, at + pause));
+            peer.queue.iter_mut().for_each(|(_, ready)| *ready += pause);
+        }
+        self.run_for(pause);
     }
 
     pub fn leave(&mut self, nth: usize) {
@@ -351,6 +363,7 @@ impl World {
         let snapshot = self.swarm.snapshot(self.now);
         self.kept_bytes_max = self.kept_bytes_max.max(snapshot.kept_bytes);
         self.open_bytes_max = self.open_bytes_max.max(snapshot.open_bytes);
+        self.breaker_seen |= snapshot.duplicates_stopped_until.is_some();
     }
 
     fn apply(&mut self, output: Output) {

@@ -1,0 +1,63 @@
+//! How readers fare as a whole: what decides between haste and good citizenship.
+
+use super::Swarm;
+use crate::availability::first_common_within;
+use crate::input::Kind;
+use crate::limits::SAFE_SECONDS;
+use crate::wants::Reader;
+
+/// What readers need of the torrent as a whole, at this moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// A reader waits for something that a peer has.
+    pub waiting: bool,
+    /// A reader waits, or looks at a file's head, and a peer has what it misses: nothing else is asked of those that
+    /// could help.
+    pub pressing: bool,
+    /// What is contiguous ahead of each reader lasts for a while, or is all that it wants: the swarm's health comes first.
+    pub safe: bool,
+}
+
+impl Swarm {
+    /// Looks at all readers anew, after one moved or a piece came or went; tells peers whether one waits.
+    pub(super) fn survey(&mut self) {
+        let before = self.outlook;
+        self.outlook = self.look();
+        if self.outlook.pressing != before.pressing || self.outlook.safe != before.safe {
+            self.wake();
+        }
+        self.tell_waiting();
+    }
+
+    /// Whether peers are asked for little at once, so that a seek needn't wait for what was asked before: as long as there
+    /// is a reader, and a moment longer, since a seek often is one reader's end and another's beginning.
+    pub(super) fn is_shallow(&self) -> bool {
+        self.ways.shallow_queues && (!self.wants.is_empty() || self.timers.retarget.is_some())
+    }
+
+    fn look(&self) -> Outlook {
+        let Some(content) = &self.content else {
+            let waiting = self.wants.anyone_waits();
+            return Outlook { waiting, pressing: waiting, safe: !waiting };
+        };
+        let mut outlook = Outlook { safe: true, ..Outlook::default() };
+        let missing = &content.missing;
+        for reader in self.wants.readers().filter(|reader| !reader.is_next()) {
+            let first = first_common_within(missing, missing, reader.pieces());
+            let obtainable = first.is_some_and(|piece| content.availability.count(piece) > 0);
+            outlook.waiting |= reader.is_waiting() && obtainable;
+            let looks = reader.window().kind == Kind::Probe && obtainable;
+            outlook.pressing |= looks || (reader.is_waiting() && obtainable);
+            outlook.safe &= !obtainable || self.is_safe(reader);
+        }
+        outlook
+    }
+
+    /// Whether what lies contiguous ahead of the reader lasts for [`SAFE_SECONDS`], or to the end of its window.
+    fn is_safe(&self, reader: &Reader) -> bool {
+        let window = reader.window();
+        let lasting = window.position.saturating_add(reader.rate().saturating_mul(SAFE_SECONDS));
+        let end = lasting.min(reader.end());
+        self.contiguous_from(window.position) >= end
+    }
+}

@@ -1,0 +1,131 @@
+//! What is asked twice: blocks that a reader needs soon and that are late, and the last blocks of a download.
+
+use std::time::{Duration, Instant};
+
+use afflux_metainfo::{BLOCK_LENGTH, BlockIndex, PieceIndex};
+
+use super::{Content, Swarm};
+use crate::key::PeerKey;
+use crate::limits::{ENDGAME_PROBES_MAX, LATE_HORIZON, LATE_PROBES_MAX};
+use crate::picker::Pick;
+use crate::pieces::{Asked, Block};
+use crate::wants::Reader;
+
+impl Swarm {
+    /// Looks for blocks that are later than their peers' own histories explain and that a reader is about to need, and
+    /// asks the best other peer for them, within the budget.
+    pub(super) fn buy_late(&mut self, now: Instant) {
+        let active = !self.paused && self.ways.buys_late_blocks && self.duplicates.help(now);
+        let Some(content) = self.content.as_ref().filter(|_| active) else { return };
+        let mut late: Vec<(PieceIndex, BlockIndex)> = Vec::new();
+        let mut probes = LATE_PROBES_MAX;
+        for reader in self.wants.readers() {
+            self.collect_late(content, reader, &mut probes, &mut late, now);
+        }
+        for (piece, block) in late {
+            let length = self.block_length(piece, block);
+            if !self.duplicates.affords(length, self.tallies.received) {
+                return;
+            }
+            let Some((key, expected)) = self.best_other(piece, block) else { continue };
+            self.buy(key, piece, block, expected, now);
+        }
+    }
+
+    /// The endgame: everything is asked for. This peer gets a block that another is late with, or that it would
+    /// deliver in half the time.
+    pub(super) fn ask_at_the_end(&mut self, key: PeerKey, expected: Duration, now: Instant) -> bool {
+        let (Some(content), Some(peer)) = (&self.content, self.peers.get(key)) else { return false };
+        let all_asked =
+            content.availability.pickable().is_empty() && content.table.partial().next().is_none();
+        let affords = self.duplicates.affords(u64::from(BLOCK_LENGTH), self.tallies.received);
+        if !all_asked || peer.chokes_us || peer.snubbed || !affords {
+            return false;
+        }
+        let slow = |block: &Block| match block {
+            Block::Asked(asked) => {
+                let faster = asked.expected_at().is_some_and(|at| now + expected * 2 < at);
+                (faster || self.is_late(asked, now)) && !asked.includes(key) && !asked.is_crowded()
+            }
+            Block::Missing | Block::Received => false,
+        };
+        let offered = content
+            .table
+            .iter()
+            .filter(|(piece, open)| !open.is_whole() && peer.offers().contains(*piece) && open.admits(key));
+        let blocks = offered.flat_map(|(piece, open)| {
+            open.blocks().iter().zip(0..).map(move |(block, nth)| (piece, nth, block))
+        });
+        let found = blocks.take(ENDGAME_PROBES_MAX).find(|(_, _, block)| slow(block));
+        let Some((piece, number, _)) = found else { return false };
+        self.buy(key, piece, BlockIndex(number), expected, now)
+    }
+
+    fn buy(
+        &mut self,
+        key: PeerKey,
+        piece: PieceIndex,
+        block: BlockIndex,
+        expected: Duration,
+        now: Instant,
+    ) -> bool {
+        let bought = self.ask(key, Pick { piece, block, opens: false }, expected, now);
+        if bought {
+            self.duplicates.bought(self.block_length(piece, block));
+        }
+        bought
+    }
+
+    /// A block came that more than one peer was asked for: was it worth it?
+    pub(super) fn judge_duplicate(&mut self, asked: &Asked, from: PeerKey, now: Instant) {
+        if asked.is_shared() {
+            let won = asked.asker(from).is_some_and(|asker| asker.is_second);
+            self.duplicates.decided(won, now);
+        }
+    }
+
+    fn collect_late(
+        &self,
+        content: &Content,
+        reader: &Reader,
+        probes: &mut usize,
+        late: &mut Vec<(PieceIndex, BlockIndex)>,
+        now: Instant,
+    ) {
+        let urgent = reader.urgent();
+        for (piece, open) in content.table.open_within(PieceIndex(urgent.start)..PieceIndex(urgent.end)) {
+            let needed = reader.is_waiting() || reader.deadline(&content.layout, piece) <= now + LATE_HORIZON;
+            if !needed || *probes == 0 {
+                return;
+            }
+            *probes -= 1;
+            let blocks = open.blocks().iter().zip(0..);
+            late.extend(blocks.filter_map(|(block, number)| match block {
+                Block::Asked(asked) if !asked.is_crowded() && self.is_late(asked, now) => {
+                    Some((piece, BlockIndex(number)))
+                }
+                _ => None,
+            }));
+        }
+    }
+
+    /// Whether all that were asked are later than their own histories explain.
+    fn is_late(&self, asked: &Asked, now: Instant) -> bool {
+        asked.askers().all(|asker| {
+            let Some(peer) = self.peers.get(asker.peer) else { return true };
+            let expected = asker.expected_at.saturating_duration_since(asker.asked_at);
+            asker.expected_at + peer.lateness.grace(expected) <= now
+        })
+    }
+
+    /// The peer that would deliver the block soonest, of those that weren't asked for it.
+    fn best_other(&self, piece: PieceIndex, block: BlockIndex) -> Option<(PeerKey, Duration)> {
+        let open = self.content.as_ref()?.table.piece(piece)?;
+        let Some(Block::Asked(asked)) = open.blocks().get(block.as_usize()) else { return None };
+        let best = self.ranks.iter().find(|&(_, key)| {
+            let fits = |peer: &super::Peer| peer.can_be_pressed() && peer.offers().contains(piece);
+            self.peers.get(key).is_some_and(fits) && !asked.includes(key) && open.admits(key)
+        });
+        best.map(|(nanos, key)| (key, Duration::from_nanos(nanos)))
+    }
+}
