@@ -84,8 +84,9 @@ pub const LATE_TICK: Duration = Duration::from_millis(50);
 /// How often everything that isn't driven by an event is looked at.
 pub const TICK: Duration = Duration::from_secs(1);
 
-/// Urgent blocks that may be held back for a faster peer in one turn.
-pub const HELD_BLOCKS_MAX: u32 = 64;
+/// Urgent blocks that may be held back for faster peers in one turn. Too few, and a slow peer that wants a block gets one that
+/// twenty fast ones would have had sooner.
+pub const HELD_BLOCKS_MAX: u32 = 512;
 
 /// Bytes at a file's end where players look for an index; a reader that starts there gets all of it at once.
 pub const TAIL_BYTES: u64 = 8 * 1024 * 1024;

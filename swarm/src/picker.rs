@@ -135,14 +135,23 @@ impl Board<'_> {
 
     /// A block of a piece under way: the one that the peer works on already, else the rarest.
     pub fn under_way(&mut self, applicant: &Applicant<'_>) -> Option<Pick> {
+        self.under_way_if(applicant, |_| true)
+    }
+
+    /// The same of those pieces that are `fit`.
+    pub fn under_way_if(
+        &mut self,
+        applicant: &Applicant<'_>,
+        fit: impl Fn(PieceIndex) -> bool,
+    ) -> Option<Pick> {
         let table = self.table;
-        let last = applicant.last_piece.filter(|&piece| table.is_open(piece));
+        let last = applicant.last_piece.filter(|&piece| table.is_open(piece) && fit(piece));
         let last = last.and_then(|piece| self.block_of(piece, applicant));
         if last.is_some() {
             return last;
         }
         let mut best: Option<(u32, Pick)> = None;
-        for piece in table.partial().take(PARTIAL_PROBES_MAX) {
+        for piece in table.partial().take(PARTIAL_PROBES_MAX).filter(|&piece| fit(piece)) {
             let Some(pick) = self.block_of(piece, applicant) else { continue };
             let count = self.availability.count(piece);
             if best.is_none_or(|(least, _)| count < least) {

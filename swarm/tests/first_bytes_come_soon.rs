@@ -6,7 +6,7 @@ mod harness;
 use std::time::Duration;
 
 use afflux_peer::Command;
-use afflux_swarm::{Kind, Output, ReaderKey, Window};
+use afflux_swarm::{Config, Kind, Output, ReaderKey, Window};
 use harness::{KIB, MIB, Manner, World, config, layout, play};
 
 const FILM: u64 = 256 * MIB;
@@ -114,4 +114,29 @@ fn head_and_tail_keep_what_is_under_way_while_readers_come_and_go() {
     world.run_until(5, |world| world.have(0) && world.have(255));
     assert!(!world.log[mark..].iter().any(|(_, output)| matches!(output, Output::Discard(_))));
     assert!(world.asked_again().len() < 40, "{} blocks were asked again", world.asked_again().len());
+}
+
+/// A range server tells of a reader when it opens, and that it waits a moment later.
+#[test]
+fn a_slow_peer_gets_no_block_that_others_would_have_sooner_even_before_the_reader_waits() {
+    let mut world = World::new(Config { keep_bytes_max: Some(64 * MIB), ..config() }, layout(MIB, FILM), 8);
+    for _ in 0..7 {
+        world.seed(155 * KIB, 40, Manner::Honest);
+    }
+    let slow = world.seed(155 * KIB / 10, 40, Manner::Honest);
+    let first = Window { urgent_end: MIB, soon_end: 16 * MIB, waiting: false, ..play(0, FILM) };
+    world.want(1, first);
+    world.run_until(60, |world| (0..16).all(|piece| world.have(piece)));
+    assert!(world.peers[slow].delivered > 0, "its rate is known");
+    let mark = world.log.len();
+    let seek = Window { urgent_end: 130 * MIB, soon_end: 130 * MIB, ..play(128 * MIB, FILM) };
+    world.want(2, Window { waiting: false, ..seek });
+    world.want(2, seek);
+    let slow = world.peers[slow].key.expect("it is connected");
+    let requests = world.requests_since(mark);
+    let urgent = |block: &afflux_metainfo::BlockRef| (128..130).contains(&block.index.0);
+    assert!(requests.iter().any(|(_, block)| urgent(block)), "the seek's first requests leave at once");
+    // Its one block is there when the seven others would have got round to it; a second one would be a second late.
+    let given: Vec<_> = requests.iter().filter(|(key, block)| *key == slow && urgent(block)).collect();
+    assert!(given.len() <= 1 && given.iter().all(|(_, block)| block.index.0 == 129), "{given:?}");
 }

@@ -54,12 +54,20 @@ impl Strategy for Deadline {
         if needed {
             return None;
         }
-        board.under_way(applicant).or_else(|| board.rarest(applicant))
+        background(board, applicant)
     }
 
     fn hand_out(&mut self, desk: &mut Desk<'_>, now: Instant) {
         self.urgent.hand_out(desk, now);
     }
+}
+
+/// Pieces under way, then new ones, but for those with deadlines: who gets their blocks is the urgent band's to say, and
+/// a slow peer that took one would hold its reader up.
+fn background(board: &mut Board<'_>, applicant: &Applicant<'_>) -> Option<Pick> {
+    let wants = board.wants;
+    let under_way = board.under_way_if(applicant, |piece| !wants.is_urgent(piece));
+    under_way.or_else(|| board.rarest(applicant).filter(|pick| !wants.is_urgent(pick.piece)))
 }
 
 /// No reader is in need.
