@@ -38,7 +38,7 @@ pub fn piece_table(data: &[u8]) {
             }
             3 => {
                 let asked = table.ask(piece, block, peer, now, Duration::from_millis(u64::from(step[2])));
-                assert_eq!(asked, ask(&mut model, number, block, peer));
+                assert_eq!(asked.is_some(), ask(&mut model, number, block, peer));
             }
             4 => assert_eq!(table.unask(piece, block, peer), unask(&mut model, number, block, peer)),
             _ => receive(&mut table, &mut model, piece, block),

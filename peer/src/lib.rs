@@ -13,6 +13,7 @@
 
 pub mod command;
 pub mod connection;
+pub mod decay;
 pub mod event;
 pub mod extension;
 pub mod fast;

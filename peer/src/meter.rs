@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::decay::decay;
+
 /// Bytes are gathered this long before they change the rate, so that a burst read at once is no spike.
 const STEP: Duration = Duration::from_millis(100);
 
@@ -51,7 +53,7 @@ impl Meter {
     /// The rate with what was gathered taken in.
     fn rate_at(&self, now: Instant) -> f64 {
         let seconds = now.saturating_duration_since(self.since).as_secs_f64();
-        let kept = (-seconds / WINDOW_SECONDS).exp();
+        let kept = decay(seconds / WINDOW_SECONDS);
         self.rate * kept + self.gathered as f64 / seconds * (1.0 - kept)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Bytes handed over at once, at the least: smaller steps cost wake-ups and change nothing.
-const QUANTUM_BYTES_MIN: u64 = 1448;
+const QUANTUM_BYTES_MIN: u64 = 4096;
 
 /// And at most, so that several connections share a quick line fairly.
 const QUANTUM_BYTES_MAX: u64 = 16 * 1024;

@@ -18,6 +18,8 @@
 
 use std::time::Duration;
 
+use crate::chance::Chance;
+
 /// The least time in which everybody can have all `length` bytes: the seeds' sum must have sent it once, the slowest must
 /// have received it, and all together must have sent a copy per leecher.
 ///
@@ -107,6 +109,36 @@ impl Law {
         }
     }
 
+    /// One order in which a peer takes pieces that are always to be had.
+    pub fn order(self, pieces: u32, seed: u64) -> Vec<u32> {
+        let mut chance = Chance::new(seed);
+        let mut missing: Vec<u32> = (0..pieces).collect();
+        let mut order = Vec::with_capacity(missing.len());
+        while !missing.is_empty() {
+            order.push(missing.remove(self.throw(&missing, &mut chance)));
+        }
+        order
+    }
+
+    fn throw(self, missing: &[u32], chance: &mut Chance) -> usize {
+        let any = |chance: &mut Chance| (chance.unit() * missing.len() as f64) as usize;
+        match self {
+            Self::InOrder => 0,
+            Self::Rarest => any(chance),
+            Self::Portion { p } if chance.unit() < p => 0,
+            Self::Portion { .. } => any(chance),
+            Self::Zipf { theta } => {
+                let weight = |piece: u32| f64::from(piece - missing[0] + 1).powf(-theta);
+                let mut rest = chance.unit() * missing.iter().map(|&piece| weight(piece)).sum::<f64>();
+                let thrown = missing.iter().position(|&piece| {
+                    rest -= weight(piece);
+                    rest < 0.0
+                });
+                thrown.unwrap_or(0)
+            }
+        }
+    }
+
     /// When the first `run` of `pieces` are there, if pieces come evenly over `download`.
     pub fn time_of_run(self, run: u32, pieces: u32, download: Duration) -> Duration {
         let runs = self.runs(pieces);
@@ -115,6 +147,9 @@ impl Law {
 
     /// The least delay after which a film of `pieces`, that plays for `playing`, plays without a stall, if pieces come
     /// evenly over `download`: no piece may be due before it is there.
+    ///
+    /// That is the delay of the mean run, as in the papers. The mean of the delays of single runs is longer, since in each
+    /// of them the unluckiest piece counts: [`startup_of`] of each [`Law::order`].
     pub fn startup(self, pieces: u32, download: Duration, playing: Duration) -> Duration {
         let runs = self.runs(pieces);
         let (every, due_every) = (
@@ -124,6 +159,13 @@ impl Law {
         let delay = |piece: u32| count_at(&runs, f64::from(piece + 1)) * every - f64::from(piece) * due_every;
         seconds((0..pieces).map(delay).fold(0.0, f64::max))
     }
+}
+
+/// The least delay after which a film plays for `playing` without a stall, if its piece `n` is there at `there[n]`.
+pub fn startup_of(there: &[Duration], playing: Duration) -> Duration {
+    let every = playing.as_secs_f64() / there.len().max(1) as f64;
+    let delay = |(piece, there): (u32, &Duration)| there.as_secs_f64() - f64::from(piece) * every;
+    seconds((0u32..).zip(there).map(delay).fold(0.0, f64::max))
 }
 
 /// [`Law::startup`] of portion when pieces are many and small, as a formula.

@@ -199,7 +199,9 @@ pub(crate) mod tests {
 
     pub(crate) fn plan() -> Plan {
         let scenarios = ["seeker", "no-viewer"].map(|name| {
-            builtin::find(name).and_then(|builtin| builtin.scenario().ok()).expect("it is built in")
+            let builtin = builtin::find(name).expect("it is built in");
+            let scenario = builtin.scenario().expect("it can be read");
+            Scenario { about: format!("What is asked of {name}"), ..scenario }
         });
         let strategies = vec![StrategyName::Sequential, StrategyName::Rarest, StrategyName::Deadline];
         Plan { scenarios: scenarios.into(), strategies, seeds: 6 }

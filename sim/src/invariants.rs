@@ -27,6 +27,8 @@ pub(crate) enum Broken {
         "from peer {from} to peer {to} {sent} bytes of payload left, {came} came and {flying} are under way"
     )]
     Lost { from: u32, to: u32, sent: u64, came: u64, flying: u64 },
+    #[error("from peer {from} to peer {to} payload came where none was announced")]
+    OutOfStep { from: u32, to: u32 },
     #[error("peer {node} broke a rule of the protocol on its connection with peer {peer}: {rule}")]
     Rude { node: u32, peer: u32, rule: String },
 }
@@ -78,4 +80,35 @@ pub(crate) fn read_verified(node: u32, position: u64, verified: u64) -> Step {
 /// Bytes neither vanish nor appear on their way.
 pub(crate) fn conserved(from: u32, to: u32, sent: u64, came: u64, flying: u64) -> Step {
     if sent == came + flying { Ok(()) } else { Err(Broken::Lost { from, to, sent, came, flying }) }
+}
+
+/// Payload comes where its receiver expects it.
+pub(crate) fn in_step(from: u32, to: u32, expected: bool) -> Step {
+    if expected { Ok(()) } else { Err(Broken::OutOfStep { from, to }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_holds_where_it_holds_and_breaks_where_it_does_not() {
+        let block = BlockRef { index: PieceIndex(1), begin: 0, length: 16_384 };
+        let piece = PieceIndex(1);
+        let cases = [
+            (counted_once(0, 5, 5), counted_once(0, 6, 5)),
+            (verified(0, piece, true), verified(0, piece, false)),
+            (within_budget(0, 5, 5), within_budget(0, 6, 5)),
+            (none_dangling(0, 1, 2, 2), none_dangling(0, 1, 2, 1)),
+            (ended_once(0, 1, &block, true), ended_once(0, 1, &block, false)),
+            (peer_has(0, 1, piece, true), peer_has(0, 1, piece, false)),
+            (read_verified(0, 5, 5), read_verified(0, 6, 5)),
+            (in_step(0, 1, true), in_step(0, 1, false)),
+            (conserved(0, 1, 7, 4, 3), conserved(0, 1, 7, 4, 2)),
+        ];
+        for (holds, breaks) in cases {
+            assert_eq!(holds, Ok(()));
+            assert!(!breaks.expect_err("it's broken").to_string().is_empty());
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! One simulated peer: the engine's own `Swarm`, and around it what the engine's tasks are on a real machine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use afflux_metainfo::{Bitfield, InfoHash, InfoHashes, Layout, PeerId, PieceIndex};
 use afflux_peer::{Direction, Handshake, Reserved};
@@ -22,7 +23,7 @@ const INFO_HASH: InfoHash = InfoHash(*b"afflux simulated run");
 const REQUEST_QUEUE: u32 = 512;
 
 /// After this a request that brought nothing is given to others, as in the engine.
-const PEER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+const PEER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Slots of a peer that unchokes everybody.
 const ALL_SLOTS: u32 = 2_000;
@@ -35,7 +36,9 @@ pub(crate) struct Node {
     pub(crate) group: usize,
     pub(crate) swarm: Swarm,
     /// The ends of its connections, by the places of their keys.
-    ends: Vec<Option<EndId>>,
+    ends: Vec<Option<(PeerKey, EndId)>>,
+    /// Those whose place has been given out again before they were closed.
+    displaced: Vec<(PeerKey, EndId)>,
     pub(crate) disk: Disk,
     pub(crate) player: Option<Box<Player>>,
     pub(crate) shaping: Option<Box<Shaping>>,
@@ -56,18 +59,21 @@ pub(crate) struct Shaping {
     pub(crate) torrent: TorrentKey,
 }
 
+/// Where a node comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) number: u32,
+    /// Its group's place in the scenario, and the group.
+    pub(crate) group: usize,
+    pub(crate) kind: &'a Group,
+    pub(crate) strategy: StrategyName,
+    pub(crate) now: Time,
+}
+
 impl Node {
-    /// A node of this group that comes now.
-    pub(crate) fn new(
-        number: u32,
-        group: usize,
-        kind: &Group,
-        strategy: StrategyName,
-        layout: &Arc<Layout>,
-        mut chance: Chance,
-        clock: &Clock,
-        now: Time,
-    ) -> Self {
+    /// A node that comes now; it has what its group has at first.
+    pub(crate) fn new(origin: Origin<'_>, layout: &Arc<Layout>, mut chance: Chance, clock: &Clock) -> Self {
+        let Origin { number, group, kind, strategy, now } = origin;
         let have = have_at_first(kind, layout, &mut chance);
         let complete = have.is_full();
         let slots = if kind.manner == Manner::Silent { ALL_SLOTS } else { kind.unchoke_slots };
@@ -92,6 +98,7 @@ impl Node {
             group,
             swarm: Swarm::new(config, hashes, info, chance.next(), instant),
             ends: Vec::new(),
+            displaced: Vec::new(),
             disk: Disk::default(),
             player: None,
             shaping,
@@ -111,7 +118,9 @@ impl Node {
 
     /// The end of the connection with this peer.
     pub(crate) fn end(&self, key: PeerKey) -> Option<EndId> {
-        self.ends.get(key.index() as usize).copied().flatten()
+        let placed = self.ends.get(key.index() as usize).copied().flatten();
+        let mut all = placed.into_iter().chain(self.displaced.iter().copied());
+        all.find(|(known, _)| *known == key).map(|(_, end)| end)
     }
 
     /// The peer's connection ends here.
@@ -120,13 +129,14 @@ impl Node {
         if self.ends.len() <= place {
             self.ends.resize(place + 1, None);
         }
-        self.ends[place] = Some(end);
+        self.displaced.extend(self.ends[place].replace((key, end)));
     }
 
     /// The peer is gone.
-    pub(crate) fn disconnect(&mut self, key: PeerKey, end: EndId) {
+    pub(crate) fn disconnect(&mut self, key: PeerKey) {
+        self.displaced.retain(|(known, _)| *known != key);
         if let Some(place) = self.ends.get_mut(key.index() as usize)
-            && *place == Some(end)
+            && place.is_some_and(|(known, _)| known == key)
         {
             *place = None;
         }
@@ -134,7 +144,7 @@ impl Node {
 
     /// The ends of all its connections.
     pub(crate) fn all_ends(&self) -> impl Iterator<Item = EndId> + '_ {
-        self.ends.iter().copied().flatten()
+        self.ends.iter().flatten().chain(&self.displaced).map(|(_, end)| *end)
     }
 }
 

@@ -10,6 +10,8 @@
 mod people;
 mod store;
 mod talk;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -36,6 +38,9 @@ use crate::scenario::Scenario;
 
 /// Figures over time are taken this often.
 const SAMPLE: Duration = Duration::from_secs(1);
+
+/// Every so many samples, and at the end, what is costly to look at is looked at.
+const AUDIT_EVERY: u64 = 10;
 
 /// Whoever is watching is asked once in so many events whether to go on.
 const ASK_EVERY: u64 = 1_024;
@@ -140,6 +145,7 @@ pub(crate) struct World<'a> {
     outcome: Outcome,
     /// Peers whose figures the run waits for and that haven't come, or aren't done.
     awaited: u64,
+    samples: u64,
     /// Ends of the node whose turn it is that have to be looked at.
     touched: VecDeque<EndId>,
     events: Vec<PeerEvent>,
@@ -174,6 +180,7 @@ impl<'a> World<'a> {
             journal: Journal::new(log),
             outcome: Outcome { scenario: scenario.name.clone(), seed, ..Outcome::default() },
             awaited: 0,
+            samples: 0,
             touched: VecDeque::new(),
             events: Vec::new(),
             acts: Vec::new(),
@@ -186,24 +193,34 @@ impl<'a> World<'a> {
 
     /// Runs to the end, or until `stop` says so.
     pub(crate) fn run(mut self, stop: &dyn Fn() -> bool) -> Result<Outcome, (Time, Broken)> {
-        let limit = Time::default() + self.scenario.limit;
-        while self.awaited > 0 {
-            if self.outcome.events % ASK_EVERY == 0 && stop() {
+        loop {
+            if self.outcome.events.is_multiple_of(ASK_EVERY) && stop() {
                 self.outcome.interrupted = true;
                 break;
             }
-            let Some((at, event)) = self.agenda.take() else { break };
-            if at > limit {
-                self.now = limit;
+            if !self.step().map_err(|broken| (self.now, broken))? {
                 break;
             }
-            self.now = at;
-            self.journal.set_now(at);
-            self.outcome.events += 1;
-            self.handle(event).map_err(|broken| (self.now, broken))?;
         }
         let now = self.now;
         self.finish().map_err(|broken| (now, broken))
+    }
+
+    /// Does what is due next; `false` once the run is over.
+    fn step(&mut self) -> Result<bool, Broken> {
+        let limit = Time::default() + self.scenario.limit;
+        if self.awaited == 0 {
+            return Ok(false);
+        }
+        let Some((at, event)) = self.agenda.take() else { return Ok(false) };
+        self.now = at.min(limit);
+        if at > limit {
+            return Ok(false);
+        }
+        self.journal.set_now(at);
+        self.outcome.events += 1;
+        self.handle(event)?;
+        Ok(true)
     }
 
     fn handle(&mut self, event: Event) -> Step {
@@ -338,7 +355,10 @@ impl<'a> World<'a> {
         if hungry {
             self.diversity.sample();
         }
-        self.check_budgets()?;
+        self.samples += 1;
+        if self.samples.is_multiple_of(AUDIT_EVERY) {
+            self.check_budgets()?;
+        }
         self.agenda.put(self.now + SAMPLE, Event::Sample);
         Ok(())
     }

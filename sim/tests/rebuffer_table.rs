@@ -10,9 +10,9 @@ use afflux_sim::scenario::{Arrival, Player, Role, Scenario, Seeks, Stay, builtin
 use afflux_swarm::StrategyName;
 
 /// Films are cut to one part in so many, and so are the times in which peers come, jump and go.
-const PART: u32 = 4;
+const PART: u32 = 5;
 /// More peers of a group don't come.
-const PEERS: u32 = 10;
+const PEERS: u32 = 8;
 const SEEDS: u32 = 3;
 
 /// A variant that a debug build simulates in a moment. Rates stay what they are.

@@ -1,9 +1,11 @@
 //! A meter of bytes per second over the last few seconds, by an exponential window.
 //!
 //! Not here: limits (`shaper`). The meter is plain arithmetic in a fixed order, so that a seeded run gives the
-//! same figures on every machine; that is why it doesn't call the platform's `exp`.
+//! same figures on every machine.
 
 use std::time::{Duration, Instant};
+
+use afflux_peer::decay::decay;
 
 /// What passed this long ago counts 1/e of what passes now (ours: short enough to follow a peer that slows
 /// down within a choking round, long enough to smooth over a block a second).
@@ -39,33 +41,14 @@ impl Rate {
         let Some(began) = self.began else { return 0 };
         let age = now.saturating_duration_since(began).max(AGE_MIN);
         // The window's own weight: a young meter has seen only a part of it, and must not read low for that.
-        let seen_s = WINDOW.as_secs_f64() * (1.0 - decay(age));
+        let seen_s = WINDOW.as_secs_f64() * (1.0 - decay(age.as_secs_f64() / WINDOW.as_secs_f64()));
         (self.weight_at(now) / seen_s) as u64
     }
 
     fn weight_at(&self, now: Instant) -> f64 {
         let silence = self.updated.map_or(Duration::ZERO, |then| now.saturating_duration_since(then));
-        self.weight_bytes * decay(silence)
+        self.weight_bytes * decay(silence.as_secs_f64() / WINDOW.as_secs_f64())
     }
-}
-
-/// e to the power of minus `elapsed / WINDOW`, within 1e-5.
-fn decay(elapsed: Duration) -> f64 {
-    let mut exponent = elapsed.as_secs_f64() / WINDOW.as_secs_f64();
-    if exponent > 40.0 {
-        return 0.0;
-    }
-    // e^-x = (e^-(x/2))^2, until x is small enough for the series.
-    let mut halvings = 0;
-    while exponent > 0.125 {
-        exponent /= 2.0;
-        halvings += 1;
-    }
-    let mut value = 1.0 - exponent * (1.0 - exponent / 2.0 * (1.0 - exponent / 3.0 * (1.0 - exponent / 4.0)));
-    for _ in 0..halvings {
-        value *= value;
-    }
-    value
 }
 
 #[cfg(test)]
@@ -75,15 +58,6 @@ mod tests {
 
     fn seconds(s: f64) -> Duration {
         Duration::from_secs_f64(s)
-    }
-
-    #[test]
-    fn decay_is_the_exponential_function() {
-        for tenths in 0..400 {
-            let x = f64::from(tenths) / 10.0;
-            let error = (decay(WINDOW.mul_f64(x)) - (-x).exp()).abs();
-            assert!(error < 1e-5, "x = {x}: off by {error}");
-        }
     }
 
     #[test]

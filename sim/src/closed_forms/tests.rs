@@ -4,55 +4,16 @@ use super::*;
 
 const MIB: u64 = 1024 * 1024;
 
-/// SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn pick(&mut self, law: Law, missing: &[u32]) -> usize {
-        let any = |dice: &mut Self| (dice.unit() * missing.len() as f64) as usize;
-        match law {
-            Law::InOrder => 0,
-            Law::Rarest => any(self),
-            Law::Portion { p } => {
-                if self.unit() < p {
-                    0
-                } else {
-                    any(self)
-                }
-            }
-            Law::Zipf { theta } => {
-                let weight = |piece: u32| f64::from(piece - missing[0] + 1).powf(-theta);
-                let sum: f64 = missing.iter().map(|&piece| weight(piece)).sum();
-                let mut rest = self.unit() * sum;
-                missing
-                    .iter()
-                    .position(|&piece| {
-                        rest -= weight(piece);
-                        rest < 0.0
-                    })
-                    .unwrap_or(missing.len() - 1)
-            }
-        }
-    }
-}
-
 /// The mean run of the process itself after each piece.
 fn played(law: Law, pieces: u32, times: u32) -> Vec<f64> {
-    let mut dice = Dice(42);
     let mut sums = vec![0.0; pieces as usize + 1];
-    for _ in 0..times {
-        let mut missing: Vec<u32> = (0..pieces).collect();
-        for sum in &mut sums[1..] {
-            missing.remove(dice.pick(law, &missing));
-            *sum += f64::from(missing.first().copied().unwrap_or(pieces));
+    for seed in 0..times {
+        let mut there = vec![false; pieces as usize];
+        let mut run = 0;
+        for (sum, piece) in sums[1..].iter_mut().zip(law.order(pieces, seed.into())) {
+            there[piece as usize] = true;
+            run += there[run..].iter().take_while(|there| **there).count();
+            *sum += run as f64;
         }
     }
     sums.into_iter().map(|sum| sum / f64::from(times)).collect()
@@ -122,6 +83,25 @@ fn the_closer_to_in_order_the_sooner_it_starts() {
 }
 
 #[test]
+fn a_start_waits_for_the_piece_that_is_latest_for_its_turn() {
+    let seconds = |all: &[u64]| all.iter().copied().map(Duration::from_secs).collect::<Vec<_>>();
+    let film = Duration::from_secs(4);
+    assert_eq!(startup_of(&seconds(&[1, 2, 3, 4]), film), Duration::from_secs(1));
+    assert_eq!(startup_of(&seconds(&[1, 9, 3, 4]), film), Duration::from_secs(8));
+    assert_eq!(startup_of(&seconds(&[0, 0, 0, 2]), film), Duration::ZERO);
+}
+
+#[test]
+fn an_order_has_every_piece_once() {
+    for law in [Law::InOrder, Law::Rarest, Law::Portion { p: 0.5 }, Law::Zipf { theta: 1.25 }] {
+        let mut order = law.order(100, 3);
+        assert_eq!(order.is_sorted(), law == Law::InOrder);
+        order.sort_unstable();
+        assert!(order.into_iter().eq(0..100));
+    }
+}
+
+#[test]
 fn the_slowest_the_seed_or_everybody_is_the_bound() {
     let bound =
         |seed: u64, leechers: &[(u64, u64)]| distribution_time_min(100 * MIB, seed * MIB, leechers).as_secs();
@@ -153,5 +133,7 @@ fn senseless_figures_make_no_panic() {
     assert_eq!(Law::Rarest.runs(0), [0.0]);
     assert_eq!(Law::Zipf { theta: f64::NAN }.runs(3).len(), 4);
     assert_eq!(Law::InOrder.startup(0, Duration::MAX, Duration::ZERO), Duration::ZERO);
+    assert_eq!(startup_of(&[], Duration::ZERO), Duration::ZERO);
+    assert_eq!(Law::Zipf { theta: f64::NAN }.order(3, 1).len(), 3);
     assert_eq!(Law::InOrder.time_of_run(9, 3, Duration::from_secs(3)), Duration::from_secs(3));
 }

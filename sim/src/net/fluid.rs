@@ -7,8 +7,9 @@ use super::share::Share;
 use crate::clock::Time;
 use crate::link::EndId;
 
-/// Bytes of a frame under way are told at least this often, so that slow peers are seen to move.
-const TELL_SECONDS: f64 = 0.25;
+/// Bytes of a frame under way are told at least this often, so that slow peers are seen to move: no peer counts as late
+/// before two seconds.
+const TELL_SECONDS: f64 = 1.0;
 
 /// One direction of a connection. It sends frames, one after the other.
 #[derive(Debug, Default)]

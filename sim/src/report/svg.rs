@@ -3,7 +3,7 @@
 
 use super::show;
 use crate::compare::{Cell, Row, Standing};
-use crate::stats::{Better, Metric};
+use crate::stats::{Better, Metric, Summary};
 
 /// Panels beside each other.
 const COLUMNS: usize = 3;
@@ -20,6 +20,8 @@ const HEADING: f64 = 56.0;
 const TITLE: f64 = 26.0;
 const LINE: f64 = 20.0;
 const AXIS: f64 = 40.0;
+/// For what the signs mean.
+const FOOTER: f64 = 18.0;
 
 /// Colours that are readable on light and dark ground. What doesn't know the query shows the light ones.
 const STYLE: &str = "\
@@ -38,7 +40,7 @@ pub fn row(row: &Row) -> String {
     let panel_height = TITLE + LINE * row.cells.len() as f64 + AXIS;
     let lines = metrics.len().div_ceil(COLUMNS);
     let width = 2.0 * MARGIN + LABELS + (PLOT + GAP) * COLUMNS as f64;
-    let height = 2.0 * MARGIN + HEADING + panel_height * lines as f64;
+    let height = 2.0 * MARGIN + HEADING + panel_height * lines as f64 + FOOTER;
     let (name, about) = (escaped(&row.scenario), escaped(&row.about));
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
@@ -56,8 +58,18 @@ pub fn row(row: &Row) -> String {
         }
         svg.push_str(&panel(row, metric, left, top));
     }
+    svg.push_str(&text(MARGIN, height - MARGIN, "tick", "start", &legend(row)));
     svg.push_str("</svg>\n");
     svg
+}
+
+fn legend(row: &Row) -> String {
+    let most = row.cells.iter().map(|cell| cell.runs.len()).max().unwrap_or(0);
+    let sure = Summary::of(&vec![0.0; most]).map_or(0.0, |summary| 100.0 * summary.confidence);
+    format!(
+        "Dots are medians of {most} runs, bars their {} % intervals, faint dots the runs. Full: best, or not to be told from the best.",
+        show(sure)
+    )
 }
 
 fn labels(row: &Row, top: f64) -> String {

@@ -145,7 +145,7 @@ mod tests {
     fn a_comparison_shows_medians_intervals_and_the_best() {
         let text = comparison(&example());
         let expected = "\
-seeker: A viewer of an 8 Mbit/s film seeks every 30 s; eight quick seeds
+seeker: What is asked of seeker
                       start-up s
   sequential   4.35    4.10–4.60
   rarest      never
@@ -155,7 +155,7 @@ seeker: A viewer of an 8 Mbit/s film seeks every 30 s; eight quick seeds
   rarest      60.3*   60.1–60.6
   deadline    60.5*   60.3–60.8
 
-no-viewer: Twenty-four peers download and none of them plays
+no-viewer: What is asked of no-viewer
                      download s
   sequential  90.3    90.1–90.6
   rarest      60.3*   60.1–60.6

@@ -261,3 +261,23 @@ fn control_characters_of_a_file_do_not_reach_the_terminal() {
     let report = Scenario::parse(text).unwrap_err().render("evil.toml");
     assert!(!report.contains('\u{1b}'), "{report:?}");
 }
+
+proptest::proptest! {
+    /// Whatever is done to a text, it's read or refused with mistakes that have a place in it.
+    #[test]
+    fn any_text_is_read_or_refused(
+        start in 0..SMALL.len(),
+        length in 0_usize..40,
+        put in "[a-z0-9 \\[\\]{}=\"\\\\.,%\n\u{7f}é]{0,24}",
+    ) {
+        let end = (start + length).min(SMALL.len());
+        let text = format!("{}{put}{}", &SMALL[..start], &SMALL[end..]);
+        if let Err(error) = Scenario::parse(&text) {
+            let lines = text.matches('\n').count() + 1;
+            for mistake in error.mistakes() {
+                proptest::prop_assert!((1..=lines).contains(&mistake.line) && mistake.column >= 1);
+            }
+            proptest::prop_assert!(!error.render("file").is_empty());
+        }
+    }
+}

@@ -14,7 +14,7 @@ use crate::discovery::{NODES_MAX, address_of, node_at};
 use crate::invariants::Step;
 use crate::link::{End, EndId};
 use crate::log::What;
-use crate::node::{Node, connection_config, handshake, peer_id};
+use crate::node::{Node, Origin, connection_config, handshake, peer_id};
 use crate::outcome::PeerOutcome;
 use crate::player::Player;
 use crate::scenario::{Arrival, Group, Role, Stay};
@@ -56,8 +56,8 @@ impl World<'_> {
             Stay::Churn(mean) => Some(chance.exponential(mean)),
             Stay::Always | Stay::AfterDone(_) => None,
         };
-        let strategy = self.strategies[group];
-        let mut node = Node::new(number, group, kind, strategy, &self.layout, chance, &self.clock, self.now);
+        let origin = Origin { number, group, kind, strategy: self.strategies[group], now: self.now };
+        let mut node = Node::new(origin, &self.layout, chance, &self.clock);
         let content = &self.scenario.content;
         if let Role::Viewer(script) = &kind.role {
             let player = Player::new(script.clone(), content.length, content.media_rate, dice, self.now);
@@ -216,7 +216,7 @@ impl World<'_> {
         let Some(key) = end.key else { return Ok(()) };
         self.journal.note(end.node, What::Disconnect { other: end.peer });
         let Some(node) = self.node_mut(end.node) else { return Ok(()) };
-        node.disconnect(key, id);
+        node.disconnect(key);
         if let (Some(shaping), Some(link)) = (&mut node.shaping, end.shaped) {
             shaping.shaper.remove_link(link);
         }

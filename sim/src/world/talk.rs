@@ -18,8 +18,8 @@ use crate::wire::{self, Run};
 /// Reads for one peer's requests under way at once, as in the engine.
 const UPLOAD_READS_MAX: u32 = 4;
 
-/// Read from one connection at once.
-const READ_BYTES_MAX: u32 = 64 * 1024;
+/// Messages read at once: fewer bytes than make as many events as a connection holds at most.
+const CONTROL_BYTES_MAX: u32 = 4 * 1024;
 
 /// Messages that weigh less go at no cost, and make the next frame that much heavier.
 const DEBT_MAX: u32 = 16 * 1024;
@@ -134,9 +134,17 @@ impl World<'_> {
             let Some((end, wire)) = self.links.reading(id) else { return Ok(()) };
             self.control.clear();
             let run = wire.take(most, &mut self.control);
+            if let (Some(link), Some(Run::Control(length) | Run::Payload(length))) = (end.shaped, run)
+                && let Some(node) = self.nodes.get_mut(end.node as usize).and_then(Option::as_deref_mut)
+                && let Some(shaping) = &mut node.shaping
+            {
+                shaping.shaper.refund(link, Direction::Download, most - length);
+            }
             match run {
                 Some(Run::Payload(length)) => {
                     end.held -= length;
+                    let expected = matches!(end.connection.expects(), Expect::Payload { .. });
+                    invariants::in_step(end.peer, end.node, expected)?;
                     end.connection.handle_payload(length, instant);
                 }
                 Some(Run::Control(length)) => {
@@ -158,11 +166,9 @@ impl World<'_> {
     fn allowed_to_read(&mut self, id: EndId) -> Option<u32> {
         let (now, instant) = (self.now, self.clock.instant(self.now));
         let end = self.links.get_mut(id)?;
-        // Fewer bytes than make the events that a connection holds at most.
-        let want = end.held.min(READ_BYTES_MAX).min(if matches!(end.connection.expects(), Expect::Control) {
-            4_096
-        } else {
-            READ_BYTES_MAX
+        let want = end.held.min(match end.connection.expects() {
+            Expect::Payload { block, received, .. } => block.length - received,
+            Expect::Control | Expect::Hold => CONTROL_BYTES_MAX,
         });
         let Some(link) = end.shaped else { return Some(want) };
         let node = self.nodes.get_mut(end.node as usize)?.as_deref_mut()?;

@@ -18,8 +18,9 @@ use crate::failure::Failure;
 
 /// Results on their way to the one who shows them: small, and taken at once.
 const RESULTS_MAX: usize = 64;
-/// How often the progress is shown.
+/// How often the progress is shown, and from when on.
 const TICK: Duration = Duration::from_millis(250);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(json: bool, loaded: Vec<Loaded>, arguments: PlanArguments) -> Result<ExitCode, Failure> {
     refuse_equal_names(&loaded)?;
@@ -31,9 +32,10 @@ pub(super) fn run(json: bool, loaded: Vec<Loaded>, arguments: PlanArguments) -> 
     if let Some(folder) = &arguments.out {
         std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
     }
-    let threads = arguments
-        .threads
-        .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let threads = arguments.threads.map_or_else(
+        || std::thread::available_parallelism().map_or(1, usize::from),
+        |threads| threads as usize,
+    );
     let stop = Stop::at_signal()?;
     let mut show = Show::new(json, &plan);
     let (runs, failed) = make(&loaded, &plan.jobs(), threads, &stop, &mut show);
@@ -180,7 +182,7 @@ impl<'a> Show<'a> {
     }
 
     fn progress(&mut self, done: usize) {
-        if self.json {
+        if self.json || self.started.elapsed() < PATIENCE {
             return;
         }
         let (planned, spent) = (self.planned, self.started.elapsed().as_secs_f64());

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use afflux_sim::report::{json, text};
 use afflux_sim::{Entry, Log, Outcome};
@@ -15,8 +15,9 @@ use super::{INTERRUPTED, Loaded, RunArguments, load};
 use crate::cli::show::Screen;
 use crate::failure::Failure;
 
-/// How often the progress is shown.
+/// How often the progress is shown, and from when on: most runs are over before.
 const TICK: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(json: bool, arguments: RunArguments) -> Result<ExitCode, Failure> {
     let loaded = load(&arguments.scenario)?;
@@ -45,11 +46,11 @@ fn watched(json: bool, loaded: &Loaded, arguments: &RunArguments, stop: &Stop) -
             events.finish().and(done)
         });
         let mut screen = Screen::new(json);
-        let limit = loaded.scenario.limit.as_secs();
+        let (started, limit) = (Instant::now(), loaded.scenario.limit.as_secs());
         while !run.is_finished() {
             std::thread::sleep(TICK);
             let reached = reached_ms.load(Ordering::Relaxed) / 1000;
-            if !json {
+            if !json && started.elapsed() >= PATIENCE {
                 screen.status(
                     || format!("{}: {reached} of at most {limit} s", loaded.scenario.name),
                     Default::default,

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use afflux_sim::{Log, Outcome};
 use afflux_swarm::StrategyName;
@@ -11,12 +12,16 @@ use super::{INTERRUPTED, Loaded};
 use crate::cli::session;
 use crate::failure::Failure;
 
+/// Two signals within this time are one.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
+
 /// Whether Ctrl-C was pressed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Raised by the first SIGINT or SIGTERM. The second ends the process at once.
+    /// Raised by the first SIGINT or SIGTERM. The next one ends the process at once, unless it comes so soon that it is the
+    /// same: some programs pass on a signal that reaches us anyway.
     ///
     /// The thread that listens has nothing to finish, and ends with the process.
     pub(super) fn at_signal() -> Result<Self, Failure> {
@@ -27,6 +32,7 @@ impl Stop {
             runtime.block_on(async {
                 if session::interrupted().await.is_ok() {
                     raised.store(true, Ordering::Relaxed);
+                    tokio::time::sleep(SAME_SIGNAL).await;
                     if session::interrupted().await.is_ok() {
                         std::process::exit(i32::from(INTERRUPTED));
                     }

@@ -7,12 +7,12 @@
 //!   back what isn't due for anyone.
 //! - Once a second peers are ranked by the time that their queue takes; the slowest tenth is left out, and so are those that
 //!   choke, are snubbed, are suspected or have twice their queue. Pieces by their deadlines: each block goes to the first in rank
-//!   that has it, and the ranks change with it. It ends when the first in rank has more than [`QUEUE_OVER_MAX`] of it, or at a
+//!   that has it, and the ranks change with it. It ends when the first in rank has more than two seconds of it, or at a
 //!   deadline beyond the usual time of a piece, four deviations and a second. The first piece is asked for in any case.
 //! - A piece whose blocks are all asked for is late once per usual time and half a deviation; so many more peers
 //!   may then be asked for each of its blocks.
 //! - In between, peers with room pick for themselves: a piece that is due before all others, but in no order among those, and
-//!   then as ever. Their queues are [`QUEUE_TIME`] long.
+//!   then as ever. Their queues are [`QUEUE_TIME`] long. The first [`FIRST_PIECES`] of a torrent are any, due or not.
 //!
 //! "More than two seconds of queue" means what is asked beyond that length: in libtorrent only these blocks weigh in
 //! full, and a queue that is always three seconds long would end every round at once.
@@ -25,13 +25,19 @@ use std::time::{Duration, Instant};
 
 use afflux_metainfo::{BLOCK_LENGTH, BlockIndex, Layout, PieceIndex};
 
-use super::{Applicant, Board, Desk, Figures, Pick, Strategy, StrategyName, Ways};
+use super::{Applicant, Board, Desk, Pick, Strategy, StrategyName, Ways};
 use crate::availability::first_common_within;
 use crate::chance::Chance;
 use crate::key::PeerKey;
 use crate::limits::PARTIAL_PROBES_MAX;
 use crate::pieces::Block;
 use crate::wants::Reader;
+
+mod bid;
+mod usual;
+
+use bid::Bid;
+use usual::Usual;
 
 /// How often time-critical pieces are handed out.
 const TICK: Duration = Duration::from_secs(1);
@@ -43,8 +49,8 @@ const AHEAD_PIECES_MIN: u32 = 2;
 /// What is kept asked of each peer (`request_queue_time`).
 const QUEUE_TIME: Duration = Duration::from_secs(3);
 
-/// What may be asked of the first in rank beyond its queue.
-const QUEUE_OVER_MAX: Duration = Duration::from_secs(2);
+/// Until so many pieces are there, partial ones are finished and then any is begun (`initial_picker_threshold`).
+const FIRST_PIECES: u32 = 4;
 
 /// Pieces with deadlines at once: bounds what a tick looks through when pieces are small (ours).
 const PIECES_MAX: usize = 256;
@@ -102,73 +108,6 @@ impl Window {
     }
 }
 
-/// How long pieces with deadlines took, and how much that varies: each new one counts for a tenth.
-#[derive(Clone, Copy, Debug, Default)]
-struct Usual {
-    time: Duration,
-    deviation: Duration,
-}
-
-impl Usual {
-    fn note(&mut self, took: Duration) {
-        if self.time.is_zero() {
-            self.time = took;
-            return;
-        }
-        let apart = took.abs_diff(self.time);
-        let first = self.deviation.is_zero();
-        self.deviation = if first { apart } else { (self.deviation * 9 + apart) / 10 };
-        self.time = (self.time * 9 + took) / 10;
-    }
-
-    /// How far ahead pieces are handed out; a tick more, since the next one comes no sooner.
-    fn horizon(&self) -> Duration {
-        self.time + self.deviation * 4 + TICK
-    }
-
-    /// How many times a piece that was last asked for so long ago is late.
-    fn times_late(&self, waited: Duration) -> usize {
-        let unit = (self.time + self.deviation / 2).max(Duration::from_millis(1));
-        if self.time.is_zero() { 0 } else { (waited.as_nanos() / unit.as_nanos()) as usize }
-    }
-}
-
-/// A peer that may get time-critical blocks.
-#[derive(Clone, Copy, Debug)]
-struct Bid {
-    key: PeerKey,
-    block_nanos: u64,
-    queued: u32,
-    depth: u32,
-}
-
-impl Bid {
-    fn of(peer: &Figures<'_>) -> Self {
-        let depth = match peer.room {
-            0 => peer.queued.min(blocks_in(QUEUE_TIME, peer.block_nanos)).max(1),
-            room => peer.queued + room,
-        };
-        Self { key: peer.key, block_nanos: peer.block_nanos, queued: peer.queued, depth }
-    }
-
-    /// Time of what is asked beyond its queue, then of all that is asked.
-    fn rank(&self) -> (u64, u64, PeerKey) {
-        (self.over_nanos(), self.block_nanos.saturating_mul(u64::from(self.queued) + 1), self.key)
-    }
-
-    fn over_nanos(&self) -> u64 {
-        self.block_nanos.saturating_mul(u64::from(self.queued.saturating_sub(self.depth)))
-    }
-
-    fn is_over(&self) -> bool {
-        u128::from(self.over_nanos()) > QUEUE_OVER_MAX.as_nanos()
-    }
-
-    fn takes_more(&self) -> bool {
-        self.queued <= self.depth.saturating_mul(2)
-    }
-}
-
 impl LtDeadline {
     /// Chance, where libtorrent shuffles, comes from this seed.
     pub fn new(seed: u64) -> Self {
@@ -196,6 +135,10 @@ impl Strategy for LtDeadline {
     }
 
     fn pick(&mut self, board: &mut Board<'_>, applicant: &Applicant<'_>, _now: Instant) -> Option<Pick> {
+        let has = board.layout.piece_count() - board.missing.count();
+        if has < FIRST_PIECES {
+            return board.under_way(applicant).or_else(|| board.rarest(applicant));
+        }
         if self.has_too_many_partial(board)
             && let Some(pick) = board.under_way(applicant)
         {
@@ -362,7 +305,9 @@ impl LtDeadline {
         let by_bytes = PARTIAL_BYTES_MAX / u64::from(board.layout.piece_length().max(BLOCK_LENGTH));
         let by_peers = self.peer_count as u64 * 3 / 2;
         let many = usize::try_from(by_bytes.min(by_peers)).unwrap_or(usize::MAX).min(PARTIAL_PROBES_MAX);
-        self.peer_count > 0 && board.table.partial().nth(many).is_some()
+        let begun = |piece: &PieceIndex| board.table.piece(*piece).is_some_and(|open| !open.is_untouched());
+        self.peer_count > 0
+            && board.table.partial().take(PARTIAL_PROBES_MAX).filter(begun).nth(many).is_some()
     }
 
     /// A block of a piece that is due and under way: of the one that the peer works on, else of any.
@@ -425,8 +370,4 @@ fn next_tick(tick: Instant, now: Instant) -> Instant {
     }
     let missed = now.duration_since(tick).as_nanos() / TICK.as_nanos() + 1;
     tick + TICK * u32::try_from(missed).unwrap_or(u32::MAX)
-}
-
-fn blocks_in(time: Duration, block_nanos: u64) -> u32 {
-    u32::try_from(time.as_nanos() / u128::from(block_nanos.max(1))).unwrap_or(u32::MAX)
 }

@@ -2,7 +2,8 @@
 //!
 //! Source: N. Carlsson, D. L. Eager, "Peer-Assisted On-Demand Streaming of Stored Media Using BitTorrent-Like Protocols",
 //! Networking 2007, section 3: of the pieces that the peer has and we miss, piece k is chosen with a probability
-//! proportional to `1 / (k + 1 - k0)^theta`, where k0 is the first piece that we don't have.
+//! proportional to `1 / (k + 1 - k0)^theta`, where k0 is the first piece that we don't have. What is asked for counts as had:
+//! the paper takes one piece at a time, and else all that wait for the first one would scatter.
 //!
 //! Parameter: theta = 1.25, the paper's. The dice are thrown for each new piece; a piece under way is finished first, as
 //! BitTorrent does. A peer that has nothing ahead of a reader gives the rarest that it has.
@@ -13,6 +14,7 @@ use afflux_metainfo::PieceIndex;
 
 use super::ahead::{Stretch, Stretches};
 use super::{Applicant, Board, Pick, Strategy, StrategyName};
+use crate::availability::first_common_within;
 use crate::chance::Chance;
 use crate::limits::PROBES_MAX;
 
@@ -56,7 +58,8 @@ fn draw_piece(
     applicant: &Applicant<'_>,
     dice: &mut Chance,
 ) -> Option<PieceIndex> {
-    let first = stretch.first_missing;
+    let pickable = board.availability.pickable();
+    let first = first_common_within(pickable, pickable, stretch.first_missing..stretch.pieces.end)?.0;
     let count = stretch.pieces.end - first;
     let within = |piece: &PieceIndex| piece.0 < stretch.pieces.end;
     let any = board.availability.next_from(applicant.offers, first).filter(within)?;
@@ -64,7 +67,7 @@ fn draw_piece(
     for _ in 0..PROBES_MAX {
         thrown = first + draw_distance(count, dice);
         let piece = PieceIndex(thrown);
-        if board.availability.pickable().contains(piece) && applicant.offers.contains(piece) {
+        if pickable.contains(piece) && applicant.offers.contains(piece) {
             return Some(piece);
         }
     }

@@ -10,7 +10,7 @@ const WIDTH: u32 = 960;
 const LEFT: f64 = 330.0;
 const RIGHT: f64 = 840.0;
 const LINE: u32 = 16;
-const COLOURS: [&str; 6] = ["#1b6ca8", "#7fb2d6", "#c0392b", "#d68910", "#239b56", "#7d3c98"];
+const COLOURS: [&str; 7] = ["#1b6ca8", "#7fb2d6", "#c0392b", "#e08a80", "#d68910", "#239b56", "#7d3c98"];
 
 /// An SVG: for each figure of each link a bar per client, and the link's limit as a line across them.
 pub(crate) fn draw(report: &Report) -> String {

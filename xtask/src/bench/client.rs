@@ -34,17 +34,21 @@ pub(crate) enum Client {
     Afflux,
     /// Ours, with libtorrent's published rules, on disk as libtorrent is.
     AffluxLtDeadline,
+    /// libtorrent's defaults, which those rules are about.
     Libtorrent,
+    /// libtorrent with the shortest queues that it knows: at its quickest.
+    LibtorrentShortQueues,
     Peerflix,
     Webtorrent,
     Rqbit,
 }
 
 impl Client {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Afflux,
         Self::AffluxLtDeadline,
         Self::Libtorrent,
+        Self::LibtorrentShortQueues,
         Self::Peerflix,
         Self::Webtorrent,
         Self::Rqbit,
@@ -55,6 +59,7 @@ impl Client {
             Self::Afflux => "afflux",
             Self::AffluxLtDeadline => "afflux-lt-deadline",
             Self::Libtorrent => "libtorrent",
+            Self::LibtorrentShortQueues => "libtorrent-short-queues",
             Self::Peerflix => "peerflix",
             Self::Webtorrent => "webtorrent",
             Self::Rqbit => "rqbit",
@@ -98,13 +103,10 @@ impl Running {
             Client::AffluxLtDeadline => {
                 starting.afflux(&["--keep", "--output", path_text(folder)?, "--strategy", "lt-deadline"])
             }
-            Client::Libtorrent => starting.driver(&programs.python, "driver.py", LIBTORRENT_DRIVER, None),
-            Client::Peerflix => {
-                starting.driver(&programs.node, "driver.mjs", PEERFLIX_DRIVER, Some(&programs.modules))
-            }
-            Client::Webtorrent => {
-                starting.driver(&programs.node, "driver.mjs", WEBTORRENT_DRIVER, Some(&programs.modules))
-            }
+            Client::Libtorrent => starting.libtorrent("3"),
+            Client::LibtorrentShortQueues => starting.libtorrent("1"),
+            Client::Peerflix => starting.node(PEERFLIX_DRIVER),
+            Client::Webtorrent => starting.node(WEBTORRENT_DRIVER),
             Client::Rqbit => starting.rqbit(),
         }
         .with_context(|| format!("{} (see {})", client.name(), folder.display()))
@@ -145,14 +147,22 @@ impl Starting<'_> {
         Ok(Running { child, _stdin: stdin, url: Url::parse(&url)?, added_at, last_status })
     }
 
+    fn libtorrent(&self, queue_seconds: &str) -> Result<Running> {
+        self.driver(&self.programs.python, "driver.py", LIBTORRENT_DRIVER, queue_seconds)
+    }
+
+    fn node(&self, text: &str) -> Result<Running> {
+        self.driver(&self.programs.node, "driver.mjs", text, path_text(&self.programs.modules)?)
+    }
+
     /// A driver: says when it is ready, adds the torrent when it gets a line, says where it serves.
-    fn driver(&self, program: &Path, file: &str, text: &str, modules: Option<&Path>) -> Result<Running> {
+    fn driver(&self, program: &Path, file: &str, text: &str, first_argument: &str) -> Result<Running> {
         let driver = self.folder.join(file);
         fs::write(&driver, text).with_context(|| driver.display().to_string())?;
         let film = self.folder.join("film");
         fs::create_dir(&film).with_context(|| film.display().to_string())?;
         let mut command = self.command(program);
-        command.arg(&driver).args(modules).arg(self.torrent).arg(film);
+        command.arg(&driver).arg(first_argument).arg(self.torrent).arg(film);
         let (mut child, said, last_status) = self.spawn(command)?;
         first(&said, &mut child, |line| (line == "ready").then(String::new))?;
         let mut stdin = child.stdin.take().context("the driver has no standard input")?;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::client::Running;
 use super::film::{BLOCK_BYTES, FILM_BYTES_PER_SECOND, Film, Random};
 use super::http::Response;
-use super::player::{IN_HAND_BYTES, Player};
+use super::player::{IN_HAND_BYTES, Player, STEP_BYTES};
 use super::scenario::{Course, DYING};
 use super::swarm::Swarm;
 
@@ -199,7 +199,8 @@ impl Picture<'_> {
         let (started_at, start) = (Instant::now(), self.place);
         while started_at.elapsed() < span {
             let played = (started_at.elapsed().as_secs_f64() * FILM_BYTES_PER_SECOND as f64) as u64;
-            self.read((start + played).saturating_sub(self.place))?;
+            let due = (start + played).saturating_sub(self.place);
+            self.read(if due < STEP_BYTES { 0 } else { due })?;
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ pub(crate) fn provide(house: &House, clients: &[Client]) -> Result<(Programs, BT
     for &client in clients {
         let had = match client {
             Client::Afflux | Client::AffluxLtDeadline => Ok(()),
-            Client::Libtorrent => tools::provide_libtorrent(house),
+            Client::Libtorrent | Client::LibtorrentShortQueues => tools::provide_libtorrent(house),
             Client::Rqbit => rqbit(house, &programs.rqbit),
             Client::Peerflix | Client::Webtorrent => modules(&programs),
         };

@@ -7,8 +7,11 @@ use super::film::FILM_BYTES_PER_SECOND;
 /// What has to be in hand to start, and to go on after a stall or a seek.
 pub(crate) const IN_HAND_BYTES: u64 = 2 * FILM_BYTES_PER_SECOND;
 
-/// What it reads beyond that while it plays, so that it reads in steps rather than bytes.
+/// What it reads beyond that while it plays.
 const SLACK_BYTES: u64 = FILM_BYTES_PER_SECOND / 10;
+
+/// It reads in steps rather than bytes: a player that asks for each byte when it is due keeps a processor busy.
+pub(crate) const STEP_BYTES: u64 = 16 * 1024;
 
 /// A player, with what has happened to it.
 #[derive(Clone, Debug)]
@@ -52,7 +55,8 @@ impl Player {
     /// Bytes that it would read now.
     pub(crate) fn wants(&self) -> u64 {
         let in_hand = self.received as f64 - self.played;
-        ((IN_HAND_BYTES + SLACK_BYTES) as f64 - in_hand).max(0.0) as u64
+        let wanted = ((IN_HAND_BYTES + SLACK_BYTES) as f64 - in_hand).max(0.0) as u64;
+        if wanted < STEP_BYTES { 0 } else { wanted }
     }
 
     /// Goes to another place: what is in hand is of no use there.
@@ -129,6 +133,8 @@ mod tests {
         player.advance(start + 4 * SECOND);
         assert_eq!(player.wants(), FILM_BYTES_PER_SECOND + SLACK_BYTES);
         assert_eq!(player.stalls, 0);
+        player.receive(FILM_BYTES_PER_SECOND + SLACK_BYTES - 1000, start + 4 * SECOND);
+        assert_eq!(player.wants(), 0, "no step's worth");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 """Streams a torrent's first file with libtorrent's piece deadlines.
 
-Usage: libtorrent_stream.py TORRENT FOLDER
+Usage: libtorrent_stream.py QUEUE_SECONDS TORRENT FOLDER
 
-Says "ready", waits for a line, adds the torrent, says "url http://..."; ends with its standard input. The session has
-libtorrent's defaults, but for discovery, uTP and encryption, which the swarm doesn't speak. What is wanted:
+QUEUE_SECONDS is how much is kept asked of each peer: what was asked goes before what a seek wants. libtorrent's default
+is 3, the least is 1. Says "ready", waits for a line, adds the torrent, says "url http://..."; ends with its standard
+input. Else the session has libtorrent's defaults, but for discovery, uTP and encryption, which the swarm doesn't speak.
+What is wanted:
 
 - Each reader wants the pieces of the next AHEAD_BYTES from its place on. Their deadlines are one after another at the
   pace at which the film plays, the first at once.
@@ -21,6 +23,8 @@ import libtorrent as lt
 # What is given a deadline ahead of each reader; two pieces at the least.
 AHEAD_BYTES = 8 * 1024 * 1024
 FILM_BYTES_PER_SECOND = 1_000_000
+# libtorrent's default.
+PRIORITY = 4
 # Verified pieces held for readers; older ones are asked of libtorrent again, which has them on disk.
 HELD_BYTES_MAX = 64 * 1024 * 1024
 
@@ -98,6 +102,8 @@ class Stream:
         deadlines = self.windows()
         for piece in self.wanted - deadlines.keys():
             self.torrent.reset_piece_deadline(piece)
+            # A deadline raises it, and it would stay so.
+            self.torrent.piece_priority(piece, PRIORITY)
         self.wanted &= deadlines.keys()
         for piece, deadline in sorted(deadlines.items()):
             if piece not in self.wanted and piece not in self.held:
@@ -171,8 +177,8 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 def main():
-    torrent, folder = sys.argv[1:]
-    session = lt.session(SETTINGS)
+    queue_seconds, torrent, folder = sys.argv[1:]
+    session = lt.session(SETTINGS | {"request_queue_time": int(queue_seconds)})
     server = Server(("127.0.0.1", 0), Handler)
     print("ready", flush=True)
     sys.stdin.readline()

@@ -1,0 +1,141 @@
+//! Invariants are looked at where they could break: a run that is tampered with ends with the right one.
+
+use std::time::Duration;
+
+use afflux_metainfo::{BlockRef, Layout, PieceIndex};
+use afflux_peer::Command;
+use afflux_swarm::StrategyName;
+
+use super::World;
+use crate::invariants::Broken;
+use crate::link::EndId;
+use crate::scenario::Scenario;
+
+const SCENARIO: &str = r#"
+name = "tampered"
+about = "A seed and two leechers"
+network = "fluid"
+limit = "10 min"
+
+[content]
+length = "16 MiB"
+piece-length = "256 KiB"
+media-rate = "8 Mbit/s"
+
+[[group]]
+name = "seed"
+role = "seed"
+count = 1
+up = "8 Mbit/s"
+down = "8 Mbit/s"
+
+[[group]]
+name = "viewers"
+role = "viewer"
+count = 2
+up = "8 Mbit/s"
+down = "8 Mbit/s"
+player = { start-buffer = "2 s" }
+"#;
+
+/// Runs for three seconds, tampers, and goes on until something breaks.
+fn tampered(tamper: impl FnOnce(&mut World<'_>)) -> Broken {
+    let scenario = Scenario::parse(SCENARIO).expect("it's a scenario");
+    let content = &scenario.content;
+    let layout =
+        Layout::new(content.piece_length, [(vec!["film".to_owned()], content.length, false)]).unwrap();
+    let mut log = ();
+    let strategies = vec![StrategyName::Deadline; scenario.groups.len()];
+    let mut world = World::new(&scenario, strategies, layout, 1, &mut log);
+    while world.now.elapsed() < Duration::from_secs(3) {
+        assert!(world.step().expect("nothing is broken yet"), "it goes on for longer");
+    }
+    tamper(&mut world);
+    world.run(&|| false).map(|outcome| outcome.elapsed).expect_err("it has to be noticed").1
+}
+
+/// The end of a viewer's connection with the seed.
+fn busy_end(world: &World<'_>) -> EndId {
+    let node = world.node(1).expect("it's there");
+    let with_seed = |&end: &EndId| world.links.get(end).is_some_and(|end| end.peer == 0);
+    node.all_ends().find(with_seed).expect("they are connected")
+}
+
+#[test]
+fn a_block_counted_twice_is_noticed() {
+    let broken = tampered(|world| world.figures(1).received_bytes -= 16_384);
+    assert!(matches!(broken, Broken::CountedTwice { node: 1, .. }), "{broken}");
+}
+
+#[test]
+fn a_request_without_an_end_is_noticed() {
+    let broken = tampered(|world| {
+        let end = busy_end(world);
+        let block = BlockRef { index: PieceIndex(0), begin: 0, length: 16_384 };
+        world.links.get_mut(end).unwrap().asked.push_back(block);
+    });
+    assert!(matches!(broken, Broken::Dangling { node: 1, peer: 0, .. }), "{broken}");
+}
+
+#[test]
+fn a_request_that_ends_twice_is_noticed() {
+    let broken = tampered(|world| {
+        let end = busy_end(world);
+        world.links.get_mut(end).unwrap().asked.clear();
+    });
+    assert!(
+        matches!(broken, Broken::EndedTwice { node: 1, .. } | Broken::Dangling { node: 1, .. }),
+        "{broken}"
+    );
+}
+
+#[test]
+fn asking_for_what_the_peer_lacks_is_noticed() {
+    let broken = tampered(|world| {
+        let node = world.node(1).unwrap();
+        let with_viewer = |&end: &EndId| world.links.get(end).is_some_and(|end| end.peer == 2);
+        let end = node.all_ends().find(with_viewer).expect("they are connected");
+        let lacked = world.layout.pieces().find(|&piece| !world.node(2).unwrap().has(piece)).unwrap();
+        let block = world.layout.blocks(lacked).next().unwrap();
+        let broken = world.command(1, end, Command::Request(block)).expect_err("it's noticed at once");
+        assert!(matches!(broken, Broken::AskedInVain { node: 1, peer: 2, .. }), "{broken}");
+        // And so that the run ends too.
+        world.figures(1).received_bytes += 1;
+    });
+    assert!(matches!(broken, Broken::CountedTwice { .. } | Broken::Dangling { .. }), "{broken}");
+}
+
+#[test]
+fn an_unverified_byte_that_leaves_is_noticed() {
+    let broken = tampered(|world| {
+        let instant = world.clock.instant(world.now);
+        let pieces: Vec<PieceIndex> = world.layout.pieces().collect();
+        // What the seed has told of is gone from its disk, and nobody was told.
+        world.node_mut(0).unwrap().swarm.handle_lost(&pieces, instant);
+        while world.node_mut(0).unwrap().swarm.poll_output().is_some() {}
+    });
+    assert!(matches!(broken, Broken::Unverified { node: 0, .. } | Broken::AskedInVain { .. }), "{broken}");
+}
+
+#[test]
+fn bytes_that_appear_are_noticed() {
+    let broken = tampered(|world| {
+        let end = busy_end(world);
+        let (_, wire) = world.links.writing(end.other()).unwrap();
+        wire.put_payload(100);
+    });
+    assert!(matches!(broken, Broken::OutOfStep { from: 0, to: 1 } | Broken::Lost { .. }), "{broken}");
+}
+
+#[test]
+fn bytes_that_vanish_are_noticed() {
+    let broken = tampered(|world| {
+        let end = busy_end(world);
+        let (_, wire) = world.links.writing(end.other()).unwrap();
+        assert!(wire.payload_bytes() > 0, "a block is under way");
+        while wire.take(u32::MAX, &mut Vec::new()).is_some() {}
+        world.part(end, afflux_swarm::Parting::Closed).expect_err("it's noticed at once");
+        world.figures(1).received_bytes += 1;
+    });
+    assert!(matches!(broken, Broken::CountedTwice { .. } | Broken::Lost { .. }), "{broken}");
+}
