@@ -147,6 +147,10 @@ impl Swarm {
                 asked.extend(state.askers().map(|asker: &Asker| (asker.peer, block)));
             }
         }
+        // Snubbed peers are asked for what counts as missing.
+        for (key, peer) in self.peers.iter().filter(|(_, peer)| peer.snubbed) {
+            asked.extend(peer.asked.iter().filter(|block| block.index == piece).map(|block| (key, *block)));
+        }
         asked.into_iter().for_each(|(key, block)| self.cancel(key, block, Fate::Cancelled, now));
     }
 
