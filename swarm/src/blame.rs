@@ -29,6 +29,9 @@ pub const EVIDENCE_MAX: usize = 131_072;
 /// Most addresses whose parole outlives their connection. Attack: reconnecting to get rid of it.
 pub const PAROLED_ADDRESSES_MAX: usize = 1_000;
 
+/// Proven liars that are remembered, so that pieces which their blocks are in accuse nobody else.
+pub const CONVICTED_MAX: usize = 64;
+
 /// What a failed piece costs each of its senders.
 pub const TRUST_PER_FAILURE: i32 = -2;
 
@@ -70,6 +73,8 @@ pub struct Blame {
     failures: u64,
     standings: BTreeMap<PeerKey, Standing>,
     paroled: Vec<IpAddr>,
+    /// The last that were proven to lie. A piece that they had a part in fails for their sake.
+    convicted: Vec<Sender>,
 }
 
 /// Who sent which block of an open piece. Senders are few and blocks many, so blocks hold small numbers.
@@ -155,8 +160,13 @@ impl Blame {
         let Some(authors) = self.open.remove(&piece) else { return Verdict::default() };
         let all_known = (0..digests.len()).all(|block| authors.of(block).is_some());
         if let ([liar], true) = (authors.senders.as_slice(), all_known && !digests.is_empty()) {
-            self.standings.remove(&liar.peer);
+            self.convict(&[*liar]);
             return Verdict { ban: vec![*liar], suspects: Vec::new() };
+        }
+        let explained = authors.senders.iter().any(|sender| self.convicted.contains(sender));
+        if explained {
+            self.keep_evidence(piece, &authors, digests);
+            return Verdict::default();
         }
         for sender in &authors.senders {
             match self.standings.get_mut(&sender.peer) {
@@ -196,13 +206,12 @@ impl Blame {
             .filter(|(_, block, digest)| digests.get(block.as_usize()).is_some_and(|good| good != digest))
             .map(|(sender, ..)| *sender)
             .collect();
-        for liar in &liars {
-            self.standings.remove(&liar.peer);
-        }
         for cleared in suspects.difference(&liars) {
             self.absolve(*cleared);
         }
-        liars.into_iter().collect()
+        let liars: Vec<Sender> = liars.into_iter().collect();
+        self.convict(&liars);
+        liars
     }
 
     /// The piece was thrown away unverified, or evicted: nobody is to blame. What is known of its earlier
@@ -236,6 +245,38 @@ impl Blame {
     /// Everyone who sent a block of the open piece so far.
     pub fn senders(&self, piece: PieceIndex) -> &[Sender] {
         self.open.get(&piece).map_or(&[], |authors| &authors.senders)
+    }
+
+    /// These have lied. Whoever is suspected for nothing but pieces that they had a part in is free again.
+    fn convict(&mut self, liars: &[Sender]) {
+        if liars.is_empty() {
+            return;
+        }
+        for liar in liars {
+            self.standings.remove(&liar.peer);
+            if self.convicted.len() == CONVICTED_MAX {
+                self.convicted.remove(0);
+            }
+            self.convicted.push(*liar);
+        }
+        let mut suspected = BTreeSet::new();
+        for evidence in self.evidence.values() {
+            let senders = || evidence.blocks.iter().map(|(sender, ..)| *sender);
+            if !senders().any(|sender| self.convicted.contains(&sender)) {
+                suspected.extend(senders().map(|sender| sender.peer));
+            }
+        }
+        for (peer, standing) in &mut self.standings {
+            if !suspected.contains(peer) && !self.paroled.contains(&standing.ip) {
+                standing.parole = false;
+            }
+        }
+    }
+
+    /// The open pieces of which this peer sent a block.
+    pub fn pieces_of(&self, sender: Sender) -> impl Iterator<Item = PieceIndex> + '_ {
+        let part = self.open.iter().filter(move |(_, authors)| authors.senders.contains(&sender));
+        part.map(|(piece, _)| *piece)
     }
 
     fn remember_parole(&mut self, ip: IpAddr) {

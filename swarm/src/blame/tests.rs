@@ -56,6 +56,28 @@ fn exactly_those_whose_blocks_differ_are_banned() {
 }
 
 #[test]
+fn a_proven_liar_accuses_nobody_else() {
+    let mut blame = Blame::new();
+    let (second, third, fourth) = (PieceIndex(8), PieceIndex(9), PieceIndex(10));
+    for piece in [PIECE, second, third] {
+        send(&mut blame, piece, &[1, 2, 3]);
+    }
+    send(&mut blame, fourth, &[3, 4]);
+    blame.failed(PIECE, &corrupt(&[1]));
+    blame.failed(second, &corrupt(&[1]));
+    blame.failed(fourth, &corrupt(&[1]));
+    send(&mut blame, PIECE, &[1]);
+    assert_eq!(blame.verified(PIECE, Some(&good())), [sender(2)]);
+    // The second piece failed by the liar's hand; the fourth without it.
+    assert!(!blame.on_parole(sender(1).peer));
+    assert!(blame.on_parole(sender(4).peer));
+    // What it had a part in before fails later, and says nothing of the others.
+    assert_eq!(blame.pieces_of(sender(2)).collect::<Vec<_>>(), [third]);
+    assert_eq!(blame.failed(third, &corrupt(&[1])), Verdict::default());
+    assert!(!blame.on_parole(sender(1).peer));
+}
+
+#[test]
 fn a_liar_that_left_is_still_named() {
     let mut blame = Blame::new();
     send(&mut blame, PIECE, &[1, 2]);

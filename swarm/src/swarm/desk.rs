@@ -175,6 +175,14 @@ impl<'a> Desk<'a> {
         asked
     }
 
+    /// Lets everybody deliver a piece that a peer on parole has for itself: a reader can't wait for it, and digests tell
+    /// afterwards whose blocks were bad.
+    pub fn release(&mut self, piece: PieceIndex) {
+        if let Some(content) = &mut self.swarm.content {
+            content.table.release(piece);
+        }
+    }
+
     /// Moves a block of the piece to this peer out of another's queue, if that is clearly sooner and the block isn't on the
     /// wire yet. False if none is better moved.
     pub fn promote(&mut self, to: PeerKey, piece: PieceIndex, now: Instant) -> bool {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use afflux_metainfo::Bitfield;
+use afflux_metainfo::{Bitfield, PieceIndex};
 use afflux_peer::Command;
 use afflux_peer::limits::HANDSHAKE_TIMEOUT;
 
@@ -144,6 +144,7 @@ impl Swarm {
     pub(super) fn punish(&mut self, liars: &[Sender], now: Instant) {
         for &liar in liars {
             self.banish(liar, now);
+            self.throw_away(liar, now);
         }
         self.collect_keys();
         for nth in 0..self.scratch.keys.len() {
@@ -151,9 +152,21 @@ impl Swarm {
             let on_parole = self.blame.on_parole(key);
             if let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.on_parole != on_parole) {
                 peer.on_parole = on_parole;
+                peer.starved_at = None;
                 self.rank(key);
+                if !on_parole {
+                    self.release_owned(key);
+                }
             }
         }
+    }
+
+    /// Forgets the pieces under way that hold blocks of a liar's: they would fail, and later.
+    fn throw_away(&mut self, liar: Sender, now: Instant) {
+        let Some(content) = &self.content else { return };
+        let under_way = |piece: &PieceIndex| content.table.piece(*piece).is_some_and(|open| !open.is_whole());
+        let spoilt: Vec<PieceIndex> = self.blame.pieces_of(liar).filter(under_way).collect();
+        spoilt.into_iter().for_each(|piece| self.discard(piece, now));
     }
 
     /// Bans a peer with its address. On loopback all peers share one, so there it's the peer alone that goes.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::{BlockIndex, BlockRef, PieceIndex};
 use afflux_peer::Command;
 
-use super::{Content, Swarm};
+use super::Swarm;
 use crate::key::PeerKey;
 use crate::output::Output;
 use crate::picker::{Applicant, Board, Pick};
@@ -51,6 +51,7 @@ impl Swarm {
         self.rank(key);
         self.note_asked(pick.piece, pick.block, &asker);
         self.send(key, Command::Request(block));
+        self.hold_nothing_back(key, block);
         true
     }
 
@@ -92,23 +93,36 @@ impl Swarm {
                 content.table.unask(block.index, number, key);
             }
         }
-        release_owned(content, key);
+        self.release_owned(key);
         asked.into_iter().for_each(|block| self.note_fate(key, block, Fate::Gone, now));
         self.wake();
     }
 
-    /// The peer is far later than its own history says: others get what it was asked for. Its oldest request stays,
-    /// since its answer is what would clear it.
+    /// The peer is far later than its own history says: others get what it was asked for. Its oldest request stays, since
+    /// its answer is what would clear it, but nobody counts on it.
     pub(super) fn snubbed(&mut self, key: PeerKey, now: Instant) {
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.snubbed = true;
         let rest: Vec<BlockRef> = peer.asked.iter().skip(1).copied().collect();
-        if let Some(content) = &mut self.content {
-            release_owned(content, key);
-        }
+        self.release_owned(key);
         rest.into_iter().for_each(|block| self.cancel(key, block, Fate::Snubbed, now));
+        if let Some(oldest) = self.peers.get(key).and_then(|peer| peer.asked.front().copied()) {
+            self.hold_nothing_back(key, oldest);
+        }
         self.rank(key);
         self.wake();
+    }
+
+    /// What a snubbed peer is asked for is there for others too, if there are any: a silent one would hold it back for ever.
+    fn hold_nothing_back(&mut self, key: PeerKey, block: BlockRef) {
+        let snubbed = self.peers.get(key).is_some_and(|peer| peer.snubbed);
+        if !snubbed || !self.has_better(key) {
+            return;
+        }
+        let (Some(content), Some(number)) = (&mut self.content, block.block()) else { return };
+        if content.table.unask(block.index, number, key) {
+            self.wake();
+        }
     }
 
     /// Takes all requests back.
@@ -132,6 +146,10 @@ impl Swarm {
                 let block = content.layout.block(piece, BlockIndex(number));
                 asked.extend(state.askers().map(|asker: &Asker| (asker.peer, block)));
             }
+        }
+        // Snubbed peers are asked for what counts as missing.
+        for (key, peer) in self.peers.iter().filter(|(_, peer)| peer.snubbed) {
+            asked.extend(peer.asked.iter().filter(|block| block.index == piece).map(|block| (key, *block)));
         }
         asked.into_iter().for_each(|(key, block)| self.cancel(key, block, Fate::Cancelled, now));
     }
@@ -203,11 +221,16 @@ impl Swarm {
     pub(super) fn block_length(&self, piece: PieceIndex, block: BlockIndex) -> u64 {
         self.content.as_ref().map_or(0, |content| u64::from(content.layout.block(piece, block).length))
     }
-}
 
-/// What a peer had for itself alone is everybody's again.
-fn release_owned(content: &mut Content, key: PeerKey) {
-    let owned: Vec<PieceIndex> =
-        content.table.iter().filter(|(_, open)| open.owner() == Some(key)).map(|(piece, _)| piece).collect();
-    owned.into_iter().for_each(|piece| content.table.release(piece));
+    /// What a peer had for itself alone is everybody's again.
+    pub(super) fn release_owned(&mut self, key: PeerKey) {
+        let Some(content) = &mut self.content else { return };
+        let owned = content.table.iter().filter(|(_, open)| open.owner() == Some(key));
+        let owned: Vec<PieceIndex> = owned.map(|(piece, _)| piece).collect();
+        if !owned.is_empty() {
+            self.wake();
+        }
+        let Some(content) = &mut self.content else { return };
+        owned.into_iter().for_each(|piece| content.table.release(piece));
+    }
 }

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use afflux_metainfo::{BlockIndex, PieceIndex};
 
-use super::super::Desk;
+use super::super::{Desk, Figures};
 use crate::availability::first_common_within;
 use crate::key::PeerKey;
 use crate::limits::{GUARD, HELD_BLOCKS_MAX, LANES, LATE_HORIZON, PROMISED_PERCENT, URGENT_PIECES_MAX};
@@ -63,6 +63,7 @@ impl Urgent {
     pub(super) fn hand_out(&mut self, desk: &mut Desk<'_>, now: Instant) {
         if self.version != Some(desk.version()) {
             self.collect(desk, now);
+            self.share_awaited(desk);
         }
         if self.targets.is_empty() && self.awaited.is_empty() {
             return;
@@ -104,6 +105,16 @@ impl Urgent {
             }
         }
         self.awaited.truncate(LANES);
+    }
+
+    /// What readers wait for isn't left to a single peer on parole, if a good one has it too.
+    fn share_awaited(&self, desk: &mut Desk<'_>) {
+        for &piece in &self.awaited {
+            let owned = desk.table().piece(piece).is_some_and(|open| open.owner().is_some());
+            if owned && desk.ranks().any(|(_, key)| desk.offers(key, piece)) {
+                desk.release(piece);
+            }
+        }
     }
 
     fn collect_of(&mut self, reader: &Reader, guarded: bool, each: u32, desk: &Desk<'_>, now: Instant) {
@@ -198,7 +209,7 @@ impl Urgent {
         let open = desk.table().piece(piece);
         let unasked = open.map_or_else(|| desk.layout().block_count(piece), |open| open.missing());
         let takes = |key: PeerKey| desk.offers(key, piece) && open.is_none_or(|open| open.admits(key));
-        if !good && desk.ranks().any(|(_, key)| takes(key)) {
+        if !good && (desk.ranks().any(|(_, key)| takes(key)) || !is_last_resort(key, piece, desk)) {
             return false;
         }
         let quicker = self.quicker.iter().filter(|(key, _)| takes(*key));
@@ -252,4 +263,21 @@ impl Urgent {
             }
         }
     }
+}
+
+/// Whether no other peer that is no better would deliver the whole piece sooner. Those on parole deliver pieces alone, so
+/// that a bad one is proof: who does it makes all the difference. A snubbed one comes after all others.
+fn is_last_resort(key: PeerKey, piece: PieceIndex, desk: &Desk<'_>) -> bool {
+    let open = desk.table().piece(piece);
+    let shared = open.is_some_and(|open| !open.is_untouched());
+    let rest = u64::from(desk.layout().block_count(piece).saturating_sub(1));
+    let alone = |peer: &Figures<'_>| {
+        let whole = peer.expected_nanos().saturating_add(peer.block_nanos.saturating_mul(rest));
+        (peer.snubbed, if shared { 0 } else { whole })
+    };
+    let Some(own) = desk.peer(key).map(|peer| alone(&peer)) else { return false };
+    let mut rivals = desk.peers().filter(|peer| {
+        !peer.chokes_us && peer.offers.contains(piece) && open.is_none_or(|open| open.admits(peer.key))
+    });
+    !rivals.any(|peer| alone(&peer) < own)
 }
