@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::show::Screen;
+use crate::config::units;
 use crate::failure::Failure;
 
 /// What a shell gives for a program that Ctrl-C ended: 128 and the signal's number.
@@ -67,7 +68,13 @@ struct RunArguments {
     #[arg(long, value_name = "NAME", default_value = "deadline", value_parser = strategies())]
     strategy: StrategyName,
     /// What chance is drawn from; another seed is another run
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "1",
+        allow_negative_numbers = true,
+        value_parser = units::whole("--seed", 0, u64::MAX)
+    )]
     seed: u64,
     /// Write every event to this file, a line each
     #[arg(long, value_name = "FILE")]
@@ -91,14 +98,20 @@ struct PlanArguments {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = strategies())]
     strategies: Vec<StrategyName>,
     /// Runs of each strategy in each scenario, 1 to 1000; 6 are the fewest that allow 95 % intervals
-    #[arg(long, value_name = "NUMBER", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "6",
+        allow_negative_numbers = true,
+        value_parser = units::count("--seeds", 1, 1000)
+    )]
     seeds: u32,
     /// Write comparison.json, runs.csv, summary.csv and a plot per scenario (SVG) into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Runs at the same time, 1 to 256 [default: one per core]
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: Option<u16>,
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = units::count("--threads", 1, 256))]
+    threads: Option<u32>,
 }
 
 /// Reads a strategy's name; the help shows all with what they do.

@@ -32,9 +32,10 @@ pub(super) fn run(json: bool, loaded: Vec<Loaded>, arguments: PlanArguments) -> 
     if let Some(folder) = &arguments.out {
         std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
     }
-    let threads = arguments
-        .threads
-        .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let threads = arguments.threads.map_or_else(
+        || std::thread::available_parallelism().map_or(1, usize::from),
+        |threads| threads as usize,
+    );
     let stop = Stop::at_signal()?;
     let mut show = Show::new(json, &plan);
     let (runs, failed) = make(&loaded, &plan.jobs(), threads, &stop, &mut show);
