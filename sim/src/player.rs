@@ -1,7 +1,7 @@
 //! A film's player and the range server that feeds it, as one machine in virtual time.
 //!
-//! The server makes windows the way `stream` does: a new reader is a probe, one that stays reads ahead as much as it has
-//! read, a reader at the file's end gets all of the tail. The player pulls until it holds some seconds of film, starts once
+//! The server makes windows the way `stream` does: a new reader at the head is a probe, one elsewhere wants the next seconds
+//! only, one that stays reads ahead as much as it has read, a reader at the file's end gets all of the tail. The player pulls until it holds some seconds of film, starts once
 //! its start rule is met, plays at the film's rate, stalls when it runs dry, and jumps where its script says.
 //!
 //! Beside it runs a player that never stalls: what it would have needed and when is what "on time" is measured by.

@@ -5,8 +5,9 @@
 //! leaves for other nodes comes to them as events of their own, at least a path's latency later.
 //!
 //! Here: the loop, the turn and the figures. In `people`: who comes, goes, dials. In `talk`: one connection's work. In
-//! `store`: verdicts and players.
+//! `carry`: what it sends. In `store`: verdicts and players.
 
+mod carry;
 mod people;
 mod store;
 mod talk;

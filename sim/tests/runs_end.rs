@@ -4,8 +4,8 @@ mod world;
 
 use std::time::Duration;
 
-use afflux_sim::scenario::Network;
-use world::{MIB, leechers, outcome, scenario, seeds, viewers};
+use afflux_sim::scenario::{Access, Network};
+use world::{MIB, leechers, ms, outcome, scenario, seeds, viewers};
 
 #[test]
 fn a_pair_reaches_its_lines_rate_within_a_hundredth() {
@@ -52,4 +52,35 @@ fn fluid_and_segments_agree_on_a_small_swarm_within_a_tenth() {
     };
     let (fluid, segments) = (mean(Network::Fluid), mean(Network::Segment));
     assert!((segments / fluid - 1.0).abs() < 0.1, "fluid {fluid} s, segments {segments} s");
+}
+
+/// What one connection carries over a lossy path: a segment's bytes per round trip, times 1.31 over the root of the loss
+/// (Mathis et al., 1997, for random losses). That law leaves out the start, which is faster, and timeouts.
+#[test]
+fn a_lossy_path_carries_what_the_law_of_its_losses_says() {
+    for (loss, millis) in [(0.002, 20), (0.01, 40)] {
+        let mut seed = seeds(1, 16 * MIB);
+        seed.access = Access { loss, latency: ms(millis), queue: MIB, ..seed.access };
+        let mut leecher = leechers(1, 16 * MIB);
+        leecher.access.latency = ms(0);
+        let scenario = scenario(Network::Segment, 16 * MIB, vec![seed, leecher]);
+        let took = outcome(&scenario, 1).peers[1].download.expect("it's done").as_secs_f64();
+        let law = 1_448.0 * 1.31 / f64::sqrt(loss) / (0.002 * millis as f64);
+        let measured = 16.0 * MIB as f64 / took;
+        let ratio = measured / law;
+        assert!((0.7..1.3).contains(&ratio), "{measured} B/s at {loss}, and the law says {law}");
+    }
+}
+
+#[test]
+fn two_flows_share_a_queue_about_equally() {
+    let mut scenario = scenario(Network::Segment, 16 * MIB, vec![seeds(1, MIB), leechers(2, 4 * MIB)]);
+    // So that they can't help each other.
+    scenario.groups[1].nat = true;
+    let outcome = outcome(&scenario, 1);
+    let took: Vec<f64> =
+        outcome.peers[1..].iter().map(|p| p.download.expect("it's done").as_secs_f64()).collect();
+    assert!((took[0] / took[1] - 1.0).abs() < 0.15, "{took:?}");
+    // 32 MiB over 1 MiB/s, headers included.
+    assert!((32.0..36.0).contains(&took[0].max(took[1])), "{took:?}");
 }

@@ -1,4 +1,5 @@
-//! One request to the range server: what it wants of the torrent while it reads on.
+//! One request to the range server: what it wants of the torrent while it reads on. The film's rate is known to it, as if
+//! from the container.
 
 use std::time::Duration;
 
@@ -115,18 +116,20 @@ impl Reader {
 
     /// When the window changes though nothing is sent.
     pub(crate) fn deadline(&self, now: Time) -> Time {
-        if self.is_probe(now) && !self.is_done() { self.opened + self.probe_time() } else { Time::NEVER }
+        if self.is_fresh(now) && !self.is_done() { self.opened + self.probe_time() } else { Time::NEVER }
     }
 
     fn window(&self, now: Time) -> Window {
-        let probe = self.is_probe(now);
+        let probe = self.start == 0 && self.is_fresh(now);
         let upto = |bytes: u64| self.position.saturating_add(bytes).min(self.end);
+        let urgent = self.rate.saturating_mul(URGENT_SECONDS).clamp(URGENT_BYTES.start, URGENT_BYTES.end);
         let (urgent_end, soon_end) = if probe {
             (upto(PROBE_BYTES), upto(PROBE_BYTES))
         } else if self.tail {
             (upto(URGENT_BYTES.end), self.end)
+        } else if self.is_fresh(now) {
+            (upto(urgent), upto(urgent))
         } else {
-            let urgent = self.rate.saturating_mul(URGENT_SECONDS).clamp(URGENT_BYTES.start, URGENT_BYTES.end);
             (upto(urgent), upto(self.ahead_bytes().max(urgent)))
         };
         Window {
@@ -140,7 +143,8 @@ impl Reader {
         }
     }
 
-    fn is_probe(&self, now: Time) -> bool {
+    /// Whether it hasn't shown yet that it reads on.
+    fn is_fresh(&self, now: Time) -> bool {
         !self.tail && now - self.opened < self.probe_time()
     }
 
