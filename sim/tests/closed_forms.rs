@@ -81,8 +81,8 @@ fn nobody_distributes_sooner_than_the_bound() {
     }
 }
 
-/// Rarest first keeps all lines busy, as theory takes it. In order it doesn't: who has just come has nothing for
-/// those before it, so each is served by fewer than it serves. The papers say the same of it.
+/// Rarest first keeps all lines busy, as theory takes it. In order doesn't: only those who came before have what one needs,
+/// and what the newcomers could send nobody wants. The papers call it sluggish for the same reason.
 #[test]
 fn a_steady_crowd_takes_what_the_balance_says_but_not_in_order() {
     let seeding = Duration::from_secs(10);

@@ -48,6 +48,8 @@ pub(super) struct Peer {
     pub(super) upload_rate: u64,
     /// Payload sent to it, in bytes.
     pub(super) uploaded: u64,
+    /// Blocks that came from it.
+    pub(super) delivered: u32,
     allowed_fast: Vec<PieceIndex>,
     pub(super) last_piece: Option<PieceIndex>,
     pub(super) lateness: Lateness,
@@ -83,6 +85,7 @@ impl Peer {
             rate: 0,
             upload_rate: 0,
             uploaded: 0,
+            delivered: 0,
             allowed_fast: Vec::new(),
             last_piece: None,
             lateness: Lateness::default(),
@@ -166,13 +169,14 @@ impl Peer {
         self.depth.min(deepest)
     }
 
-    /// What a strategy wants asked for beyond what the pipeline wants, once the rate is known.
+    /// What a strategy wants asked for beyond what the pipeline wants, once the rate is known. It begins slowly: a block more
+    /// for each that came.
     fn deep(&self, queue_time: Duration) -> u32 {
         if self.snubbed || self.rate == 0 || self.depth == 0 {
             return 0;
         }
         let blocks = queue_time.as_nanos() / u128::from(self.block_nanos(self.rate).max(1));
-        u32::try_from(blocks).unwrap_or(u32::MAX).min(QUEUE_DEPTH_MAX)
+        u32::try_from(blocks).unwrap_or(u32::MAX).min(self.delivered).min(QUEUE_DEPTH_MAX)
     }
 
     /// A round trip plus 50 ms of requests, or two blocks, whichever is more: what is asked already can't be taken

@@ -176,6 +176,7 @@ impl Swarm {
     fn block_received(&mut self, key: PeerKey, block: BlockRef, now: Instant) {
         let (Some(content), Some(peer)) = (&mut self.content, self.peers.get_mut(key)) else { return };
         peer.take_asked(block);
+        peer.delivered = peer.delivered.saturating_add(1);
         peer.snubbed = false;
         peer.starved_at = None;
         peer.last_piece = Some(block.index);
