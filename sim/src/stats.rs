@@ -33,7 +33,7 @@ pub enum Metric {
     Uplink,
     /// How evenly pieces are spread over the swarm.
     Diversity,
-    /// Bytes that came twice, of those that came at all.
+    /// Bytes that came twice or were thrown away, of all that came.
     Duplicates,
 }
 
