@@ -64,8 +64,8 @@ impl Arguments {
                         .filter(|rounds| (1..=100).contains(rounds))
                         .context("--rounds takes a number from 1 to 100")?;
                 }
-                "--only" => parsed.only = value()?.split(',').map(client).collect::<Result<_>>()?,
-                "--link" => parsed.links = value()?.split(',').map(link).collect::<Result<_>>()?,
+                "--only" => parsed.only = value()?.split(',').map(client_named).collect::<Result<_>>()?,
+                "--link" => parsed.links = value()?.split(',').map(link_named).collect::<Result<_>>()?,
                 _ => bail!("`{word}` is no option of bench stream"),
             }
         }
@@ -73,14 +73,14 @@ impl Arguments {
     }
 }
 
-fn client(name: &str) -> Result<Client> {
+fn client_named(name: &str) -> Result<Client> {
     Client::named(name).with_context(|| {
         let known: Vec<&str> = Client::ALL.iter().map(|client| client.name()).collect();
         format!("--only {name}: allowed are {}", known.join(", "))
     })
 }
 
-fn link(name: &str) -> Result<String> {
+fn link_named(name: &str) -> Result<String> {
     let known = scenario::all(true);
     if known.iter().any(|scenario| scenario.name == name) {
         return Ok(name.to_owned());

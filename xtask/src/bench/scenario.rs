@@ -140,13 +140,13 @@ fn tight(span: Duration) -> Scenario {
             row("stalled_seconds", "stalled in all", Unit::Seconds, Some(0.0)),
             row(
                 "resume_p50",
-                "resume after a seek, p50 of 3",
+                "resume after a seek to a piece, p50 of 3",
                 Unit::Seconds,
                 Some(least_seconds(2, MIB, total, 1)),
             ),
             row(
                 "resume_worst",
-                "resume after a seek, worst of 3",
+                "resume after a seek to a piece, worst of 3",
                 Unit::Seconds,
                 Some(least_seconds(2, MIB, total, 1)),
             ),
