@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use afflux_metainfo::Layout;
-use afflux_swarm::trace::{Ask, Fate, Hindrance, Stall};
+use afflux_swarm::trace::{Ask, Fate, Hindrance, Obstacle, Stall};
 use serde_json::{Value, json};
 
 /// A block that comes so long after it was expected held its piece up; less is the noise of any network.
@@ -49,7 +49,7 @@ pub fn stall_json(stall: &Stall, layout: &Layout, now: Instant) -> Value {
 /// The one sentence about it: what stood in the way, or who was late, or that nobody was.
 pub fn why(stall: &Stall, now: Instant) -> String {
     let piece = stall.piece;
-    if let Some(obstacle) = stall.obstacles.last() {
+    if let Some(obstacle) = stall.obstacles.last().filter(|obstacle| decided(stall, obstacle, now)) {
         return match obstacle.kind {
             Hindrance::NobodyHas => format!("no connected peer has piece {piece}"),
             Hindrance::AllChoke => format!("every peer that has piece {piece} chokes us"),
@@ -82,6 +82,14 @@ pub fn why(stall: &Stall, now: Instant) -> String {
         }
         Some(_) => "every block came as expected: the peers together are slower than the reader".to_owned(),
     }
+}
+
+/// Whether an obstacle is what the wait was mostly for: it was there for most of it, before anybody could be asked, or what was
+/// done before it was in vain.
+fn decided(stall: &Stall, obstacle: &Obstacle, now: Instant) -> bool {
+    let asked_at = stall.asks.iter().map(|ask| ask.at).find(|at| *at >= obstacle.at);
+    let held = asked_at.or(stall.until).unwrap_or(now).saturating_duration_since(stall.since);
+    obstacle.kind == Hindrance::WrongHash || held * 2 >= waited(stall, now)
 }
 
 /// The request that ended, or still goes on, longest after it should have.
@@ -119,7 +127,6 @@ fn unix_seconds(at: Instant, now: Instant) -> f64 {
 mod tests {
     use afflux_metainfo::{BlockIndex, PieceIndex};
     use afflux_swarm::ReaderKey;
-    use afflux_swarm::trace::Obstacle;
 
     use super::*;
 
@@ -171,8 +178,11 @@ mod tests {
         let now = Instant::now();
         let mut stall = stall(now);
         stall.asks = vec![ask(0, now, 700, 100)];
-        stall.obstacles = vec![Obstacle { kind: Hindrance::AllChoke, at: now }];
+        stall.obstacles = vec![Obstacle { kind: Hindrance::AllChoke, at: now + ms(100) }];
         assert_eq!(why(&stall, now), "every peer that has piece 2 chokes us");
+        // It was soon over, and then somebody was late.
+        stall.asks = vec![ask(0, now + ms(150), 650, 100)];
+        assert!(why(&stall, now).contains("took 650 ms"));
     }
 
     #[test]

@@ -31,7 +31,10 @@ fn assert_within_limits(scenario: &Scenario) {
     assert!(content.length.div_ceil(content.piece_length) <= limits::PIECES_MAX);
     assert!((limits::LIMIT_MIN..=limits::LIMIT_MAX).contains(&scenario.limit));
     assert!((1..=limits::GROUPS_MAX).contains(&scenario.groups.len()));
-    assert!(scenario.groups.iter().map(|group| u64::from(group.count)).sum::<u64>() <= u64::from(limits::PEERS_MAX));
+    assert!(
+        scenario.groups.iter().map(|group| u64::from(group.count)).sum::<u64>()
+            <= u64::from(limits::PEERS_MAX)
+    );
     assert!(scenario.groups.iter().any(|group| group.counted()));
     for group in &scenario.groups {
         assert!((1..=limits::NAME_CHARS_MAX).contains(&group.name.len()));
