@@ -36,6 +36,14 @@ impl Lateness {
         self.answers = self.answers.saturating_add(1);
     }
 
+    /// By how much answers come later than expected, as far as the history tells: the mean and one deviation.
+    pub(crate) fn usual(&self) -> Duration {
+        if self.answers < ANSWERS_MIN {
+            return Duration::ZERO;
+        }
+        Duration::from_nanos(self.mean.saturating_add(self.deviation).max(0).unsigned_abs())
+    }
+
     /// How long after the expected time an answer is late. A peer without a history may take twice as long as expected.
     pub(crate) fn grace(&self, expected: Duration) -> Duration {
         if self.answers < ANSWERS_MIN {

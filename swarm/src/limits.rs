@@ -55,6 +55,9 @@ pub const LATE_MARGIN: Duration = Duration::from_millis(100);
 /// A late block is asked of a second peer only if a reader needs it within this time: before that, it may still come.
 pub const LATE_HORIZON: Duration = Duration::from_secs(1);
 
+/// A block that its peer itself is expected to bring so long after a reader needs it is as good as late.
+pub const HOPELESS: Duration = Duration::from_millis(500);
+
 /// A block moves from one peer's queue to another's only if it comes sooner by a quarter and this much: expectations
 /// aren't more exact.
 pub const PROMOTE_MARGIN: Duration = Duration::from_millis(30);

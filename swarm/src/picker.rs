@@ -29,6 +29,8 @@ pub struct Board<'a> {
     pub wants: &'a Wants,
     /// How readers fare as a whole.
     pub outlook: Outlook,
+    /// What good peers send together, in bytes per second.
+    pub link_rate: u64,
     /// Whether no new piece may be opened that no window covers (memory kind).
     pub windows_only: bool,
     /// Memory for pieces under way, in bytes.

@@ -54,7 +54,7 @@ impl Strategy for Deadline {
         if needed {
             return None;
         }
-        background(board, applicant)
+        background(board, applicant, now)
     }
 
     fn hand_out(&mut self, desk: &mut Desk<'_>, now: Instant) {
@@ -62,12 +62,18 @@ impl Strategy for Deadline {
     }
 }
 
-/// Pieces under way, then new ones, but for those with deadlines: who gets their blocks is the urgent band's to say, and
-/// a slow peer that took one would hold its reader up.
-fn background(board: &mut Board<'_>, applicant: &Applicant<'_>) -> Option<Pick> {
+/// Pieces under way, then new ones, but for those that a reader needs sooner than this peer would have them: who gets the
+/// blocks with deadlines is the urgent band's to say, and a slow peer that took one would hold its reader up.
+fn background(board: &mut Board<'_>, applicant: &Applicant<'_>, now: Instant) -> Option<Pick> {
     let wants = board.wants;
-    let under_way = board.under_way_if(applicant, |piece| !wants.is_urgent(piece));
-    under_way.or_else(|| board.rarest(applicant).filter(|pick| !wants.is_urgent(pick.piece)))
+    let needed: Vec<_> = wants
+        .readers()
+        .map(|reader| reader.urgent().start..reachable(board, reader, applicant, now))
+        .collect();
+    let can_wait =
+        |piece: PieceIndex| !wants.is_urgent(piece) && !needed.iter().any(|pieces| pieces.contains(&piece.0));
+    let under_way = board.under_way_if(applicant, can_wait);
+    under_way.or_else(|| board.rarest(applicant).filter(|pick| can_wait(pick.piece)))
 }
 
 /// No reader is in need.
@@ -105,11 +111,8 @@ fn ahead(board: &mut Board<'_>, applicant: &Applicant<'_>, now: Instant) -> Opti
         if soon.is_empty() {
             continue;
         }
-        let reachable = reachable(board, reader, now + applicant.expected).clamp(soon.start, soon.end);
-        let pick = board
-            .first_within(reachable, soon.end, applicant)
-            .or_else(|| board.first_within(soon.start, reachable, applicant));
-        let Some(pick) = pick else { continue };
+        let reachable = reachable(board, reader, applicant, now).clamp(soon.start, soon.end);
+        let Some(pick) = board.first_within(reachable, soon.end, applicant) else { continue };
         let deadline = reader.deadline(board.layout, pick.piece);
         let sooner = best
             .is_none_or(|(least, turn, _)| deadline < least || (deadline == least && reader.turn() > turn));
@@ -120,18 +123,19 @@ fn ahead(board: &mut Board<'_>, applicant: &Applicant<'_>, now: Instant) -> Opti
     best.map(|(_, _, pick)| pick)
 }
 
-/// The first piece of the reader's that is due no sooner than `then`.
-fn reachable(board: &Board<'_>, reader: &Reader, then: Instant) -> u32 {
-    let soon = reader.soon();
-    let first = reader.deadline(board.layout, PieceIndex(soon.start));
-    let late = then.saturating_duration_since(first);
-    if late.is_zero() {
-        return soon.start;
-    }
-    let step = reader.deadline(board.layout, PieceIndex(soon.start + 1)).saturating_duration_since(first);
-    if step.is_zero() {
-        return soon.start;
+/// The first piece of the reader's read-ahead that this peer would not hold up: it's due no sooner than the peer's block
+/// would be here, or the others won't be done with it by then.
+fn reachable(board: &Board<'_>, reader: &Reader, applicant: &Applicant<'_>, now: Instant) -> u32 {
+    let start = reader.soon().start;
+    let meanwhile = (applicant.expected.as_secs_f64() * board.link_rate as f64) as u64;
+    let far = reader.window().position.saturating_add(meanwhile) / u64::from(board.layout.piece_length());
+    let by_rate = u32::try_from(far).unwrap_or(u32::MAX);
+    let first = reader.deadline(board.layout, PieceIndex(start));
+    let late = (now + applicant.expected).saturating_duration_since(first);
+    let step = reader.deadline(board.layout, PieceIndex(start + 1)).saturating_duration_since(first);
+    if late.is_zero() || step.is_zero() {
+        return start;
     }
     let pieces = late.as_nanos().div_ceil(step.as_nanos());
-    soon.start.saturating_add(u32::try_from(pieces).unwrap_or(u32::MAX))
+    start.saturating_add(u32::try_from(pieces).unwrap_or(u32::MAX)).min(by_rate)
 }

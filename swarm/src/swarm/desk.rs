@@ -35,6 +35,8 @@ pub struct Figures<'a> {
     pub round_trip_nanos: u64,
     /// Time for one block at its rate, in nanoseconds.
     pub block_nanos: u64,
+    /// By how much its answers come later than expected, as far as its history tells, in nanoseconds.
+    pub usual_delay_nanos: u64,
     /// Blocks asked of it.
     pub queued: u32,
     /// How many more it should be asked for.
@@ -46,6 +48,11 @@ impl Figures<'_> {
     pub fn expected_nanos(&self) -> u64 {
         let behind = self.block_nanos.saturating_mul(u64::from(self.queued) + 1);
         self.round_trip_nanos.saturating_add(behind)
+    }
+
+    /// The same with what its history says of its answers on top: what a reader can count on.
+    pub fn reliable_nanos(&self) -> u64 {
+        self.expected_nanos().saturating_add(self.usual_delay_nanos)
     }
 
     /// Whether a reader's block may depend on it.
@@ -209,6 +216,7 @@ impl<'a> Desk<'a> {
             rate,
             round_trip_nanos: u64::try_from(peer.round_trip().as_nanos()).unwrap_or(u64::MAX),
             block_nanos: peer.block_nanos(self.swarm.rate_default),
+            usual_delay_nanos: peer.usual_delay_nanos(),
             queued: peer.asked.len() as u32,
             room: peer.room(waiting, self.swarm.ways.queue_time),
         }

@@ -225,6 +225,16 @@ impl Peer {
         round_trip.saturating_add(self.block_nanos(rate_default).saturating_mul(queued))
     }
 
+    /// The same with what its history says of its answers on top: what a reader can count on.
+    pub(super) fn reliable_nanos(&self, rate_default: u64) -> u64 {
+        self.expected_nanos(rate_default).saturating_add(self.usual_delay_nanos())
+    }
+
+    /// By how much its answers come later than expected, as far as its history tells.
+    pub(super) fn usual_delay_nanos(&self) -> u64 {
+        u64::try_from(self.lateness.usual().as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// Whether a reader's block may depend on it.
     pub(super) fn is_good(&self) -> bool {
         !self.chokes_us && !self.snubbed && !self.on_parole && !self.overdue

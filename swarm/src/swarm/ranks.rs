@@ -29,7 +29,7 @@ impl Swarm {
         }
         let Some(peer) = self.peers.get_mut(key) else { return };
         let serves = peer.is_good() && peer.useful > 0 && peer.depth > 0;
-        let rank = serves.then(|| peer.expected_nanos(self.rate_default));
+        let rank = serves.then(|| peer.reliable_nanos(self.rate_default));
         if rank == peer.rank {
             return;
         }

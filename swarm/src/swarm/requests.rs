@@ -183,6 +183,7 @@ impl Swarm {
             availability: &mut content.availability,
             wants: &self.wants,
             outlook: self.outlook,
+            link_rate: self.link_rate,
             windows_only,
             open_bytes_max: self.config.open_bytes_max,
             reserve_bytes: if self.wants.is_empty() { 0 } else { self.config.open_bytes_max / 4 },
@@ -192,7 +193,7 @@ impl Swarm {
             key,
             offers: peer.offers(),
             on_parole: peer.on_parole,
-            expected,
+            expected: expected + peer.lateness.usual(),
             last_piece: peer.last_piece,
             outcast,
         };

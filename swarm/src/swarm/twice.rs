@@ -6,7 +6,7 @@ use afflux_metainfo::{BLOCK_LENGTH, BlockIndex, PieceIndex};
 
 use super::{Content, Peer, Swarm};
 use crate::key::PeerKey;
-use crate::limits::{ENDGAME_PROBES_MAX, LATE_HORIZON, LATE_PROBES_MAX};
+use crate::limits::{ENDGAME_PROBES_MAX, HOPELESS, LATE_HORIZON, LATE_PROBES_MAX};
 use crate::picker::Pick;
 use crate::pieces::{Asked, Block};
 use crate::wants::Reader;
@@ -27,8 +27,13 @@ impl Swarm {
             if !self.duplicates.affords(length, self.tallies.received) {
                 return;
             }
-            let Some((key, expected)) = self.best_other(piece, block) else { continue };
-            self.buy(key, piece, block, expected, now);
+            let Some(key) = self.best_other(piece, block) else { continue };
+            let Some(expected) = self.peers.get(key).map(|peer| peer.expected(self.rate_default)) else {
+                continue;
+            };
+            if self.is_beaten(piece, block, expected, now) {
+                self.buy(key, piece, block, expected, now);
+            }
         }
     }
 
@@ -94,15 +99,17 @@ impl Swarm {
     ) {
         let urgent = reader.urgent();
         for (piece, open) in content.table.open_within(PieceIndex(urgent.start)..PieceIndex(urgent.end)) {
-            let needed = reader.is_waiting() || reader.deadline(&content.layout, piece) <= now + LATE_HORIZON;
+            let deadline = reader.deadline(&content.layout, piece).max(now);
+            let needed = reader.is_waiting() || deadline <= now + LATE_HORIZON;
             if !needed || *probes == 0 {
                 return;
             }
             *probes -= 1;
             let blocks = open.blocks().iter().zip(0..);
             late.extend(blocks.filter_map(|(block, number)| match block {
-                Block::Asked(asked) if !asked.is_crowded() && self.is_late(asked, now) => {
-                    Some((piece, BlockIndex(number)))
+                Block::Asked(asked) if !asked.is_crowded() => {
+                    let late = self.is_late(asked, now) || Self::is_hopeless(asked, deadline);
+                    late.then_some((piece, BlockIndex(number)))
                 }
                 _ => None,
             }));
@@ -133,7 +140,7 @@ impl Swarm {
     }
 
     /// The peer that would deliver the block soonest, of those that weren't asked for it; a suspect if no good peer is left.
-    fn best_other(&self, piece: PieceIndex, block: BlockIndex) -> Option<(PeerKey, Duration)> {
+    fn best_other(&self, piece: PieceIndex, block: BlockIndex) -> Option<PeerKey> {
         let open = self.content.as_ref()?.table.piece(piece)?;
         let Some(Block::Asked(asked)) = open.blocks().get(block.as_usize()) else { return None };
         let fits = |key: PeerKey, peer: &Peer| {
@@ -147,6 +154,24 @@ impl Swarm {
             let all = self.peers.iter().filter(|&(key, peer)| serving(peer) && fits(key, peer));
             all.map(|(key, peer)| (peer.expected_nanos(self.rate_default), key)).min()
         };
-        best.or_else(suspects).map(|(nanos, key)| (key, Duration::from_nanos(nanos)))
+        best.or_else(suspects).map(|(_, key)| key)
+    }
+
+    /// Whether a block that is late, or that won't come in time, comes sooner from a peer that takes so long. One that isn't
+    /// late yet has to be beaten clearly.
+    fn is_beaten(&self, piece: PieceIndex, block: BlockIndex, expected: Duration, now: Instant) -> bool {
+        let open = self.content.as_ref().and_then(|content| content.table.piece(piece));
+        match open.and_then(|open| open.blocks().get(block.as_usize())) {
+            Some(Block::Asked(asked)) => {
+                let beaten = asked.expected_at().is_some_and(|at| now + expected * 2 + HOPELESS < at);
+                beaten || self.is_late(asked, now)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether none of those that were asked will deliver before a reader feels it, by their own figures.
+    fn is_hopeless(asked: &Asked, deadline: Instant) -> bool {
+        asked.expected_at().is_some_and(|at| at > deadline + HOPELESS)
     }
 }

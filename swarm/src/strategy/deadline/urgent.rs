@@ -156,13 +156,13 @@ impl Urgent {
     fn serve_everyone(&mut self, desk: &mut Desk<'_>, now: Instant) {
         self.with_room.clear();
         let with_room = desk.peers().filter(|peer| peer.room > 0 && peer.useful > 0 && !peer.chokes_us);
-        self.with_room.extend(with_room.map(|peer| Reverse((peer.expected_nanos(), peer.key))));
+        self.with_room.extend(with_room.map(|peer| Reverse((peer.reliable_nanos(), peer.key))));
         while let Some(Reverse((_, key))) = self.with_room.pop() {
             if !self.serve(key, desk, now) {
                 continue;
             }
             if let Some(peer) = desk.peer(key).filter(|peer| peer.room > 0) {
-                self.with_room.push(Reverse((peer.expected_nanos(), key)));
+                self.with_room.push(Reverse((peer.reliable_nanos(), key)));
             }
         }
     }
@@ -170,7 +170,7 @@ impl Urgent {
     /// Gives the peer one block, if one is meant for it.
     fn serve(&mut self, key: PeerKey, desk: &mut Desk<'_>, now: Instant) -> bool {
         let Some(peer) = desk.peer(key).filter(|peer| peer.room > 0 && !peer.chokes_us) else { return false };
-        let (good, expected) = (peer.is_good(), peer.expected_nanos());
+        let (good, expected) = (peer.is_good(), peer.reliable_nanos());
         self.rank_quicker(key, expected, desk);
         let guarded = self.targets.partition_point(|target| target.class == Class::Guarded);
         let awaited = self.targets.partition_point(|target| target.class != Class::Soon);
@@ -272,7 +272,7 @@ fn is_last_resort(key: PeerKey, piece: PieceIndex, desk: &Desk<'_>) -> bool {
     let shared = open.is_some_and(|open| !open.is_untouched());
     let rest = u64::from(desk.layout().block_count(piece).saturating_sub(1));
     let alone = |peer: &Figures<'_>| {
-        let whole = peer.expected_nanos().saturating_add(peer.block_nanos.saturating_mul(rest));
+        let whole = peer.reliable_nanos().saturating_add(peer.block_nanos.saturating_mul(rest));
         (peer.snubbed, if shared { 0 } else { whole })
     };
     let Some(own) = desk.peer(key).map(|peer| alone(&peer)) else { return false };
