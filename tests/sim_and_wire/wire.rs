@@ -130,20 +130,27 @@ pub(crate) async fn trade() -> f64 {
     let film = Film::new(DOWNLOAD_BYTES, PIECE_LENGTH as u32);
     let seeder = film.seeder(Some(TRADE_SEED_LIMIT)).await;
     let mut traders = Vec::new();
-    for _ in 0..TRADERS {
-        let house = House::with(|config| config.swarm.upload_limit = Some(TRADE_LIMIT)).await;
+    let mut addresses = vec![seeder.address()];
+    for nth in 0..TRADERS {
+        // Networks of their own: BEP 6 has those of one network begin with the same pieces, and then none has what another
+        // lacks.
+        let ip = IpAddr::V4(Ipv4Addr::new(127, 0, 1 + nth as u8, 1));
+        let house = House::with(|config| {
+            config.swarm.upload_limit = Some(TRADE_LIMIT);
+            config.swarm.bind = Some(ip);
+        })
+        .await;
         let folder = tempfile::tempdir().unwrap();
         let torrent = house.fetch(&film.source(), folder.path(), &[]).await;
         let ready = ready(&torrent).await;
+        addresses.push(SocketAddr::new(ip, house.engine.port()));
         traders.push((house, torrent, ready, folder));
     }
     let began = Instant::now();
-    let addresses = traders.iter().map(|(house, ..)| house.address());
-    let addresses: Vec<SocketAddr> = addresses.chain([seeder.address()]).collect();
     let mut waiting = Vec::new();
-    for (house, torrent, ready, _) in &traders {
-        let others = addresses.iter().copied().filter(|address| *address != house.address());
-        torrent.add_peers(others.collect()).await;
+    for (nth, (_, torrent, ready, _)) in traders.iter().enumerate() {
+        // Those who came before, as a tracker would say.
+        torrent.add_peers(addresses[..=nth].to_vec()).await;
         let ready = Arc::clone(ready);
         waiting.push(tokio::spawn(async move {
             whole(&ready).await;
