@@ -59,6 +59,10 @@ const ROUND_TRIP_AGE_MAX: Duration = Duration::from_secs(60);
 const LATE_FACTOR: u32 = 4;
 const LATE_MIN: Duration = Duration::from_secs(2);
 
+/// The same for a peer that has never answered: a payload byte within this time is little to ask of one that unchoked us, and
+/// all that a snub costs is that others get what it was asked for.
+const LATE_UNKNOWN: Duration = Duration::from_secs(5);
+
 /// The state of the measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Pipeline {
@@ -189,7 +193,7 @@ impl Pipeline {
 
     /// After this much silence a peer that owes us blocks is snubbed.
     pub(crate) fn late_after(&self, peer_timeout: Duration) -> Duration {
-        let usual = self.answer_time.map_or(peer_timeout, |smoothed| smoothed * LATE_FACTOR);
+        let usual = self.answer_time.map_or(LATE_UNKNOWN, |smoothed| smoothed * LATE_FACTOR);
         usual.max(LATE_MIN).min(peer_timeout)
     }
 

@@ -122,7 +122,7 @@ mod tests {
             waiting: false,
             kind: Kind::Play,
         };
-        wants.want(ReaderKey(1), window, Some(layout), crate::testing::epoch());
+        wants.want(ReaderKey(1), window, false, Some(layout), crate::testing::epoch());
         wants
     }
 

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use afflux_metainfo::{BlockIndex, PieceIndex};
+use afflux_metainfo::{BlockIndex, BlockRef, PieceIndex};
 
 use crate::key::PeerKey;
 use crate::limits::ASKERS_MAX;
@@ -317,6 +317,14 @@ impl PieceTable {
     /// An open piece.
     pub fn piece(&self, piece: PieceIndex) -> Option<&OpenPiece> {
         self.pieces.get(&piece)
+    }
+
+    /// How a peer was asked for a block, if it was and the block isn't there.
+    pub fn asker(&self, block: &BlockRef, peer: PeerKey) -> Option<&Asker> {
+        match self.piece(block.index)?.blocks.get(block.block()?.as_usize())? {
+            Block::Asked(asked) => asked.asker(peer),
+            Block::Missing | Block::Received => None,
+        }
     }
 
     /// Whether the piece is open.

@@ -246,7 +246,7 @@ impl Swarm {
         let layout = self.content.as_ref().map(|content| Arc::clone(&content.layout));
         let waited = self.wants.anyone_waits();
         let first = self.wants.is_empty();
-        let movement = self.wants.want(reader, window, layout.as_deref(), now);
+        let movement = self.wants.want(reader, window, self.is_stuck(&window), layout.as_deref(), now);
         let ran_dry = !waited && self.wants.anyone_waits();
         if movement == Movement::Refused {
             return;
@@ -391,6 +391,7 @@ impl Swarm {
         }
         if self.timers.late.is_some_and(|at| at <= now) {
             self.timers.late = None;
+            self.mark_overdue(now);
             self.buy_late(now);
         }
         if self.timers.tick <= now {

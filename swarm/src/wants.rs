@@ -3,7 +3,7 @@
 //! A piece can be served only when all of it is verified, so a window's unit is the piece, and all blocks of a piece
 //! share the deadline of the first byte of it that the reader still needs. Not here: who delivers (`picker`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,8 @@ pub struct Reader {
     turn: u64,
     /// Bytes read since it came or jumped.
     run_bytes: u64,
+    /// Whether nobody has the piece under it.
+    stuck: bool,
 }
 
 impl Reader {
@@ -56,6 +58,11 @@ impl Reader {
     /// Whether it waits right now.
     pub fn is_waiting(&self) -> bool {
         self.window.waiting && self.window.kind != Kind::Next
+    }
+
+    /// Whether nobody has the piece under it, so that no memory has to be kept for what follows.
+    pub fn is_stuck(&self) -> bool {
+        self.stuck
     }
 
     /// Whether nobody reads it yet, so that nothing of it has a deadline.
@@ -113,6 +120,7 @@ impl Reader {
         self.soon = self.urgent.end..pieces.end.max(self.urgent.end);
         self.end = soon_end.max(urgent_end);
         if let Some(share) = share_bytes {
+            let share = if self.stuck { 0 } else { share };
             let pieces = (share / u64::from(layout.piece_length())).clamp(1, u64::from(u32::MAX)) as u32;
             let end = self.urgent.start.saturating_add(pieces);
             self.urgent.end = self.urgent.end.min(end);
@@ -174,11 +182,12 @@ impl Wants {
         self.grows = grows;
     }
 
-    /// Takes a reader's window.
+    /// Takes a reader's window; `stuck` says whether nobody has the piece under it.
     pub fn want(
         &mut self,
         key: ReaderKey,
         window: Window,
+        stuck: bool,
         layout: Option<&Layout>,
         now: Instant,
     ) -> Movement {
@@ -206,13 +215,14 @@ impl Wants {
                 self.turns
             }
         };
-        let newcomer = !self.readers.contains_key(&key);
+        let changes_shares = self.readers.get(&key).is_none_or(|reader| reader.stuck != stuck);
         let before = self.readers.get(&key).map(Reader::needs);
         let end = window.position;
-        self.readers.insert(key, Reader { window, urgent: 0..0, soon: 0..0, end, since, turn, run_bytes });
+        let reader = Reader { window, urgent: 0..0, soon: 0..0, end, since, turn, run_bytes, stuck };
+        self.readers.insert(key, reader);
         self.waiting = self.readers.values().filter(|reader| reader.is_waiting()).count();
         let Some(layout) = layout else { return movement };
-        if self.keep_bytes_max.is_some() && (newcomer || self.takes_turns(layout)) {
+        if self.keep_bytes_max.is_some() && (changes_shares || self.takes_turns(layout)) {
             self.lay(layout);
             return movement;
         }
@@ -244,18 +254,53 @@ impl Wants {
             self.readers.values_mut().for_each(|reader| reader.lay(layout, shares.of(reader), shares.grows));
             return;
         }
-        // Fewer pieces fit than there are readers. Whoever has waited longest is served first; those without a turn
-        // cover nothing, or what one fetches would be evicted for the other before it's read.
-        let rank = |reader: &Reader| (reader.is_next(), !reader.is_waiting(), reader.since, reader.turn);
-        let mut order: Vec<_> = self.readers.values().map(rank).collect();
-        order.sort_unstable();
-        let last = order[self.places(layout) - 1];
-        for reader in self.readers.values_mut() {
+        // Fewer pieces fit than there are readers. Those without a turn cover nothing, or what one fetches would be evicted
+        // for the other before it's read.
+        let served = self.served(self.places(layout));
+        for (key, reader) in &mut self.readers {
             reader.lay(layout, Some(0), false);
-            if rank(reader) > last {
+            if !reader.stuck && !served.contains(key) {
                 (reader.urgent, reader.soon, reader.end) = (0..0, 0..0, reader.window.position);
             }
         }
+    }
+
+    /// Whose turn it is, if so many can be served: half of the places are for films that play, since a pause is felt there;
+    /// then whoever has waited longest.
+    fn served(&self, places: usize) -> BTreeSet<ReaderKey> {
+        let rank = |reader: &Reader| (reader.is_next(), !reader.is_waiting(), reader.since, reader.turn);
+        let mut order: Vec<_> = self.readers.iter().filter(|(_, reader)| !reader.stuck).collect();
+        order.sort_unstable_by_key(|(_, reader)| rank(reader));
+        let playing = order.iter().filter(|(_, reader)| reader.is_settled()).take(places / 2);
+        let mut served: BTreeSet<ReaderKey> = playing.map(|(key, _)| **key).collect();
+        for (key, _) in order {
+            if served.len() >= places {
+                break;
+            }
+            served.insert(*key);
+        }
+        served
+    }
+
+    /// Notes for each reader whether nobody has the piece under it; lays the windows anew if that changes what others may
+    /// cover. Says whether it did.
+    pub fn note_stuck(&mut self, layout: &Layout, is_stuck: impl Fn(&Window) -> bool) -> bool {
+        let mut changed = false;
+        for reader in self.readers.values_mut() {
+            let stuck = is_stuck(&reader.window);
+            changed |= stuck != reader.stuck;
+            reader.stuck = stuck;
+        }
+        let lays = changed && self.keep_bytes_max.is_some();
+        if lays {
+            self.lay(layout);
+        }
+        lays
+    }
+
+    /// Number of readers that somebody could serve.
+    pub fn servable(&self) -> usize {
+        self.readers.values().filter(|reader| !reader.stuck).count()
     }
 
     /// The readers, by their keys.
@@ -311,7 +356,7 @@ impl Wants {
 
     /// Whether more readers want a piece than pieces can be kept.
     fn takes_turns(&self, layout: &Layout) -> bool {
-        self.keep_bytes_max.is_some() && self.readers.len() > self.places(layout)
+        self.keep_bytes_max.is_some() && self.servable() > self.places(layout)
     }
 
     /// How many pieces can be kept, at least one.
@@ -325,8 +370,9 @@ impl Wants {
         let Some(keep) = self.keep_bytes_max else {
             return Shares { grows: self.grows, ..Shares::default() };
         };
-        let next = self.readers.values().filter(|reader| reader.is_next()).count() as u64;
-        let others = (self.readers.len() as u64 - next).max(1);
+        let servable = || self.readers.values().filter(|reader| !reader.stuck);
+        let next = servable().filter(|reader| reader.is_next()).count() as u64;
+        let others = (servable().count() as u64 - next).max(1);
         let next_bytes = if next > 0 { keep / NEXT_SHARE } else { 0 };
         Shares {
             play: Some((keep - next_bytes) / others),
@@ -392,7 +438,10 @@ mod tests {
     fn the_piece_under_the_reader_is_urgent_and_due_at_once() {
         let (layout, now) = (layout(), start());
         let mut wants = Wants::new(None);
-        assert_eq!(wants.want(ReaderKey(1), window(5 * MIB + 7), Some(&layout), now), Movement::Jumped);
+        assert_eq!(
+            wants.want(ReaderKey(1), window(5 * MIB + 7), false, Some(&layout), now),
+            Movement::Jumped
+        );
         let reader = only(&wants);
         assert_eq!((reader.urgent(), reader.soon()), (5..8, 8..16));
         assert_eq!(reader.deadline(&layout, PieceIndex(5)), now);
@@ -403,17 +452,17 @@ mod tests {
     fn reading_on_is_no_jump_but_leaving_the_window_is() {
         let (layout, now) = (layout(), start());
         let mut wants = Wants::new(None);
-        wants.want(ReaderKey(1), window(0), Some(&layout), now);
-        assert_eq!(wants.want(ReaderKey(1), window(3 * MIB), Some(&layout), now), Movement::Slid);
-        assert_eq!(wants.want(ReaderKey(1), window(2 * MIB), Some(&layout), now), Movement::Jumped);
-        assert_eq!(wants.want(ReaderKey(1), window(50 * MIB), Some(&layout), now), Movement::Jumped);
+        wants.want(ReaderKey(1), window(0), false, Some(&layout), now);
+        assert_eq!(wants.want(ReaderKey(1), window(3 * MIB), false, Some(&layout), now), Movement::Slid);
+        assert_eq!(wants.want(ReaderKey(1), window(2 * MIB), false, Some(&layout), now), Movement::Jumped);
+        assert_eq!(wants.want(ReaderKey(1), window(50 * MIB), false, Some(&layout), now), Movement::Jumped);
     }
 
     #[test]
     fn the_tail_of_a_file_is_urgent_to_its_end() {
         let (layout, now) = (layout(), start());
         let mut wants = Wants::new(None);
-        wants.want(ReaderKey(1), window(95 * MIB), Some(&layout), now);
+        wants.want(ReaderKey(1), window(95 * MIB), false, Some(&layout), now);
         assert_eq!(only(&wants).urgent(), 95..100);
         assert!(only(&wants).soon().is_empty());
     }
@@ -422,7 +471,7 @@ mod tests {
     fn nothing_is_read_ahead_for_a_probe() {
         let (layout, now) = (layout(), start());
         let mut wants = Wants::new(None);
-        wants.want(ReaderKey(1), Window { kind: Kind::Probe, ..window(0) }, Some(&layout), now);
+        wants.want(ReaderKey(1), Window { kind: Kind::Probe, ..window(0) }, false, Some(&layout), now);
         assert_eq!((only(&wants).urgent(), only(&wants).soon().len()), (0..2, 0));
     }
 
@@ -431,12 +480,12 @@ mod tests {
         let (layout, now) = (layout(), start());
         let mut wants = Wants::new(None);
         let next = Window { kind: Kind::Next, ..window(50 * MIB) };
-        wants.want(ReaderKey(1), next, Some(&layout), now);
+        wants.want(ReaderKey(1), next, false, Some(&layout), now);
         assert_eq!((only(&wants).urgent(), only(&wants).soon()), (50..50, 50..60));
         assert!(!wants.anyone_waits());
         let mut wants = Wants::new(Some(16 * MIB));
-        wants.want(ReaderKey(1), next, Some(&layout), now);
-        wants.want(ReaderKey(2), Window { soon_end: 90 * MIB, ..window(0) }, Some(&layout), now);
+        wants.want(ReaderKey(1), next, false, Some(&layout), now);
+        wants.want(ReaderKey(2), Window { soon_end: 90 * MIB, ..window(0) }, false, Some(&layout), now);
         let covered: Vec<_> = wants.readers().map(Reader::pieces).collect();
         assert_eq!(covered, [50..52, 0..14]);
     }
@@ -446,12 +495,12 @@ mod tests {
         let (layout, now) = (layout(), start());
         let mut wants = Wants::new(None);
         for second in 0..SETTLED_SECONDS {
-            wants.want(ReaderKey(1), window(second * MIB), Some(&layout), now);
+            wants.want(ReaderKey(1), window(second * MIB), false, Some(&layout), now);
             assert!(!only(&wants).is_settled());
         }
-        wants.want(ReaderKey(1), window(SETTLED_SECONDS * MIB), Some(&layout), now);
+        wants.want(ReaderKey(1), window(SETTLED_SECONDS * MIB), false, Some(&layout), now);
         assert!(only(&wants).is_settled());
-        wants.want(ReaderKey(1), window(70 * MIB), Some(&layout), now);
+        wants.want(ReaderKey(1), window(70 * MIB), false, Some(&layout), now);
         assert!(!only(&wants).is_settled());
     }
 
@@ -459,9 +508,9 @@ mod tests {
     fn windows_of_a_memory_torrent_share_what_is_kept() {
         let (layout, now) = (layout(), start());
         let mut wants = Wants::new(Some(8 * MIB));
-        wants.want(ReaderKey(1), window(0), Some(&layout), now);
+        wants.want(ReaderKey(1), window(0), false, Some(&layout), now);
         assert_eq!(only(&wants).pieces(), 0..8);
-        wants.want(ReaderKey(2), window(50 * MIB), Some(&layout), now);
+        wants.want(ReaderKey(2), window(50 * MIB), false, Some(&layout), now);
         assert_eq!(wants.readers().map(|reader| reader.pieces().len()).sum::<usize>(), 8);
         wants.forget(ReaderKey(2), Some(&layout));
         assert_eq!(only(&wants).pieces(), 0..8);
@@ -472,13 +521,50 @@ mod tests {
         let (layout, now) = (layout(), start());
         let mut wants = Wants::new(Some(2 * MIB));
         for key in 0..3u64 {
-            wants.want(ReaderKey(key), window(key * 20 * MIB), Some(&layout), now + Duration::from_secs(key));
+            wants.want(
+                ReaderKey(key),
+                window(key * 20 * MIB),
+                false,
+                Some(&layout),
+                now + Duration::from_secs(key),
+            );
         }
         let served = |wants: &Wants| wants.readers().map(|r| r.pieces().len()).collect::<Vec<_>>();
         assert_eq!(served(&wants), [1, 1, 0]);
         // The first got its piece and reads on: it's the third one's turn.
-        wants.want(ReaderKey(0), window(MIB), Some(&layout), now + Duration::from_secs(9));
+        wants.want(ReaderKey(0), window(MIB), false, Some(&layout), now + Duration::from_secs(9));
         assert_eq!(served(&wants), [0, 1, 1]);
+    }
+
+    #[test]
+    fn half_of_the_turns_are_for_films_that_play() {
+        let (layout, now) = (layout(), start());
+        let mut wants = Wants::new(Some(2 * MIB));
+        wants.want(ReaderKey(9), window(0), false, Some(&layout), now);
+        for second in 1..=SETTLED_SECONDS {
+            let plays = Window { waiting: false, ..window(second * MIB) };
+            wants.want(ReaderKey(9), plays, false, Some(&layout), now + Duration::from_secs(9));
+        }
+        for key in 0..3u64 {
+            wants.want(ReaderKey(key), window((2 + key) * 20 * MIB), false, Some(&layout), now);
+        }
+        let served: Vec<_> = wants.readers().map(|reader| reader.pieces().len()).collect();
+        assert_eq!(served, [1, 0, 0, 1]);
+    }
+
+    #[test]
+    fn a_reader_of_what_nobody_has_takes_no_memory_from_others() {
+        let (layout, now) = (layout(), start());
+        let mut wants = Wants::new(Some(8 * MIB));
+        wants.want(ReaderKey(9), window(0), false, Some(&layout), now);
+        for key in 0..8u64 {
+            wants.want(ReaderKey(key), window((key + 2) * 10 * MIB), true, Some(&layout), now);
+        }
+        let covered = |wants: &Wants| wants.readers().map(|r| r.pieces().len()).collect::<Vec<_>>();
+        assert_eq!(covered(&wants), [1, 1, 1, 1, 1, 1, 1, 1, 8], "but it's noticed when its piece comes");
+        assert!(wants.note_stuck(&layout, |window| window.position >= 30 * MIB));
+        assert_eq!(covered(&wants), [4, 1, 1, 1, 1, 1, 1, 1, 4]);
+        assert!(!wants.note_stuck(&layout, |window| window.position >= 30 * MIB));
     }
 
     #[test]
@@ -486,7 +572,7 @@ mod tests {
         let (layout, now) = (layout(), start());
         let mut wants = Wants::new(None);
         let senseless = Window { position: 200 * MIB, urgent_end: 3, soon_end: u64::MAX, ..window(0) };
-        wants.want(ReaderKey(1), senseless, Some(&layout), now);
+        wants.want(ReaderKey(1), senseless, false, Some(&layout), now);
         assert!(only(&wants).pieces().is_empty());
     }
 
@@ -495,8 +581,8 @@ mod tests {
         let (layout, now) = (layout(), start());
         let mut wants = Wants::new(None);
         for key in 0..READERS_MAX as u64 {
-            wants.want(ReaderKey(key), window(0), Some(&layout), now);
+            wants.want(ReaderKey(key), window(0), false, Some(&layout), now);
         }
-        assert_eq!(wants.want(ReaderKey(999), window(0), Some(&layout), now), Movement::Refused);
+        assert_eq!(wants.want(ReaderKey(999), window(0), false, Some(&layout), now), Movement::Refused);
     }
 }

@@ -140,3 +140,18 @@ fn a_slow_peer_gets_no_block_that_others_would_have_sooner_even_before_the_reade
     let given: Vec<_> = requests.iter().filter(|(key, block)| *key == slow && urgent(block)).collect();
     assert!(given.len() <= 1 && given.iter().all(|(_, block)| block.index.0 == 129), "{given:?}");
 }
+
+#[test]
+fn silent_peers_do_not_keep_a_piece_that_failed_from_all_who_had_a_part_in_it() {
+    let mut world = World::new(config(), layout(MIB, FILM), 9);
+    world.seed(2 * MIB, 40, Manner::Honest);
+    for _ in 0..6 {
+        world.seed(64 * KIB, 40, Manner::Honest);
+    }
+    world.seed(MIB, 40, Manner::Silent);
+    world.seed(MIB, 40, Manner::Silent);
+    let liar = world.seed(192 * KIB, 40, Manner::Corrupt);
+    world.want(1, play(0, FILM));
+    world.run_until(4, |world| world.have(0));
+    assert_eq!(world.banned, [world.peers[liar].addr.ip()]);
+}

@@ -25,6 +25,8 @@ pub struct Figures<'a> {
     pub snubbed: bool,
     /// Whether it may have sent corrupt data: it delivers whole pieces alone.
     pub on_parole: bool,
+    /// Whether it owed a reader's block for longer than its history explains, and has sent nothing since.
+    pub overdue: bool,
     /// How many of our missing pieces it has.
     pub useful: u32,
     /// What it sends, in bytes per second; the swarm's mean while it has sent nothing.
@@ -48,7 +50,7 @@ impl Figures<'_> {
 
     /// Whether a reader's block may depend on it.
     pub fn is_good(&self) -> bool {
-        !self.chokes_us && !self.snubbed && !self.on_parole
+        !self.chokes_us && !self.snubbed && !self.on_parole && !self.overdue
     }
 }
 
@@ -202,6 +204,7 @@ impl<'a> Desk<'a> {
             chokes_us: peer.chokes_us,
             snubbed: peer.snubbed,
             on_parole: peer.on_parole,
+            overdue: peer.overdue,
             useful: peer.useful,
             rate,
             round_trip_nanos: u64::try_from(peer.round_trip().as_nanos()).unwrap_or(u64::MAX),

@@ -1,8 +1,10 @@
 //! How readers fare as a whole: what decides between haste and good citizenship.
 
+use afflux_metainfo::PieceIndex;
+
 use super::Swarm;
 use crate::availability::first_common_within;
-use crate::input::Kind;
+use crate::input::{Kind, Window};
 use crate::limits::SAFE_SECONDS;
 use crate::wants::Reader;
 
@@ -22,6 +24,7 @@ impl Swarm {
     /// Looks at all readers anew, after one moved or a piece came or went; tells peers whether one waits.
     pub(super) fn survey(&mut self) {
         let before = self.outlook;
+        self.note_stuck();
         self.outlook = self.look();
         if self.outlook.pressing != before.pressing || self.outlook.safe != before.safe {
             self.wake();
@@ -33,6 +36,29 @@ impl Swarm {
     /// is a reader, and a moment longer, since a seek often is one reader's end and another's beginning.
     pub(super) fn is_shallow(&self) -> bool {
         self.ways.shallow_queues && (!self.wants.is_empty() || self.timers.retarget.is_some())
+    }
+
+    /// Whether nobody has the piece under a reader.
+    pub(super) fn is_stuck(&self, window: &Window) -> bool {
+        let Some(content) = &self.content else { return false };
+        let mut under = content.layout.pieces_of(window.position..window.position.saturating_add(1));
+        under
+            .next()
+            .map(PieceIndex)
+            .is_some_and(|piece| content.missing.contains(piece) && content.availability.count(piece) == 0)
+    }
+
+    fn note_stuck(&mut self) {
+        let mut wants = std::mem::take(&mut self.wants);
+        let laid = self
+            .content
+            .as_ref()
+            .is_some_and(|content| wants.note_stuck(&content.layout, |window| self.is_stuck(window)));
+        self.wants = wants;
+        if laid {
+            self.select_windows();
+            self.wake();
+        }
     }
 
     fn look(&self) -> Outlook {

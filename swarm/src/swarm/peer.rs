@@ -13,6 +13,7 @@ use crate::limits::{
     ALLOWED_FAST_MAX, OUTSTANDING_MAX, PEER_RATE_MIN, QUEUE_DEPTH_MAX, READER_DEPTH_MIN,
     READER_DEPTH_UNKNOWN, READER_SLACK, REFUSAL, ROUND_TRIP_DEFAULT,
 };
+use crate::pieces::Asker;
 
 /// One connected peer, as the torrent sees it.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(super) struct Peer {
     pub(super) told_interested: bool,
     pub(super) snubbed: bool,
     pub(super) on_parole: bool,
+    /// Whether it owed a reader's block for longer than its history explains, and has sent nothing since.
+    pub(super) overdue: bool,
     pub(super) upload_only: bool,
     /// Blocks asked of it, oldest first.
     pub(super) asked: VecDeque<BlockRef>,
@@ -78,6 +81,7 @@ impl Peer {
             told_interested: false,
             snubbed: false,
             on_parole: false,
+            overdue: false,
             upload_only: false,
             asked: VecDeque::new(),
             depth: 0,
@@ -223,7 +227,13 @@ impl Peer {
 
     /// Whether a reader's block may depend on it.
     pub(super) fn is_good(&self) -> bool {
-        !self.chokes_us && !self.snubbed && !self.on_parole
+        !self.chokes_us && !self.snubbed && !self.on_parole && !self.overdue
+    }
+
+    /// Whether what was asked of it is later than its own history explains.
+    pub(super) fn owes(&self, asker: &Asker, now: Instant) -> bool {
+        let expected = asker.expected_at.saturating_duration_since(asker.asked_at);
+        asker.expected_at + self.lateness.grace(expected) <= now
     }
 
     /// How many of the blocks asked of it are on the wire by now, or so near that taking them back saves nothing: at least

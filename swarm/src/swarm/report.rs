@@ -178,6 +178,7 @@ impl Swarm {
         peer.take_asked(block);
         peer.delivered = peer.delivered.saturating_add(1);
         peer.snubbed = false;
+        peer.overdue = false;
         peer.starved_at = None;
         peer.last_piece = Some(block.index);
         let sender = Sender { peer: key, ip: peer.addr.ip() };

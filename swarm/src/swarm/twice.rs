@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use afflux_metainfo::{BLOCK_LENGTH, BlockIndex, PieceIndex};
 
-use super::{Content, Swarm};
+use super::{Content, Peer, Swarm};
 use crate::key::PeerKey;
 use crate::limits::{ENDGAME_PROBES_MAX, LATE_HORIZON, LATE_PROBES_MAX};
 use crate::picker::Pick;
@@ -109,23 +109,44 @@ impl Swarm {
         }
     }
 
-    /// Whether all that were asked are later than their own histories explain.
-    fn is_late(&self, asked: &Asked, now: Instant) -> bool {
-        asked.askers().all(|asker| {
-            let Some(peer) = self.peers.get(asker.peer) else { return true };
-            let expected = asker.expected_at.saturating_duration_since(asker.asked_at);
-            asker.expected_at + peer.lateness.grace(expected) <= now
-        })
+    /// Looks for peers whose oldest answer is later than their histories explain: until something comes from them, nothing
+    /// that a reader waits for depends on them, however quick they were expected to be.
+    pub(super) fn mark_overdue(&mut self, now: Instant) {
+        let Some(content) = &self.content else { return };
+        self.scratch.keys.clear();
+        for (key, peer) in self.peers.iter_mut().filter(|(_, peer)| !peer.overdue) {
+            let oldest = peer.asked.front().and_then(|block| content.table.asker(block, key));
+            if oldest.is_some_and(|asker| peer.owes(asker, now)) {
+                peer.overdue = true;
+                self.scratch.keys.push(key);
+            }
+        }
+        for nth in 0..self.scratch.keys.len() {
+            self.rank(self.scratch.keys[nth]);
+            self.wake();
+        }
     }
 
-    /// The peer that would deliver the block soonest, of those that weren't asked for it.
+    /// Whether all that were asked are later than their own histories explain.
+    fn is_late(&self, asked: &Asked, now: Instant) -> bool {
+        asked.askers().all(|asker| self.peers.get(asker.peer).is_none_or(|peer| peer.owes(asker, now)))
+    }
+
+    /// The peer that would deliver the block soonest, of those that weren't asked for it; a suspect if no good peer is left.
     fn best_other(&self, piece: PieceIndex, block: BlockIndex) -> Option<(PeerKey, Duration)> {
         let open = self.content.as_ref()?.table.piece(piece)?;
         let Some(Block::Asked(asked)) = open.blocks().get(block.as_usize()) else { return None };
-        let best = self.ranks.iter().find(|&(_, key)| {
-            let fits = |peer: &super::Peer| peer.can_be_pressed() && peer.offers().contains(piece);
-            self.peers.get(key).is_some_and(fits) && !asked.includes(key) && open.admits(key)
-        });
-        best.map(|(nanos, key)| (key, Duration::from_nanos(nanos)))
+        let fits = |key: PeerKey, peer: &Peer| {
+            let offered = peer.can_be_pressed() && peer.offers().contains(piece);
+            offered && !asked.includes(key) && open.admits(key)
+        };
+        let best =
+            self.ranks.iter().find(|&(_, key)| self.peers.get(key).is_some_and(|peer| fits(key, peer)));
+        let suspects = || {
+            let serving = |peer: &Peer| !peer.chokes_us && !peer.snubbed && !peer.overdue && peer.depth > 0;
+            let all = self.peers.iter().filter(|&(key, peer)| serving(peer) && fits(key, peer));
+            all.map(|(key, peer)| (peer.expected_nanos(self.rate_default), key)).min()
+        };
+        best.or_else(suspects).map(|(nanos, key)| (key, Duration::from_nanos(nanos)))
     }
 }

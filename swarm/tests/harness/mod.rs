@@ -23,6 +23,9 @@ use afflux_swarm::{
 pub const KIB: u64 = 1024;
 pub const MIB: u64 = 1024 * KIB;
 
+/// As on the wire, for a peer that has never sent anything.
+const SNUBBED_AFTER: Duration = Duration::from_secs(5);
+
 /// How a fake peer behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
@@ -261,7 +264,7 @@ impl World {
         let arrivals = peers.clone().filter_map(|peer| peer.serving.map(|(_, at)| at));
         let snubs = peers
             .filter(|peer| peer.manner == Manner::Silent && !peer.snubbed)
-            .filter_map(|peer| peer.oldest_asked.map(|at| at + Duration::from_secs(3)));
+            .filter_map(|peer| peer.oldest_asked.map(|at| at + SNUBBED_AFTER));
         let timers = self.swarm.deadline().into_iter();
         arrivals.chain(snubs).chain(timers).min().expect("there is always a tick").max(self.now)
     }
@@ -277,7 +280,7 @@ impl World {
             }
             let peer = &mut self.peers[nth];
             let silent = peer.manner == Manner::Silent && !peer.snubbed;
-            if silent && peer.oldest_asked.is_some_and(|at| at + Duration::from_secs(3) <= self.now) {
+            if silent && peer.oldest_asked.is_some_and(|at| at + SNUBBED_AFTER <= self.now) {
                 peer.snubbed = true;
                 self.report(nth, vec![Event::Snubbed]);
             }

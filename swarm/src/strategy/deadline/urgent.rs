@@ -83,7 +83,7 @@ impl Urgent {
         self.awaited.clear();
         self.cut = false;
         // Many readers get fewer pieces each, or one list would cost their product.
-        let each = (URGENT_PIECES_MAX / desk.wants().count().max(1) as u32).max(1);
+        let each = (URGENT_PIECES_MAX / desk.wants().servable().max(1) as u32).max(1);
         let mut promised = desk.link_rate().saturating_mul(PROMISED_PERCENT) / 100;
         for reader in desk.wants().readers() {
             let guarded = reader.is_settled() && reader.rate() <= promised;
