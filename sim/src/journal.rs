@@ -1,6 +1,6 @@
 //! The log of a run, hashed as it is written.
 
-use sha1_smol::Sha1;
+use sha1::{Digest, Sha1};
 
 use crate::clock::Time;
 use crate::log::{Entry, Log, What};
@@ -40,6 +40,6 @@ impl<'a> Journal<'a> {
     /// The hash of all records.
     pub(crate) fn hash(mut self) -> [u8; 20] {
         self.hash.update(&self.batch);
-        self.hash.digest().bytes()
+        self.hash.finalize().into()
     }
 }

@@ -32,6 +32,10 @@ pub(crate) struct End {
     pub(crate) connection: Connection,
     /// The flow that carries what it sends.
     pub(crate) flow: u32,
+    /// A frame is leaving, and: the flow has its share of the lines. Known to the network too, but that lies elsewhere in
+    /// memory, and most looks at an end are at one that has nothing to send.
+    pub(crate) sending: bool,
+    pub(crate) flowing: bool,
     /// Bytes of messages that went for nothing so far: the next frame carries their weight.
     pub(crate) debt: u32,
     /// What of the frame under way is such weight.

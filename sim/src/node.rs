@@ -118,9 +118,10 @@ impl Node {
 
     /// The end of the connection with this peer.
     pub(crate) fn end(&self, key: PeerKey) -> Option<EndId> {
-        let placed = self.ends.get(key.index() as usize).copied().flatten();
-        let mut all = placed.into_iter().chain(self.displaced.iter().copied());
-        all.find(|(known, _)| *known == key).map(|(_, end)| end)
+        match self.ends.get(key.index() as usize) {
+            Some(Some((placed, end))) if *placed == key => Some(*end),
+            _ => self.displaced.iter().find(|(known, _)| *known == key).map(|(_, end)| *end),
+        }
     }
 
     /// The peer's connection ends here.

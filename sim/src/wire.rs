@@ -10,8 +10,8 @@ use bytes::Bytes;
 /// What every block's payload is: nobody looks at it, and a slice of this very memory is known to be payload.
 static PAYLOAD: [u8; BLOCK_LENGTH as usize] = [0; BLOCK_LENGTH as usize];
 
-/// Slices looked at in one go.
-const SLICES: usize = 8;
+/// Slices looked at in one go: mostly a block's header and its payload. Filling more costs more than looking again.
+const SLICES: usize = 2;
 
 /// The payload of a block of this length, at most 16 KiB.
 pub(crate) fn payload(length: u32) -> Bytes {
@@ -66,6 +66,24 @@ pub(crate) fn next(connection: &Connection) -> Next {
 }
 
 impl Wire {
+    /// Puts the messages at the front of the send buffer on the wire, as far as they are looked at; the caller tells the
+    /// connection. What they were, and the payload behind them.
+    pub(crate) fn put_messages(&mut self, connection: &Connection) -> Next {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = connection.transmit_slices(&mut slices);
+        let mut next = Next::default();
+        for slice in &slices[..count] {
+            if is_payload(slice) {
+                next.payload = slice.len() as u32;
+                break;
+            }
+            self.control.extend(&slice[..]);
+            next.control += slice.len() as u32;
+        }
+        self.push(Run::Control(next.control));
+        next
+    }
+
     /// Puts the messages at the front of the send buffer on the wire; the caller tells the connection.
     pub(crate) fn put_control(&mut self, connection: &Connection, length: u32) {
         let mut slices = [IoSlice::new(&[]); SLICES];
@@ -98,10 +116,19 @@ impl Wire {
             _ => self.runs.pop_front()?,
         };
         match run {
-            Run::Control(length) => control.extend(self.control.drain(..length as usize)),
+            Run::Control(length) => self.take_control(length as usize, control),
             Run::Payload(length) => self.payload_bytes -= u64::from(length),
         }
         Some(run)
+    }
+
+    /// Moves bytes by the slice: one by one they would cost as much as the rest of a message's way.
+    fn take_control(&mut self, length: usize, to: &mut Vec<u8>) {
+        let (front, back) = self.control.as_slices();
+        let split = length.min(front.len());
+        to.extend_from_slice(&front[..split]);
+        to.extend_from_slice(&back[..(length - split).min(back.len())]);
+        self.control.drain(..length);
     }
 
     /// Payload under way, in bytes.

@@ -16,7 +16,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use afflux_metainfo::Layout;
 use afflux_peer::{Command, Event as PeerEvent};
@@ -133,6 +133,8 @@ pub(crate) struct World<'a> {
     layout: Arc<Layout>,
     clock: Clock,
     now: Time,
+    /// The same moment as the machines know it.
+    instant: Instant,
     agenda: Agenda<Event>,
     chance: Chance,
     nodes: Vec<Option<Box<Node>>>,
@@ -164,13 +166,15 @@ impl<'a> World<'a> {
     ) -> Self {
         let mut chance = Chance::new(seed);
         let net = Net::new(scenario.network, chance.next());
+        let clock = Clock::new();
         let mut world = Self {
             scenario,
             strategies,
             diversity: Diversity::new(layout.piece_count()),
             layout: Arc::new(layout),
-            clock: Clock::new(),
+            clock,
             now: Time::default(),
+            instant: clock.instant(Time::default()),
             agenda: Agenda::new(),
             chance,
             nodes: Vec::new(),
@@ -215,6 +219,7 @@ impl<'a> World<'a> {
         }
         let Some((at, event)) = self.agenda.take() else { return Ok(false) };
         self.now = at.min(limit);
+        self.instant = self.clock.instant(self.now);
         if at > limit {
             return Ok(false);
         }
@@ -289,7 +294,7 @@ impl<'a> World<'a> {
 
     /// Gives a connection a command of its swarm.
     fn command(&mut self, number: u32, id: EndId, command: Command) -> Step {
-        let instant = self.clock.instant(self.now);
+        let instant = self.instant;
         let Some(end) = self.links.get_mut(id) else { return Ok(()) };
         let other = end.peer;
         match &command {
@@ -327,7 +332,7 @@ impl<'a> World<'a> {
 
     fn swarm_due(&mut self, number: u32) -> Step {
         let now = self.now;
-        let instant = self.clock.instant(now);
+        let instant = self.instant;
         let Some(node) = self.node_mut(number).filter(|node| node.armed == now) else { return Ok(()) };
         node.armed = Time::NEVER;
         if node.swarm.deadline().is_some_and(|due| due <= instant) {
@@ -367,7 +372,7 @@ impl<'a> World<'a> {
     /// What is looked at now and then, and at the end.
     fn check_budgets(&self) -> Step {
         for node in self.nodes.iter().flatten() {
-            let snapshot = node.swarm.snapshot(self.clock.instant(self.now));
+            let snapshot = node.swarm.snapshot(self.instant);
             let figures = &self.outcome.peers[node.number as usize];
             invariants::counted_once(node.number, snapshot.received_bytes, figures.received_bytes)?;
             let budget = invariants::duplicate_budget(snapshot.received_bytes);

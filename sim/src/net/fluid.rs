@@ -63,11 +63,6 @@ impl Fluid {
         self.free.push(flow);
     }
 
-    /// Whether a frame is leaving.
-    pub(crate) fn is_busy(&self, flow: u32) -> bool {
-        self.flows[flow as usize].untold > 0
-    }
-
     /// Begins to send `bytes`.
     pub(crate) fn send(&mut self, flow: u32, bytes: u32, now: Time) {
         let place = &mut self.flows[flow as usize];

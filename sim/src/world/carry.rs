@@ -4,7 +4,7 @@ use super::{Event, World};
 use crate::invariants::Step;
 use crate::link::{End, EndId};
 use crate::net::{Due, Effect, Net};
-use crate::wire;
+use crate::wire::{self, Next};
 
 /// Messages that weigh less go at no cost, and make the next frame that much heavier.
 const DEBT_MAX: u32 = 16 * 1024;
@@ -13,13 +13,14 @@ impl World<'_> {
     /// Something of the network's own is due.
     pub(super) fn handle_network(&mut self, due: Due) -> Step {
         let now = self.now;
-        let instant = self.clock.instant(now);
+        let instant = self.instant;
         let Net::Fluid(fluid) = &mut self.net else { return self.handle_segments(due) };
         let Due::Plan { flow, plan } = due else { return Ok(()) };
         let Some((id, moved)) = fluid.handle_plan(flow, plan, now) else { return Ok(()) };
         let Some((end, wire)) = self.links.writing(id) else { return Ok(()) };
         let weight = end.frame_debt.min(moved.bytes);
         end.frame_debt -= weight;
+        end.sending = !moved.done;
         let payload = moved.bytes - weight;
         if payload > 0 {
             wire.put_payload(payload);
@@ -38,24 +39,31 @@ impl World<'_> {
 
     /// Lets the network have what waits to be sent, as far as it takes it.
     pub(super) fn pump(&mut self, id: EndId) {
-        let (now, instant) = (self.now, self.clock.instant(self.now));
+        let (now, instant) = (self.now, self.instant);
         let fluid = match &mut self.net {
             Net::Fluid(fluid) => fluid,
             Net::Segments(_) => return self.pump_segments(id),
         };
         let Some((end, wire)) = self.links.writing(id) else { return };
-        while !fluid.is_busy(end.flow) {
-            let next = wire::next(&end.connection);
+        while !end.sending {
+            let next = if end.connection.pending_bytes() > 0 {
+                wire.put_messages(&end.connection)
+            } else {
+                Next::default()
+            };
             if next.control > 0 {
-                wire.put_control(&end.connection, next.control);
                 end.connection.transmitted(next.control as usize, instant);
                 end.posted += next.control;
                 end.debt += next.control;
-            } else if next.payload > 0 || end.debt >= DEBT_MAX {
+            }
+            if next.payload > 0 || end.debt >= DEBT_MAX {
                 end.frame_debt = std::mem::take(&mut end.debt);
                 fluid.send(end.flow, next.payload + end.frame_debt, now);
-            } else {
-                fluid.idle(end.flow);
+                (end.sending, end.flowing) = (true, true);
+            } else if next.control == 0 {
+                if std::mem::take(&mut end.flowing) {
+                    fluid.idle(end.flow);
+                }
                 return;
             }
         }
@@ -63,7 +71,7 @@ impl World<'_> {
 
     /// The same for a network of segments: they take what fits their send buffer.
     fn pump_segments(&mut self, id: EndId) {
-        let (now, instant) = (self.now, self.clock.instant(self.now));
+        let (now, instant) = (self.now, self.instant);
         let Net::Segments(segments) = &mut self.net else { return };
         let Some((end, wire)) = self.links.writing(id) else { return };
         loop {

@@ -134,7 +134,7 @@ impl World<'_> {
     }
 
     pub(super) fn answer(&mut self, number: u32) -> Step {
-        let instant = self.clock.instant(self.now);
+        let instant = self.instant;
         let Some(node) = self.nodes.get_mut(number as usize).and_then(Option::as_deref_mut) else {
             return Ok(());
         };
@@ -189,7 +189,7 @@ impl World<'_> {
     }
 
     pub(super) fn dial_failed(&mut self, from: u32, to: u32) -> Step {
-        let instant = self.clock.instant(self.now);
+        let instant = self.instant;
         let Some(node) = self.node_mut(from) else { return Ok(()) };
         node.swarm.handle_dial_failed(address_of(to), instant);
         self.turn(from)
@@ -204,7 +204,7 @@ impl World<'_> {
 
     /// Closes an end. The other one hears of it, if it's still there.
     pub(super) fn part(&mut self, id: EndId, parting: Parting) -> Step {
-        let (now, instant) = (self.now, self.clock.instant(self.now));
+        let (now, instant) = (self.now, self.instant);
         let Some(latency) = self.links.latency(id) else { return Ok(()) };
         self.account(id)?;
         let other_is_there = self.links.get(id.other()).is_some();
@@ -248,13 +248,13 @@ impl World<'_> {
     }
 
     fn admit(&mut self, number: u32, other: u32, direction: afflux_swarm::Direction) -> Option<PeerKey> {
-        let instant = self.clock.instant(self.now);
+        let instant = self.instant;
         let connected = Connected { addr: address_of(other), direction, peer_id: peer_id(other), fast: true };
         self.node_mut(number)?.swarm.handle_connected(connected, instant).ok()
     }
 
     fn admitted(&mut self, number: u32, id: EndId, key: PeerKey) {
-        let instant = self.clock.instant(self.now);
+        let instant = self.instant;
         let Some(node) = self.nodes.get_mut(number as usize).and_then(Option::as_deref_mut) else { return };
         node.connect(key, id);
         let shaped = node
@@ -268,7 +268,7 @@ impl World<'_> {
     }
 
     fn end(&mut self, id: EndId, node: u32, peer: u32, direction: Direction) -> End {
-        let instant = self.clock.instant(self.now);
+        let instant = self.instant;
         let config = connection_config(peer, direction);
         let layout = Some(self.layout.clone());
         let seed = self.chance.next();
@@ -281,6 +281,8 @@ impl World<'_> {
             key: None,
             connection,
             flow: self.net.open(id, from, to, latency),
+            sending: false,
+            flowing: false,
             debt: 0,
             frame_debt: 0,
             posted: 0,

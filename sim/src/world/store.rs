@@ -12,7 +12,7 @@ use crate::scenario::{Role, Stay};
 impl World<'_> {
     /// A piece's hash is known.
     pub(super) fn judge(&mut self, number: u32, piece: u32, attempt: u32) -> Step {
-        let instant = self.clock.instant(self.now);
+        let instant = self.instant;
         let faults = self.group_of(number).disk.faults;
         let Some(node) = self.nodes.get_mut(number as usize).and_then(Option::as_deref_mut) else {
             return Ok(());
@@ -46,7 +46,7 @@ impl World<'_> {
 
     /// Lets a viewer's player look at what is there.
     pub(super) fn play(&mut self, number: u32) -> Step {
-        let (now, instant) = (self.now, self.clock.instant(self.now));
+        let (now, instant) = (self.now, self.instant);
         let Some(node) = self.nodes.get_mut(number as usize).and_then(Option::as_deref_mut) else {
             return Ok(());
         };

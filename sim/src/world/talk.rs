@@ -39,7 +39,7 @@ impl World<'_> {
     }
 
     pub(super) fn connection_due(&mut self, id: EndId) -> Step {
-        let (now, instant) = (self.now, self.clock.instant(self.now));
+        let (now, instant) = (self.now, self.instant);
         let Some(end) = self.links.get_mut(id).filter(|end| end.armed == now) else { return Ok(()) };
         end.armed = Time::NEVER;
         if end.connection.deadline().is_none_or(|due| due > instant) {
@@ -55,7 +55,7 @@ impl World<'_> {
 
     /// A block that was asked has been read.
     pub(super) fn handle_read(&mut self, id: EndId, piece: u32, begin: u32) -> Step {
-        let instant = self.clock.instant(self.now);
+        let instant = self.instant;
         let block = self.layout.block(PieceIndex(piece), BlockIndex(begin / BLOCK_LENGTH));
         let Some(end) = self.links.get_mut(id) else { return Ok(()) };
         end.reading -= 1;
@@ -88,7 +88,7 @@ impl World<'_> {
 
     /// Gives the connection what has come, as far as limits allow.
     fn read(&mut self, id: EndId) -> Step {
-        let (now, instant) = (self.now, self.clock.instant(self.now));
+        let (now, instant) = (self.now, self.instant);
         loop {
             let Some(end) = self.links.get(id).filter(|end| end.held > 0 && end.read_at <= now) else {
                 return Ok(());
@@ -134,7 +134,7 @@ impl World<'_> {
 
     /// How much may be read now; `None` is nothing yet.
     fn allowed_to_read(&mut self, id: EndId) -> Option<u32> {
-        let (now, instant) = (self.now, self.clock.instant(self.now));
+        let (now, instant) = (self.now, self.instant);
         let end = self.links.get_mut(id)?;
         let want = end.held.min(match end.connection.expects() {
             Expect::Payload { block, received, .. } => block.length - received,
@@ -162,7 +162,7 @@ impl World<'_> {
 
     /// Starts to read what the peer has asked for.
     fn upload(&mut self, id: EndId) -> Step {
-        let (now, instant) = (self.now, self.clock.instant(self.now));
+        let (now, instant) = (self.now, self.instant);
         let Some(number) = self.links.get(id).map(|end| end.node) else { return Ok(()) };
         let group = self.group_of(number);
         let (silent, latency) = (group.manner == Manner::Silent, group.disk.latency);
@@ -212,7 +212,7 @@ impl World<'_> {
 
     /// Tells the swarm what the connection has seen.
     fn hear(&mut self, id: EndId) -> Step {
-        let instant = self.clock.instant(self.now);
+        let instant = self.instant;
         let Some(end) = self.links.get_mut(id) else { return Ok(()) };
         let Some(key) = end.key else { return Ok(()) };
         let mut events = std::mem::take(&mut self.events);
@@ -302,7 +302,7 @@ impl World<'_> {
 
     /// An end is about to go, or the run to end: what it threw away is counted, and bytes are.
     pub(super) fn account(&mut self, id: EndId) -> Step {
-        let instant = self.clock.instant(self.now);
+        let instant = self.instant;
         let Some(end) = self.links.get(id) else { return Ok(()) };
         let (node, totals) = (end.node, end.connection.facts(instant).totals);
         if let Some(other) = self.links.get(id.other()) {

@@ -108,7 +108,7 @@ fn asking_for_what_the_peer_lacks_is_noticed() {
 #[test]
 fn an_unverified_byte_that_leaves_is_noticed() {
     let broken = tampered(|world| {
-        let instant = world.clock.instant(world.now);
+        let instant = world.instant;
         let pieces: Vec<PieceIndex> = world.layout.pieces().collect();
         // What the seed has told of is gone from its disk, and nobody was told.
         world.node_mut(0).unwrap().swarm.handle_lost(&pieces, instant);
