@@ -22,9 +22,13 @@ pub(super) fn is_lone(availability: &Availability, piece: PieceIndex) -> bool {
 }
 
 /// Whether the piece is one that everybody draws for, rather than one that is due: only seeds have it, and nothing of it
-/// was asked for yet.
-pub(super) fn is_drawn(desk: &Desk<'_>, piece: PieceIndex) -> bool {
-    desk.outlook().scarce && is_lone(desk.availability(), piece) && !desk.table().is_open(piece)
+/// was asked for yet. A reader that has just come or jumped draws nothing: what it waits for are a few pieces, and it may be
+/// the only one there.
+pub(super) fn is_drawn(desk: &Desk<'_>, reader: &Reader, piece: PieceIndex) -> bool {
+    desk.outlook().scarce
+        && reader.is_settled()
+        && is_lone(desk.availability(), piece)
+        && !desk.table().is_open(piece)
 }
 
 /// Whether seeds are spared the piece: a leecher has it that serves us well.

@@ -126,7 +126,7 @@ impl Urgent {
         let mut found = 0;
         while let Some(piece) = first_common_within(missing, missing, start..urgent.end) {
             start = piece.0 + 1;
-            if desk.availability().count(piece) == 0 || is_drawn(desk, piece) {
+            if desk.availability().count(piece) == 0 || is_drawn(desk, reader, piece) {
                 awaits = false;
                 continue;
             }
