@@ -68,6 +68,22 @@ pub const NEARLY_THERE_BLOCKS: u32 = 4;
 /// A buffer that lasts so long is safe: then what the swarm needs comes before what the reader needs later.
 pub const SAFE_SECONDS: u64 = 30;
 
+/// Leechers per seed from which on what a seed sends twice is missed elsewhere (ours; with fewer, seeds can send everybody
+/// what is due).
+pub const CROWD_LEECHERS: usize = 2;
+
+/// Seeds that send a leecher less than this part of what it reads, in percent, can't keep anybody's film going alone: they
+/// are better asked for what the swarm lacks (ours: with 75, films that seeds can carry begin to pause; with 35, a swarm
+/// around one slow seed has a fifth more pauses).
+pub const SCARCE_PERCENT: u64 = 50;
+
+/// How far ahead of a reader seeds are asked for pieces that only they have, where seeds are scarce: far enough that others
+/// hardly ask for the same ones, near enough that they are needed soon (ours: with 10 s, twice as many pauses).
+pub const SOWN_SECONDS: u64 = 60;
+
+/// What leechers are asked for in order where seeds are scarce; the rest of what they have is fetched rarest first.
+pub const SCARCE_AHEAD_SECONDS: u64 = 10;
+
 /// What is read ahead of a reader that has only begun, where memory is no question.
 pub const AHEAD_SECONDS: u64 = 10;
 

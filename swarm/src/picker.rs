@@ -173,7 +173,7 @@ impl Board<'_> {
     }
 
     /// Whether a new piece may be opened that no reader needs.
-    fn spares_a_piece(&mut self) -> bool {
+    pub fn spares_a_piece(&mut self) -> bool {
         if self.windows_only {
             return false;
         }

@@ -7,7 +7,10 @@
 //!
 //! Once what lies ahead of every reader lasts for a while, the swarm's health comes first: bands 2 and 3 change places, and
 //! the read-ahead is preferred only among equally rare pieces.
+//!
+//! Where seeds are scarce, they are asked for what only they have, and everybody for something else; see `scarce`.
 
+mod scarce;
 mod urgent;
 
 use std::time::Instant;
@@ -15,14 +18,23 @@ use std::time::Instant;
 use afflux_metainfo::PieceIndex;
 
 use super::{Applicant, Board, Desk, Pick, Strategy, StrategyName, Ways};
+use crate::chance::Chance;
 use crate::wants::Reader;
 
 use urgent::Urgent;
 
 /// Urgent blocks by deadline, read-ahead, partial pieces, rarest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Deadline {
     urgent: Urgent,
+    dice: Chance,
+}
+
+impl Deadline {
+    /// What is asked of scarce seeds is drawn by this seed.
+    pub fn new(seed: u64) -> Self {
+        Self { urgent: Urgent::default(), dice: Chance::new(seed) }
+    }
 }
 
 impl Strategy for Deadline {
@@ -41,6 +53,9 @@ impl Strategy for Deadline {
     }
 
     fn pick(&mut self, board: &mut Board<'_>, applicant: &Applicant<'_>, now: Instant) -> Option<Pick> {
+        if board.outlook.scarce && !applicant.outcast {
+            return scarce::pick(board, applicant, &mut self.dice);
+        }
         if board.outlook.safe {
             return in_peace(board, applicant, now);
         }

@@ -179,7 +179,7 @@ pub fn make(name: StrategyName, seed: u64) -> Box<dyn Strategy> {
         StrategyName::Zipf => Box::new(Zipf::new(seed)),
         StrategyName::Portion => Box::new(Portion::new(seed)),
         StrategyName::LtDeadline => Box::new(LtDeadline::new(seed)),
-        StrategyName::Deadline => Box::new(Deadline::default()),
+        StrategyName::Deadline => Box::new(Deadline::new(seed)),
     }
 }
 

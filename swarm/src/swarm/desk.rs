@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use afflux_metainfo::{Bitfield, BlockIndex, Layout, PieceIndex};
 
-use super::{Content, Peer, Swarm};
+use super::{Content, Outlook, Peer, Swarm};
 use crate::availability::Availability;
 use crate::key::PeerKey;
 use crate::picker::Pick;
@@ -102,6 +102,11 @@ impl<'a> Desk<'a> {
     /// Who has what; its pickable pieces are those that are missing and not open.
     pub fn availability(&self) -> &Availability {
         &self.content().availability
+    }
+
+    /// How readers fare as a whole.
+    pub fn outlook(&self) -> Outlook {
+        self.swarm.outlook
     }
 
     /// Readers' windows.

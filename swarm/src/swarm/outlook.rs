@@ -5,7 +5,7 @@ use afflux_metainfo::PieceIndex;
 use super::Swarm;
 use crate::availability::first_common_within;
 use crate::input::{Kind, Window};
-use crate::limits::SAFE_SECONDS;
+use crate::limits::{CROWD_LEECHERS, SAFE_SECONDS, SCARCE_PERCENT};
 use crate::wants::Reader;
 
 /// What readers need of the torrent as a whole, at this moment.
@@ -18,6 +18,9 @@ pub struct Outlook {
     pub pressing: bool,
     /// What is contiguous ahead of each reader lasts for a while, or is all that it wants: the swarm's health comes first.
     pub safe: bool,
+    /// Few seeds face many leechers, and send so little that a piece that two ask them for is one that
+    /// nobody gets in time.
+    pub scarce: bool,
 }
 
 impl Swarm {
@@ -64,7 +67,7 @@ impl Swarm {
     fn look(&self) -> Outlook {
         let Some(content) = &self.content else {
             let waiting = self.wants.anyone_waits();
-            return Outlook { waiting, pressing: waiting, safe: !waiting };
+            return Outlook { waiting, pressing: waiting, safe: !waiting, scarce: false };
         };
         let mut outlook = Outlook { safe: true, ..Outlook::default() };
         let missing = &content.missing;
@@ -76,7 +79,25 @@ impl Swarm {
             outlook.pressing |= looks || (reader.is_waiting() && obtainable);
             outlook.safe &= !obtainable || self.is_safe(reader);
         }
+        outlook.scarce = self.is_scarce();
         outlook
+    }
+
+    /// Whether seeds that serve us send less than a part of what is read, among many who want the same of them.
+    fn is_scarce(&self) -> bool {
+        let (mut seeds, mut leechers, mut from_seeds) = (0, 0, 0u64);
+        for (_, peer) in self.peers.iter() {
+            if !peer.is_seed() {
+                leechers += 1;
+                continue;
+            }
+            seeds += 1;
+            let rate = if peer.rate == 0 { self.rate_default } else { peer.rate };
+            from_seeds = from_seeds.saturating_add(if peer.chokes_us { 0 } else { rate });
+        }
+        let read = self.wants.readers().map(Reader::rate).max().unwrap_or(0);
+        let crowded = leechers > seeds * CROWD_LEECHERS;
+        crowded && from_seeds > 0 && from_seeds < read / 100 * SCARCE_PERCENT
     }
 
     /// Whether what lies contiguous ahead of the reader lasts for [`SAFE_SECONDS`], or to the end of its window.

@@ -15,6 +15,7 @@ use std::time::Instant;
 use afflux_metainfo::{BlockIndex, PieceIndex};
 
 use super::super::{Desk, Figures};
+use super::scarce::{is_drawn, is_seed, spares_seeds};
 use crate::availability::first_common_within;
 use crate::key::PeerKey;
 use crate::limits::{GUARD, HELD_BLOCKS_MAX, LANES, LATE_HORIZON, PROMISED_PERCENT, URGENT_PIECES_MAX};
@@ -125,7 +126,7 @@ impl Urgent {
         let mut found = 0;
         while let Some(piece) = first_common_within(missing, missing, start..urgent.end) {
             start = piece.0 + 1;
-            if desk.availability().count(piece) == 0 {
+            if desk.availability().count(piece) == 0 || is_drawn(desk, reader, piece) {
                 awaits = false;
                 continue;
             }
@@ -208,7 +209,11 @@ impl Urgent {
         let Some(first) = desk.unasked(piece, BlockIndex(0)) else { return false };
         let open = desk.table().piece(piece);
         let unasked = open.map_or_else(|| desk.layout().block_count(piece), |open| open.missing());
-        let takes = |key: PeerKey| desk.offers(key, piece) && open.is_none_or(|open| open.admits(key));
+        let spared = spares_seeds(desk, piece);
+        let takes = |key: PeerKey| {
+            let fits = desk.offers(key, piece) && open.is_none_or(|open| open.admits(key));
+            fits && !(spared && is_seed(desk, key))
+        };
         if !good && (desk.ranks().any(|(_, key)| takes(key)) || !is_last_resort(key, piece, desk)) {
             return false;
         }
