@@ -255,6 +255,14 @@ fn readers_closing_and_opening_at_the_same_place_lose_nothing() {
 }
 
 #[test]
+fn a_reader_that_says_no_more_after_its_window_is_there_does_not_end_a_download() {
+    let mut world = world(15);
+    world.seed(4 * MIB, 30, Manner::Honest);
+    world.want(1, play(0, FILM));
+    world.complete(60);
+}
+
+#[test]
 fn what_a_reader_left_behind_is_dropped_a_moment_later() {
     let mut world = memory_world(14, 16 * MIB);
     for peer in &mut world.peers {
