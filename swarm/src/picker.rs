@@ -50,7 +50,8 @@ pub struct Applicant<'a> {
     pub offers: &'a Bitfield,
     /// Whether it must deliver whole pieces alone, because it may have sent corrupt data.
     pub on_parole: bool,
-    /// When a block asked now should be here.
+    /// When a block asked now can be counted on to be here: what its rate and queue promise, and what its history adds to
+    /// that.
     pub expected: Duration,
     /// The piece it worked on last.
     pub last_piece: Option<PieceIndex>,
