@@ -8,7 +8,7 @@
 //! - `report`: what a peer did;
 //! - `requests`: who is asked for what, and what is taken back;
 //! - `seek`: what a reader that jumps changes; `twice`: what is asked twice;
-//! - `ranks`: who would deliver soonest; `outlook`: how readers fare;
+//! - `ranks`: who would deliver soonest; `overdue`: on whom nobody counts; `outlook`: how readers fare;
 //! - `desk`: what a strategy sees and may do while it hands out blocks;
 //! - `store`: what storage says of pieces, and what to evict;
 //! - `witness`: what the trace is told;
@@ -17,6 +17,7 @@
 mod content;
 mod desk;
 mod outlook;
+mod overdue;
 mod peer;
 mod people;
 mod ranks;

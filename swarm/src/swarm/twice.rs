@@ -116,24 +116,6 @@ impl Swarm {
         }
     }
 
-    /// Looks for peers whose oldest answer is later than their histories explain: until something comes from them, nothing
-    /// that a reader waits for depends on them, however quick they were expected to be.
-    pub(super) fn mark_overdue(&mut self, now: Instant) {
-        let Some(content) = &self.content else { return };
-        self.scratch.keys.clear();
-        for (key, peer) in self.peers.iter_mut().filter(|(_, peer)| !peer.overdue) {
-            let oldest = peer.asked.front().and_then(|block| content.table.asker(block, key));
-            if oldest.is_some_and(|asker| peer.owes(asker, now)) {
-                peer.overdue = true;
-                self.scratch.keys.push(key);
-            }
-        }
-        for nth in 0..self.scratch.keys.len() {
-            self.rank(self.scratch.keys[nth]);
-            self.wake();
-        }
-    }
-
     /// Whether all that were asked are later than their own histories explain.
     fn is_late(&self, asked: &Asked, now: Instant) -> bool {
         asked.askers().all(|asker| self.peers.get(asker.peer).is_none_or(|peer| peer.owes(asker, now)))
