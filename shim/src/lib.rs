@@ -26,4 +26,4 @@ mod relay;
 
 pub use flow::{Flow, PACKET_BYTES, TIMEOUT_MIN};
 pub use line::Line;
-pub use link::{Config, Link, bound_buffers};
+pub use link::{Config, Link, bound_buffers, connect};

@@ -170,8 +170,9 @@ fn listen(ip: IpAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Connects to the target with buffers that are small from the first packet on.
-pub(crate) fn connect(target: SocketAddr) -> io::Result<TcpStream> {
+/// Connects with buffers that are small from the first packet on. (Bounded later, the packets stay as long as they are on
+/// loopback, and don't fit the buffer: the other side waits 200 ms before it sends a part of one.)
+pub fn connect(target: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, None)?;
     bound(&socket)?;
     socket.connect(&target.into())?;

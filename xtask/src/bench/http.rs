@@ -70,10 +70,9 @@ impl Response {
     }
 
     fn send(url: &Url, request: &[u8]) -> Result<Self> {
-        let mut socket =
-            TcpStream::connect(url.host).with_context(|| format!("{} can't be reached", url.host))?;
         // What a player has is what it has read: little may hide in the sockets between.
-        afflux_shim::bound_buffers(&socket)?;
+        let mut socket =
+            afflux_shim::connect(url.host).with_context(|| format!("{} can't be reached", url.host))?;
         socket.set_nodelay(true)?;
         socket.write_all(request)?;
         Ok(Self { socket, pending: Vec::new(), has_head: false, left: u64::MAX })
