@@ -10,6 +10,10 @@
 //!   back, so a deep queue would be what a seek waits for;
 //! - the peer is snubbed: one block, to see whether it still lives.
 //!
+//! A window in which it ran out of requests says what we asked for, not what it can send: it may raise the rate, never
+//! lower it (what BBR calls limited by the application). A player that sips from eight peers would else have forgotten
+//! what they can do by its next seek.
+//!
 //! Before the rate is known it starts slowly, as TCP does: a block more for each block that comes, which
 //! doubles the depth every round trip, until the rate no longer grows.
 
@@ -76,6 +80,8 @@ pub(crate) struct Pipeline {
     best_window: f64,
     flat_windows: u32,
     window_bytes: u64,
+    /// Whether nothing was outstanding at some moment of this window.
+    ran_dry: bool,
     /// Time of this window in which something was outstanding, but for the stretch since `busy_since`.
     window_busy: Duration,
     busy_since: Option<Instant>,
@@ -95,6 +101,7 @@ impl Pipeline {
             best_window: 0.0,
             flat_windows: 0,
             window_bytes: 0,
+            ran_dry: false,
             window_busy: Duration::ZERO,
             busy_since: None,
             round_trip: None,
@@ -120,6 +127,7 @@ impl Pipeline {
     pub(crate) fn handle_idle(&mut self, now: Instant) {
         if let Some(since) = self.busy_since.take() {
             self.window_busy += now.saturating_duration_since(since);
+            self.ran_dry = true;
         }
     }
 
@@ -186,6 +194,11 @@ impl Pipeline {
         depth.max(DEPTH_MIN).min(self.reqq)
     }
 
+    /// What the peer can send, in bytes per second, as far as it was asked to; `None` until that is measured.
+    pub(crate) fn rate(&self) -> Option<u64> {
+        self.rate.map(|rate| rate as u64)
+    }
+
     /// Shortest time from a request to its first byte.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.round_trip.map(|(shortest, _)| shortest)
@@ -208,6 +221,7 @@ impl Pipeline {
             self.slow_start = None;
         }
         self.rate = Some(match self.rate {
+            Some(rate) if self.ran_dry && measured < rate => rate,
             // While starting, the newest window is the best guess at what comes next.
             Some(rate) if self.slow_start.is_none() && measured < rate => {
                 rate + (measured - rate) * seconds / (seconds + MEMORY.as_secs_f64())
@@ -217,7 +231,11 @@ impl Pipeline {
             Some(rate) if self.slow_start.is_none() => measured.min(rate * GROWTH_MAX),
             _ => measured,
         });
-        (self.window_bytes, self.window_busy) = (0, Duration::ZERO);
+        self.begin_window();
+    }
+
+    fn begin_window(&mut self) {
+        (self.window_bytes, self.window_busy, self.ran_dry) = (0, Duration::ZERO, false);
     }
 
     /// A snubbed peer has come back: what was measured before is of no use.
@@ -225,7 +243,7 @@ impl Pipeline {
         self.snubbed = false;
         (self.rate, self.slow_start) = (None, Some(INITIAL_DEPTH));
         (self.best_window, self.flat_windows) = (0.0, 0);
-        (self.window_bytes, self.window_busy) = (0, Duration::ZERO);
+        self.begin_window();
     }
 
     fn time_without_reader(&self) -> Duration {
@@ -295,6 +313,28 @@ mod tests {
         pipeline.handle_busy(later);
         pipeline.handle_bytes(16_384, later + Duration::from_millis(1));
         assert_eq!(pipeline.depth(), depth);
+    }
+
+    #[test]
+    fn a_peer_that_is_asked_for_little_keeps_its_rate() {
+        let mut pipeline = measured(10 << 20);
+        let before = pipeline.rate().unwrap();
+        let mut now = pipeline.busy_since.unwrap();
+        pipeline.handle_idle(now);
+        for _ in 0..100 {
+            now += Duration::from_millis(500);
+            pipeline.handle_busy(now);
+            now += Duration::from_millis(40);
+            pipeline.handle_bytes(BLOCK_LENGTH, now);
+            pipeline.handle_idle(now);
+        }
+        assert_eq!(pipeline.rate(), Some(before), "a block at a time, each after a round trip");
+        pipeline.handle_busy(now);
+        for _ in 0..100 {
+            now += Duration::from_millis(40);
+            pipeline.handle_bytes(BLOCK_LENGTH, now);
+        }
+        assert!(pipeline.rate().unwrap() < 500_000, "always busy, and no faster than that");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::{BLOCK_LENGTH, BlockRef};
 use afflux_peer::{CloseReason, Command, Connection, Event, Severity};
 use afflux_storage::ReadError;
-use afflux_swarm::{Parting, PeerKey};
+use afflux_swarm::{Gauges, Parting, PeerKey};
 use bytes::Bytes;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -171,14 +171,9 @@ impl Running {
             return Ok(());
         }
         self.unreported = false;
-        let facts = self.link.connection.facts(now);
         let report = LinkReport {
-            room: self.link.connection.room(),
-            outstanding: facts.outstanding,
-            round_trip: facts.round_trip.unwrap_or(Duration::ZERO),
-            download_rate: facts.download_rate,
-            upload_rate: facts.upload_rate,
-            totals: facts.totals,
+            gauges: Gauges::of(&self.link.connection, now),
+            totals: self.link.connection.facts(now).totals,
             events: std::mem::take(&mut self.events),
         };
         let input = Input::Reported { peer: self.link.peer, report };

@@ -15,7 +15,9 @@ use afflux_metainfo::{BlockRef, Layout};
 use afflux_peer::{Command, Connection, Direction, Event, Handshake, Totals as PeerTotals};
 use afflux_storage::{Event as StorageEvent, Kind, ResumeLock, Store};
 use afflux_swarm::trace::Stall;
-use afflux_swarm::{Connected, Output, Parting, PeerKey, Reason, Report, Source, StrategyName, Swarm};
+use afflux_swarm::{
+    Connected, Gauges, Output, Parting, PeerKey, Reason, Report, Source, StrategyName, Swarm,
+};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
@@ -68,11 +70,7 @@ pub struct Ready {
 #[derive(Debug)]
 pub(super) struct LinkReport {
     pub(super) events: Vec<Event>,
-    pub(super) room: u32,
-    pub(super) outstanding: u32,
-    pub(super) round_trip: Duration,
-    pub(super) download_rate: u64,
-    pub(super) upload_rate: u64,
+    pub(super) gauges: Gauges,
     pub(super) totals: PeerTotals,
 }
 
@@ -125,7 +123,7 @@ struct Peer {
     commands: mpsc::Sender<ToLink>,
     outbox: Vec<Command>,
     /// The numbers of its last report, for when we look again without it.
-    last: (u32, u32, Duration, u64, u64),
+    last: Gauges,
     totals: PeerTotals,
     reserves: Reserves,
 }
@@ -356,7 +354,7 @@ impl Task {
             rates: self.config.rates.link(now),
             _slot: slot,
         }));
-        let last = (0, 0, Duration::ZERO, 0, 0);
+        let last = Gauges::default();
         let (totals, reserves) = (PeerTotals::default(), Reserves::default());
         self.peers.insert(peer, Peer { addr, commands: sender, outbox: Vec::new(), last, totals, reserves });
     }
@@ -364,8 +362,7 @@ impl Task {
     fn hear(&mut self, peer: PeerKey, report: LinkReport, now: Instant) {
         let Some(known) = self.peers.get_mut(&peer) else { return };
         known.totals = report.totals;
-        known.last =
-            (report.room, report.outstanding, report.round_trip, report.download_rate, report.upload_rate);
+        known.last = report.gauges;
         for event in &report.events {
             if let Event::DhtPort(port) = event {
                 self.config.discovery.add_node(known.addr.ip(), *port);
@@ -374,14 +371,8 @@ impl Task {
                 known.reserves.settle(event, &ready.store);
             }
         }
-        let report = Report {
-            events: report.events.into_iter(),
-            room: if self.starved_until.is_some() { 0 } else { report.room },
-            outstanding: report.outstanding,
-            round_trip: report.round_trip,
-            download_rate: report.download_rate,
-            upload_rate: report.upload_rate,
-        };
+        let room = if self.starved_until.is_some() { 0 } else { report.gauges.room };
+        let report = Report { events: report.events.into_iter(), gauges: Gauges { room, ..report.gauges } };
         self.config.swarm.handle_report(peer, report, now);
     }
 
@@ -460,9 +451,8 @@ impl Task {
         now: Instant,
     ) {
         let Some(known) = self.peers.get(&peer) else { return };
-        let (last_room, outstanding, round_trip, download_rate, upload_rate) = known.last;
-        let room = room.unwrap_or(last_room);
-        let report = Report { events, room, outstanding, round_trip, download_rate, upload_rate };
+        let room = room.unwrap_or(known.last.room);
+        let report = Report { events, gauges: Gauges { room, ..known.last } };
         self.config.swarm.handle_report(peer, report, now);
     }
 

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use afflux_metainfo::{Bitfield, BlockRef, InfoHash, InfoHashes, Layout, PeerId, PieceIndex};
 use afflux_peer::{Command, Event};
-use afflux_swarm::{Config, Connected, Direction, Kind, Output, PeerKey, ReaderKey, Report, Swarm, Window};
+use afflux_swarm::{
+    Config, Connected, Direction, Gauges, Kind, Output, PeerKey, ReaderKey, Report, Swarm, Window,
+};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 const PIECE: u64 = 256 * 1024;
@@ -113,14 +115,15 @@ impl World {
 
     fn report(&mut self, nth: usize, events: Vec<Event>, depth: u32) {
         let outstanding = self.asked[nth].len() as u32;
-        let report = Report {
-            events: events.into_iter(),
+        let gauges = Gauges {
             room: depth.saturating_sub(outstanding),
             outstanding,
             round_trip: Duration::from_millis(30),
+            delivery_rate: 1 << 20,
             download_rate: 1 << 20,
             upload_rate: 0,
         };
+        let report = Report { events: events.into_iter(), gauges };
         self.swarm.handle_report(self.keys[nth], report, self.now);
         self.drain();
     }

@@ -1,10 +1,10 @@
 //! What the engine tells a [`Swarm`](crate::Swarm): connections, reports of peers, windows of readers.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use afflux_metainfo::PeerId;
-use afflux_peer::Event;
+use afflux_peer::{Connection, Event};
 
 /// Who began a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,13 @@ pub enum Refusal {
 pub struct Report<E> {
     /// What the peer did, in order.
     pub events: E,
+    /// What it measured.
+    pub gauges: Gauges,
+}
+
+/// What a link measures of its peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
     /// How many more blocks the peer's pipeline wants asked for (`Connection::room`).
     pub room: u32,
     /// Blocks that the connection itself counted as asked for when it computed `room`. Requests that are still on
@@ -60,16 +67,33 @@ pub struct Report<E> {
     pub outstanding: u32,
     /// Least recent round trip.
     pub round_trip: Duration,
+    /// What it could send us, in bytes per second, if it were asked for enough; zero while unknown.
+    pub delivery_rate: u64,
     /// What it sends us, in bytes per second.
     pub download_rate: u64,
     /// What we send it, in bytes per second.
     pub upload_rate: u64,
 }
 
+impl Gauges {
+    /// What a connection knows now.
+    pub fn of(connection: &Connection, now: Instant) -> Self {
+        let facts = connection.facts(now);
+        Self {
+            room: connection.room(),
+            outstanding: facts.outstanding,
+            round_trip: facts.round_trip.unwrap_or_default(),
+            delivery_rate: facts.delivery_rate,
+            download_rate: facts.download_rate,
+            upload_rate: facts.upload_rate,
+        }
+    }
+}
+
 impl<E: Iterator<Item = Event>> Report<E> {
     /// A report of events alone, for a link that has measured nothing yet.
     pub fn of(events: E, room: u32, outstanding: u32) -> Self {
-        Self { events, room, outstanding, round_trip: Duration::ZERO, download_rate: 0, upload_rate: 0 }
+        Self { events, gauges: Gauges { room, outstanding, ..Gauges::default() } }
     }
 }
 

@@ -94,6 +94,8 @@ pub struct Facts<'a> {
     pub upload_only: bool,
     /// Shortest time from a request to its first byte.
     pub round_trip: Option<Duration>,
+    /// Payload that the peer can send, bytes per second, as it showed when enough was asked of it; zero until then.
+    pub delivery_rate: u64,
     /// Payload received, bytes per second.
     pub download_rate: u64,
     /// Payload sent, bytes per second.

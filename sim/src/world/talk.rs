@@ -3,7 +3,7 @@
 use afflux_metainfo::{BLOCK_LENGTH, BlockIndex, BlockRef, PieceIndex};
 use afflux_peer::{Event as PeerEvent, Expect};
 use afflux_swarm::shaper::{Direction, Grant};
-use afflux_swarm::{Parting, Report};
+use afflux_swarm::{Gauges, Parting, Report};
 
 use super::{Event, TIMER_MIN, World};
 use crate::clock::Time;
@@ -231,15 +231,8 @@ impl World<'_> {
         }
         let node = self.nodes.get_mut(number as usize).and_then(Option::as_deref_mut);
         let (Some(end), Some(node)) = (self.links.get(id), node) else { return Ok(()) };
-        let facts = end.connection.facts(instant);
-        let report = Report {
-            room: end.connection.room(),
-            outstanding: facts.outstanding,
-            round_trip: facts.round_trip.unwrap_or_default(),
-            download_rate: facts.download_rate,
-            upload_rate: facts.upload_rate,
-            events: events.drain(..),
-        };
+        let gauges = Gauges::of(&end.connection, instant);
+        let report = Report { events: events.drain(..), gauges };
         node.swarm.handle_report(key, report, instant);
         self.events = events;
         if closed { self.part(id, Parting::TimedOut) } else { Ok(()) }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::{BLOCK_LENGTH, Bitfield, BlockRef, PeerId, PieceIndex};
 
 use crate::availability::Counting;
-use crate::input::{Connected, Direction};
+use crate::input::{Connected, Direction, Gauges};
 use crate::lateness::Lateness;
 use crate::limits::{
     ALLOWED_FAST_MAX, OUTSTANDING_MAX, PEER_RATE_MIN, QUEUE_DEPTH_MAX, READER_DEPTH_MIN,
@@ -46,8 +46,10 @@ pub(super) struct Peer {
     /// How many blocks it should be asked for at once.
     pub(super) depth: u32,
     pub(super) round_trip: Duration,
-    /// Payload it sends, in bytes per second; what it last showed while it was busy.
+    /// Payload it could send, in bytes per second; zero while unknown.
     pub(super) rate: u64,
+    /// Payload it sends, in bytes per second; what it last showed while it was busy.
+    pub(super) download_rate: u64,
     pub(super) upload_rate: u64,
     /// Payload sent to it, in bytes.
     pub(super) uploaded: u64,
@@ -87,6 +89,7 @@ impl Peer {
             depth: 0,
             round_trip: Duration::ZERO,
             rate: 0,
+            download_rate: 0,
             upload_rate: 0,
             uploaded: 0,
             delivered: 0,
@@ -96,6 +99,18 @@ impl Peer {
             rank: None,
             starved_at: None,
             connected_at: now,
+        }
+    }
+
+    /// Its link has new figures, and perhaps blocks that came.
+    pub(super) fn measured(&mut self, gauges: Gauges, received: bool) {
+        self.depth = gauges.room.saturating_add(gauges.outstanding);
+        self.round_trip = gauges.round_trip;
+        self.rate = gauges.delivery_rate;
+        self.upload_rate = gauges.upload_rate;
+        // A meter falls while nothing is asked; that says nothing about what the peer gives.
+        if received || gauges.outstanding > 0 || gauges.download_rate > self.download_rate {
+            self.download_rate = gauges.download_rate;
         }
     }
 

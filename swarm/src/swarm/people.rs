@@ -122,7 +122,7 @@ impl Swarm {
             key,
             interested: peer.interested,
             unchoked: !peer.choked,
-            download_rate: peer.rate,
+            download_rate: peer.download_rate,
             upload_rate: peer.upload_rate,
             uploaded_bytes: peer.uploaded,
             connected_at: peer.connected_at,

@@ -34,13 +34,7 @@ impl Swarm {
             self.handle_event(peer, event, now);
         }
         let Some(known) = self.peers.get_mut(peer) else { return };
-        known.depth = report.room.saturating_add(report.outstanding);
-        known.round_trip = report.round_trip;
-        known.upload_rate = report.upload_rate;
-        // A meter falls while nothing is asked; that says nothing about what the peer could send.
-        if received || report.outstanding > 0 || report.download_rate > known.rate {
-            known.rate = report.download_rate;
-        }
+        known.measured(report.gauges, received);
         self.rank(peer);
         self.schedule(Some(peer), now);
     }

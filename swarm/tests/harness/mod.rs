@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::{BLOCK_LENGTH, Bitfield, BlockRef, InfoHash, InfoHashes, Layout, PeerId, PieceIndex};
 use afflux_peer::{Command, Event};
 use afflux_swarm::{
-    Config, Connected, Direction, Kind, Output, Parting, PeerKey, ReaderKey, Report, Swarm, Window,
+    Config, Connected, Direction, Gauges, Kind, Output, Parting, PeerKey, ReaderKey, Report, Swarm, Window,
 };
 
 pub const KIB: u64 = 1024;
@@ -345,14 +345,16 @@ impl World {
         let slack = if self.waiting { 0.05 } else { 0.5 };
         let deep = peer.rate as f64 * (peer.round_trip.as_secs_f64() + slack) / f64::from(BLOCK_LENGTH);
         let depth = if peer.snubbed { 1 } else { (deep as u32).clamp(2, 500) };
-        let report = Report {
-            events: events.into_iter(),
+        let rate = if peer.delivered > 0 { peer.rate } else { 0 };
+        let gauges = Gauges {
             room: depth.saturating_sub(outstanding),
             outstanding,
             round_trip: peer.round_trip,
-            download_rate: if peer.delivered > 0 { peer.rate } else { 0 },
+            delivery_rate: rate,
+            download_rate: rate,
             upload_rate: 0,
         };
+        let report = Report { events: events.into_iter(), gauges };
         self.swarm.handle_report(key, report, self.now);
         self.settle();
     }
