@@ -423,7 +423,7 @@ impl Connection {
             client: self.extensions.client.as_deref(),
             upload_only: self.extensions.upload_only.unwrap_or(false),
             round_trip: self.pipeline.round_trip(),
-            delivery_rate: self.pipeline.rate().unwrap_or(0),
+            delivery_rate: self.pipeline.usual_rate().unwrap_or(0),
             download_rate: self.download.per_second(now),
             upload_rate: self.upload.per_second(now),
             outstanding: self.outstanding(),

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use afflux_metainfo::BLOCK_LENGTH;
 
+use crate::decay::decay;
 use crate::limits::PEER_REQQ_DEFAULT;
 
 /// Blocks asked of a peer that we know nothing of: what TCP's initial window (RFC 6928) carries several
@@ -53,6 +54,9 @@ const MEMORY: Duration = Duration::from_millis(500);
 /// The rate grows at most by this with each window.
 const GROWTH_MAX: f64 = 1.25;
 
+/// Over so many seconds what the peer can send is averaged.
+const USUAL_SECONDS: f64 = 1.0;
+
 /// Assumed until the first answer.
 const ROUND_TRIP_GUESS: Duration = Duration::from_millis(100);
 
@@ -75,6 +79,9 @@ pub(crate) struct Pipeline {
     snubbed: bool,
     /// Bytes per second; `None` until the first window is over.
     rate: Option<f64>,
+    /// The same over a longer time, for those who reckon with it; and how much of that time was seen, up to 1.
+    usual_rate: f64,
+    usual_seen: f64,
     /// The depth while starting slowly, `None` afterwards.
     slow_start: Option<u32>,
     best_window: f64,
@@ -97,6 +104,8 @@ impl Pipeline {
             reader_waiting: false,
             snubbed: false,
             rate: None,
+            usual_rate: 0.0,
+            usual_seen: 0.0,
             slow_start: Some(INITIAL_DEPTH),
             best_window: 0.0,
             flat_windows: 0,
@@ -195,8 +204,8 @@ impl Pipeline {
     }
 
     /// What the peer can send, in bytes per second, as far as it was asked to; `None` until that is measured.
-    pub(crate) fn rate(&self) -> Option<u64> {
-        self.rate.map(|rate| rate as u64)
+    pub(crate) fn usual_rate(&self) -> Option<u64> {
+        (self.usual_seen > 0.0).then_some(self.usual_rate as u64)
     }
 
     /// Shortest time from a request to its first byte.
@@ -231,7 +240,17 @@ impl Pipeline {
             Some(rate) if self.slow_start.is_none() => measured.min(rate * GROWTH_MAX),
             _ => measured,
         });
+        self.average(measured, seconds);
         self.begin_window();
+    }
+
+    fn average(&mut self, measured: f64, seconds: f64) {
+        let kept = decay(seconds / USUAL_SECONDS);
+        let (old, new) = (self.usual_seen * kept, 1.0 - kept);
+        let usual = (self.usual_rate * old + measured * new) / (old + new);
+        if usual > self.usual_rate || !self.ran_dry {
+            (self.usual_rate, self.usual_seen) = (usual, old + new);
+        }
     }
 
     fn begin_window(&mut self) {
@@ -242,6 +261,7 @@ impl Pipeline {
     fn restart(&mut self) {
         self.snubbed = false;
         (self.rate, self.slow_start) = (None, Some(INITIAL_DEPTH));
+        (self.usual_rate, self.usual_seen) = (0.0, 0.0);
         (self.best_window, self.flat_windows) = (0.0, 0);
         self.begin_window();
     }
@@ -318,7 +338,7 @@ mod tests {
     #[test]
     fn a_peer_that_is_asked_for_little_keeps_its_rate() {
         let mut pipeline = measured(10 << 20);
-        let before = pipeline.rate().unwrap();
+        let before = pipeline.usual_rate().unwrap();
         let mut now = pipeline.busy_since.unwrap();
         pipeline.handle_idle(now);
         for _ in 0..100 {
@@ -328,13 +348,13 @@ mod tests {
             pipeline.handle_bytes(BLOCK_LENGTH, now);
             pipeline.handle_idle(now);
         }
-        assert_eq!(pipeline.rate(), Some(before), "a block at a time, each after a round trip");
+        assert_eq!(pipeline.usual_rate(), Some(before), "a block at a time, each after a round trip");
         pipeline.handle_busy(now);
-        for _ in 0..100 {
+        for _ in 0..200 {
             now += Duration::from_millis(40);
             pipeline.handle_bytes(BLOCK_LENGTH, now);
         }
-        assert!(pipeline.rate().unwrap() < 500_000, "always busy, and no faster than that");
+        assert!(pipeline.usual_rate().unwrap() < 500_000, "always busy, and no faster than that");
     }
 
     #[test]
