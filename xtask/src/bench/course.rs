@@ -138,14 +138,15 @@ impl<'a> Viewer<'a> {
         picture.rate(SETTLE)?;
         let alone = picture.rate(MEASURE)?;
         let apart = (film.pieces() - missing) / WAITING;
-        let others: Vec<Response> = (0..WAITING)
+        let mut others: Vec<Response> = (0..WAITING)
             .map(|nth| Response::open(&self.running.url, (missing + nth * apart) * film.piece_bytes))
             .collect::<Result<_>>()?;
         picture.rate(SETTLE)?;
         let beside = picture.rate(MEASURE)?;
-        drop(others);
+        let waited = others.iter_mut().map(still_waits).filter(|waits| *waits).count();
         let mib = MIB as f64;
         Ok(Figures::from([
+            ("waited", Some(waited as f64)),
             ("rate_alone", Some(alone / mib)),
             ("rate_beside", Some(beside / mib)),
             ("rate_kept", Some(beside / alone.max(1.0))),
@@ -166,6 +167,11 @@ impl<'a> Viewer<'a> {
         let piece = draws.find(|&piece| self.swarm.ledger.is_fresh(piece..piece + ahead));
         piece.context("the client has something of every place already: the film is too short")
     }
+}
+
+/// Whether a response was neither refused nor ended, and has brought nothing.
+fn still_waits(response: &mut Response) -> bool {
+    matches!(response.read(&mut [0; 1], TICK), Ok(None))
 }
 
 /// A response that shows the film from a place on.

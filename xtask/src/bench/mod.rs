@@ -19,10 +19,11 @@ mod tracker;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
@@ -113,6 +114,9 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// Clients that are measured side by side start one after another, so that nobody's start is measured while others boot.
+const STAGGER: Duration = Duration::from_secs(10);
+
 struct Bench {
     folder: PathBuf,
     seed: u64,
@@ -153,18 +157,26 @@ impl Bench {
         let at_once = if scenario.course.is_light() { clients.len().max(1) } else { 1 };
         for together in clients.chunks(at_once) {
             let turns: Vec<Turn> = together.iter().map(|client| turn(*client)).collect();
-            let runs: Vec<Run> = thread::scope(|scope| {
-                let threads: Vec<_> = turns
-                    .iter()
-                    .map(|turn| scope.spawn(|| turn.take(&self.folder, &self.programs)))
-                    .collect();
-                threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
-            });
+            let runs = side_by_side(&turns, &self.folder, &self.programs);
             self.report.runs.extend(runs);
             self.report.save(&self.folder)?;
         }
         Ok(())
     }
+}
+
+/// Clients at the same time, each in a swarm of its own.
+fn side_by_side(turns: &[Turn], folder: &Path, programs: &Programs) -> Vec<Run> {
+    let take = |nth: u32, turn: &Turn| {
+        thread::sleep(STAGGER * nth);
+        turn.take(folder, programs)
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..).zip(turns).map(|(nth, turn)| scope.spawn(move || take(nth, turn))).collect();
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined.map(|run| run.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
 }
 
 impl Turn<'_> {

@@ -45,6 +45,8 @@ pub(crate) struct Cell {
     least: Option<f64>,
     most: Option<f64>,
     count: usize,
+    /// Runs that gave no figures at all, which the median leaves out.
+    failed: usize,
 }
 
 impl Report {
@@ -73,6 +75,7 @@ impl Report {
             least: known().reduce(f64::min),
             most: if figures.contains(&None) { None } else { known().reduce(f64::max) },
             count: figures.len(),
+            failed: self.runs_of(scenario, client).filter(|run| run.outcome.is_err()).count(),
         })
     }
 
@@ -125,10 +128,14 @@ impl Report {
             .to_owned();
         };
         let one = |figure: Option<f64>| figure.map_or_else(|| "never".to_owned(), |it| show(row.unit, it));
-        if cell.count == 1 {
-            return one(cell.median);
+        let mut text = one(cell.median);
+        if cell.count > 1 {
+            let _ = write!(text, " ({}–{})", one(cell.least), one(cell.most));
         }
-        format!("{} ({}–{})", one(cell.median), one(cell.least), one(cell.most))
+        if cell.failed > 0 {
+            let _ = write!(text, ", {} of {} failed", cell.failed, cell.count + cell.failed);
+        }
+        text
     }
 
     fn runs_of(&self, scenario: &Scenario, client: Client) -> impl Iterator<Item = &Run> {
@@ -214,6 +221,7 @@ mod tests {
                 run(1, Client::Rqbit, Err("it broke off".to_owned())),
                 run(2, Client::Afflux, figures(Some(1.5))),
                 run(2, Client::Libtorrent, figures(Some(1.0))),
+                run(3, Client::Libtorrent, Err("it broke off".to_owned())),
             ],
         }
     }
@@ -222,7 +230,7 @@ mod tests {
     fn the_table_says_what_is_missing_and_what_failed() {
         let table = report().table();
         let row = "| one reader alone | 1.50 MiB/s | 1.38 MiB/s (1.25 MiB/s–1.50 MiB/s) \
-                   | never (1.00 MiB/s–never) | failed | missing |";
+                   | never (1.00 MiB/s–never), 1 of 3 failed | failed | missing |";
         assert!(table.contains(row), "{table}");
         assert!(table.contains("- peerflix is missing: npm is missing"), "{table}");
         assert!(table.contains("- rqbit on waiting, round 1, failed: it broke off"), "{table}");

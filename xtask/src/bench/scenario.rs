@@ -169,6 +169,7 @@ fn waiting() -> Scenario {
             row("rate_alone", "one reader alone", Unit::MibPerSecond, total),
             row("rate_beside", "beside 64 that wait", Unit::MibPerSecond, total),
             row("rate_kept", "of its rate alone", Unit::Share, Some(1.0)),
+            row("waited", "of the 64, still waiting at the end", Unit::Count, Some(64.0)),
         ],
     }
 }
