@@ -202,6 +202,10 @@ impl Connection {
             self.pipeline.handle_bytes(length, now);
         } else {
             self.totals.wasted += u64::from(length);
+            // It took its time of what else is outstanding, so it counts for what the peer can send.
+            if incoming.solicited && !self.requests.is_empty() {
+                self.pipeline.handle_bytes(length, now);
+            }
         }
         self.progress_at = now;
         if whole {
@@ -400,6 +404,15 @@ impl Connection {
         self.requests.len() as u32 + u32::from(arriving)
     }
 
+    /// Cancelled requests whose blocks will probably still come, before those of later ones.
+    pub fn lingering(&self) -> u32 {
+        let arriving = self
+            .receive
+            .incoming
+            .is_some_and(|incoming| incoming.solicited && (incoming.asked.is_none() || incoming.called_off));
+        self.requests.lingering() as u32 + u32::from(arriving)
+    }
+
     /// Whether a block of this piece may be asked now: not choked, or allowed fast (BEP 6).
     pub fn may_request(&self, piece: PieceIndex) -> bool {
         !self.peer_choking || self.allowed_fast.contains(&piece)
@@ -427,6 +440,7 @@ impl Connection {
             download_rate: self.download.per_second(now),
             upload_rate: self.upload.per_second(now),
             outstanding: self.outstanding(),
+            lingering: self.lingering(),
             snubbed: self.pipeline.snubbed(),
             totals: self.totals,
         }

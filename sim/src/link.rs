@@ -50,6 +50,8 @@ pub(crate) struct End {
     pub(crate) reading: u32,
     /// The swarm doesn't know yet how many requests the connection wants.
     pub(crate) unreported: bool,
+    /// How many cancelled blocks the swarm believes to be on their way.
+    pub(crate) told_lingering: u32,
     /// It is in the list of those to be looked at.
     pub(crate) touched: bool,
     /// When its connection's timer is set to.

@@ -75,6 +75,8 @@ struct Running {
     held: bool,
     /// The torrent doesn't know yet how many requests the connection wants.
     unreported: bool,
+    /// How many cancelled blocks the torrent believes to be on their way.
+    told_lingering: u32,
     /// Control bytes sent that are debited from the upload rate already.
     control_debited: u64,
 }
@@ -92,6 +94,7 @@ pub(super) async fn run(link: Link) {
         upload_at: None,
         held: false,
         unreported: true,
+        told_lingering: 0,
         control_debited: 0,
     };
     let parting = running.converse().await;
@@ -167,10 +170,11 @@ impl Running {
     }
 
     async fn report(&mut self, now: Instant) -> Result<(), Parting> {
-        if self.events.is_empty() && !self.unreported {
+        let lingering = self.link.connection.lingering();
+        if self.events.is_empty() && !self.unreported && lingering == self.told_lingering {
             return Ok(());
         }
-        self.unreported = false;
+        (self.unreported, self.told_lingering) = (false, lingering);
         let report = LinkReport {
             gauges: Gauges::of(&self.link.connection, now),
             totals: self.link.connection.facts(now).totals,

@@ -118,6 +118,7 @@ impl World {
         let gauges = Gauges {
             room: depth.saturating_sub(outstanding),
             outstanding,
+            lingering: 0,
             round_trip: Duration::from_millis(30),
             delivery_rate: 1 << 20,
             download_rate: 1 << 20,

@@ -65,6 +65,8 @@ pub struct Gauges {
     /// Blocks that the connection itself counted as asked for when it computed `room`. Requests that are still on
     /// their way to the link aren't among them, so the two together are the depth aimed at, and nothing is asked twice.
     pub outstanding: u32,
+    /// Blocks that were cancelled and will probably still come, before those that were asked later.
+    pub lingering: u32,
     /// Least recent round trip.
     pub round_trip: Duration,
     /// What it could send us, in bytes per second, if it were asked for enough; zero while unknown.
@@ -82,6 +84,7 @@ impl Gauges {
         Self {
             room: connection.room(),
             outstanding: facts.outstanding,
+            lingering: facts.lingering,
             round_trip: facts.round_trip.unwrap_or_default(),
             delivery_rate: facts.delivery_rate,
             download_rate: facts.download_rate,

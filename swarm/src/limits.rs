@@ -17,13 +17,17 @@ pub const OUTSTANDING_MAX: u32 = 2_000;
 /// its queue is assumed to hold (BEP 10, `reqq`).
 pub const QUEUE_DEPTH_MAX: u32 = 250;
 
+/// Of the blocks that were taken back no more are reckoned to come: what the sockets between hold of a slow peer, 64 KiB. What
+/// lay further back in its queue is dropped.
+pub const LINGERING_MAX: u32 = 4;
+
 /// While a reader waits: what a peer is asked for beyond a round trip.
 pub const READER_SLACK: Duration = Duration::from_millis(50);
 
 /// While a reader waits: least blocks asked of a peer at once.
 pub const READER_DEPTH_MIN: u32 = 2;
 
-/// The same for a peer that has sent nothing yet: its pipeline's slow start may go so far.
+/// The same for a peer that has sent nothing yet and whose link may not know yet that a reader waits.
 pub const READER_DEPTH_UNKNOWN: u32 = 4;
 
 /// Most peers asked for the same block at once: what a late block can cost in duplicates.

@@ -102,6 +102,8 @@ pub struct Facts<'a> {
     pub upload_rate: u64,
     /// Requests whose block isn't whole yet.
     pub outstanding: u32,
+    /// Cancelled requests whose blocks will probably still come, before those of later ones.
+    pub lingering: u32,
     /// The peer is far later than its history says.
     pub snubbed: bool,
     /// What was carried.

@@ -72,19 +72,23 @@ impl Connection {
         if block.length > BLOCK_LENGTH {
             return Err(Violation::BlockTooLong { length: block.length });
         }
-        let asked = self.requests.take(&block);
-        match asked {
-            Some(asked) => {
-                let waited = now.saturating_duration_since(asked.at);
-                self.pipeline.handle_first_byte(waited, asked.alone, now);
-            }
+        let answered = self.requests.answer(&block, now);
+        let mut solicited = true;
+        match answered {
+            Some((asked, Some(waited))) => self.pipeline.handle_first_byte(waited, asked.alone, now),
+            Some((_, None)) => {}
             None if self.requests.take_withdrawn(&block) => {}
-            None => self.count_unrequested(block.length as usize + PIECE_HEADER_LENGTH)?,
+            None => {
+                solicited = false;
+                self.count_unrequested(block.length as usize + PIECE_HEADER_LENGTH)?;
+            }
         }
         self.progress_at = now;
         // An empty block answers nothing that we ask, and has no payload to wait for.
         if block.length > 0 {
-            self.receive.incoming = Some(Incoming { block, received: 0, asked });
+            let asked = answered.map(|(asked, _)| asked);
+            self.receive.incoming =
+                Some(Incoming { block, received: 0, asked, solicited, called_off: false });
         }
         Ok(())
     }

@@ -65,10 +65,11 @@ impl Connection {
     }
 
     fn cancel(&mut self, block: BlockRef, now: Instant) {
-        if self.requests.take(&block).is_some() {
-            self.requests.withdraw(block);
+        if self.requests.cancel(&block, self.remote.fast()) {
             self.transmit.push(&Message::Cancel(block));
             self.note_idle(now);
+        } else if let Some(incoming) = self.receive.incoming.as_mut().filter(|it| it.block == block) {
+            incoming.called_off = true;
         }
     }
 

@@ -18,6 +18,10 @@ pub(super) struct Incoming {
     pub(super) received: u32,
     /// The request that it answers; `None`: nobody wants it.
     pub(super) asked: Option<Asked>,
+    /// Whether it was asked for once, if it was taken back since or not.
+    pub(super) solicited: bool,
+    /// Whether it was taken back while it came: too late, but nobody waits for it.
+    pub(super) called_off: bool,
 }
 
 /// The receive side between two reads.

@@ -290,6 +290,7 @@ impl World<'_> {
             asked: Default::default(),
             reading: 0,
             unreported: true,
+            told_lingering: 0,
             touched: false,
             armed: Time::NEVER,
             shaped: None,

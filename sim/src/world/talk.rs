@@ -219,11 +219,12 @@ impl World<'_> {
         while let Some(event) = end.connection.poll_output() {
             events.push(event);
         }
-        if events.is_empty() && !end.unreported {
+        let lingering = end.connection.lingering();
+        if events.is_empty() && !end.unreported && lingering == end.told_lingering {
             self.events = events;
             return Ok(());
         }
-        end.unreported = false;
+        (end.unreported, end.told_lingering) = (false, lingering);
         let number = end.node;
         let closed = events.iter().any(|event| matches!(event, PeerEvent::Closed(_)));
         for event in &events {

@@ -222,7 +222,7 @@ impl<'a> Desk<'a> {
             round_trip_nanos: u64::try_from(peer.round_trip().as_nanos()).unwrap_or(u64::MAX),
             block_nanos: peer.block_nanos(self.swarm.rate_default),
             usual_delay_nanos: peer.usual_delay_nanos(),
-            queued: peer.asked.len() as u32,
+            queued: peer.queued(),
             room: peer.room(waiting, self.swarm.ways.queue_time),
         }
     }

@@ -10,7 +10,7 @@ use crate::availability::Counting;
 use crate::input::{Connected, Direction, Gauges};
 use crate::lateness::Lateness;
 use crate::limits::{
-    ALLOWED_FAST_MAX, OUTSTANDING_MAX, PEER_RATE_MIN, QUEUE_DEPTH_MAX, READER_DEPTH_MIN,
+    ALLOWED_FAST_MAX, LINGERING_MAX, OUTSTANDING_MAX, PEER_RATE_MIN, QUEUE_DEPTH_MAX, READER_DEPTH_MIN,
     READER_DEPTH_UNKNOWN, READER_SLACK, REFUSAL, ROUND_TRIP_DEFAULT,
 };
 use crate::pieces::Asker;
@@ -43,6 +43,8 @@ pub(super) struct Peer {
     pub(super) upload_only: bool,
     /// Blocks asked of it, oldest first.
     pub(super) asked: VecDeque<BlockRef>,
+    /// Blocks that were taken back and will probably still come.
+    pub(super) lingering: u32,
     /// How many blocks it should be asked for at once.
     pub(super) depth: u32,
     pub(super) round_trip: Duration,
@@ -86,6 +88,7 @@ impl Peer {
             overdue: false,
             upload_only: false,
             asked: VecDeque::new(),
+            lingering: 0,
             depth: 0,
             round_trip: Duration::ZERO,
             rate: 0,
@@ -105,6 +108,7 @@ impl Peer {
     /// Its link has new figures, and perhaps blocks that came.
     pub(super) fn measured(&mut self, gauges: Gauges, received: bool) {
         self.depth = gauges.room.saturating_add(gauges.outstanding);
+        self.lingering = gauges.lingering.min(LINGERING_MAX);
         self.round_trip = gauges.round_trip;
         self.rate = gauges.delivery_rate;
         self.upload_rate = gauges.upload_rate;
@@ -112,6 +116,11 @@ impl Peer {
         if received || gauges.outstanding > 0 || gauges.download_rate > self.download_rate {
             self.download_rate = gauges.download_rate;
         }
+    }
+
+    /// A block that was asked of it is taken back. It may be on its way already; the link's next report knows.
+    pub(super) fn linger(&mut self) {
+        self.lingering = (self.lingering + 1).min(LINGERING_MAX);
     }
 
     /// The pieces that may be asked of it.
@@ -228,6 +237,11 @@ impl Peer {
         if self.round_trip.is_zero() { ROUND_TRIP_DEFAULT } else { self.round_trip }
     }
 
+    /// Blocks that come before one that is asked now: those that were asked before, taken back or not.
+    pub(super) fn queued(&self) -> u32 {
+        self.lingering.saturating_add(self.asked.len() as u32)
+    }
+
     /// How long one more block would take, behind those that were asked before.
     pub(super) fn expected(&self, rate_default: u64) -> Duration {
         Duration::from_nanos(self.expected_nanos(rate_default))
@@ -235,7 +249,7 @@ impl Peer {
 
     /// The same in nanoseconds.
     pub(super) fn expected_nanos(&self, rate_default: u64) -> u64 {
-        let queued = self.asked.len() as u64 + 1;
+        let queued = u64::from(self.queued()) + 1;
         let round_trip = u64::try_from(self.round_trip().as_nanos()).unwrap_or(u64::MAX);
         round_trip.saturating_add(self.block_nanos(rate_default).saturating_mul(queued))
     }

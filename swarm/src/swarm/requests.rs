@@ -76,6 +76,7 @@ impl Swarm {
     pub(super) fn call_off(&mut self, key: PeerKey, block: BlockRef, fate: Fate, now: Instant) {
         let Some(peer) = self.peers.get_mut(key) else { return };
         if peer.take_asked(block) {
+            peer.linger();
             peer.starved_at = None;
             self.send(key, Command::Cancel(block));
             self.rank(key);

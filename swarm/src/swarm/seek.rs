@@ -115,7 +115,8 @@ impl Swarm {
         let holder = self.peers.get(from)?;
         let block = content.layout.block(piece, number);
         let place = holder.asked.iter().position(|asked| *asked == block)?;
-        let wait = Duration::from_nanos(holder.block_nanos(self.rate_default)) * (place as u32 + 1);
+        let wait = Duration::from_nanos(holder.block_nanos(self.rate_default))
+            * (holder.lingering + place as u32 + 1);
         let deep = place >= holder.on_the_wire(self.rate_default);
         (deep && now + wait > soon).then_some((from, number))
     }

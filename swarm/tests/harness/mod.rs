@@ -81,6 +81,8 @@ pub struct World {
     /// How often each block was asked of anyone.
     pub requests: BTreeMap<BlockRef, u32>,
     pub cancels: u32,
+    /// Peers whose links have to tell what became of a cancel.
+    cancelled: BTreeSet<usize>,
     pub kept_bytes_max: u64,
     pub open_bytes_max: u64,
     /// Whether duplicates were ever stopped.
@@ -135,6 +137,7 @@ impl World {
             waiting: false,
             requests: BTreeMap::new(),
             cancels: 0,
+            cancelled: BTreeSet::new(),
             kept_bytes_max: 0,
             open_bytes_max: 0,
             breaker_seen: false,
@@ -349,6 +352,7 @@ impl World {
         let gauges = Gauges {
             room: depth.saturating_sub(outstanding),
             outstanding,
+            lingering: 0,
             round_trip: peer.round_trip,
             delivery_rate: rate,
             download_rate: rate,
@@ -364,6 +368,9 @@ impl World {
         while let Some(output) = self.swarm.poll_output() {
             self.log.push((self.millis(), output.clone()));
             self.apply(output);
+        }
+        if let Some(nth) = self.cancelled.pop_first() {
+            self.report(nth, Vec::new());
         }
         let snapshot = self.swarm.snapshot(self.now);
         self.kept_bytes_max = self.kept_bytes_max.max(snapshot.kept_bytes);
@@ -409,6 +416,7 @@ impl World {
             }
             Command::Cancel(block) => {
                 self.cancels += 1;
+                self.cancelled.insert(nth);
                 let peer = &mut self.peers[nth];
                 peer.queue.retain(|(queued, _)| *queued != block);
                 if peer.serving.is_some_and(|(serving, _)| serving == block) {
