@@ -7,9 +7,9 @@ use toml::de::DeTable;
 use super::fields::{Fields, Wrong, note_wrong};
 use super::group::{self, Read};
 use super::limits::{
-    ABOUT_CHARS_MAX, ARRIVALS_MAX, BITFIELD_BYTES_MAX, FILM_MAX, GROUPS_MAX, LENGTH_MAX, LENGTH_MIN,
-    LIMIT_MAX, LIMIT_MIN, NAME_CHARS_MAX, PEERS_MAX, PIECE_LENGTH_MAX, PIECE_LENGTH_MIN, PIECES_MAX,
-    RATE_MAX, RATE_MIN, SEGMENT_PEERS_MAX, TEXT_BYTES_MAX,
+    ABOUT_CHARS_MAX, ARRIVALS_MAX, FILM_MAX, GROUPS_MAX, LENGTH_MAX, LENGTH_MIN, LIMIT_MAX, LIMIT_MIN,
+    NAME_CHARS_MAX, PEER_PIECE_BYTES, PEERS_MAX, PIECE_LENGTH_MAX, PIECE_LENGTH_MIN, PIECES_BYTES_MAX,
+    PIECES_MAX, RATE_MAX, RATE_MIN, SEGMENT_PEERS_MAX, TEXT_BYTES_MAX,
 };
 use super::mistake::{Draft, FileError, Kind, Mistakes, printable};
 use super::readings::{duration, name, rate, show_bytes, show_time, size, text, word};
@@ -185,12 +185,20 @@ fn check_whole(scenario: &Scenario, span: Range<usize>, mistakes: &mut Mistakes<
     let pieces = scenario.content.length.div_ceil(scenario.content.piece_length);
     let links: u64 =
         groups.iter().map(|group| u64::from(group.count) * u64::from(group.connections_max)).sum();
-    if links.saturating_mul(pieces.div_ceil(8)) > BITFIELD_BYTES_MAX {
+    let bytes = peers * pieces * PEER_PIECE_BYTES + links * pieces.div_ceil(8);
+    if bytes > PIECES_BYTES_MAX {
+        // Upwards, or what is a little too much would look like what is allowed.
+        let tenths = (10 * bytes).div_ceil(1 << 30);
         contradict(
-            format!("{links} connections of torrents with {pieces} pieces"),
             format!(
-                "who has what would take more than {}: fewer peers, connections or pieces are allowed",
-                show_bytes(BITFIELD_BYTES_MAX)
+                "{peers} peers with {links} connections and {pieces} pieces, which take {}.{} GiB of memory",
+                tenths / 10,
+                tenths % 10
+            ),
+            format!(
+                "at most {} are allowed, of which each piece takes {PEER_PIECE_BYTES} bytes per peer and a bit per \
+                 connection; a lower count or connections-max, or longer pieces, take less",
+                show_bytes(PIECES_BYTES_MAX)
             ),
         );
     }

@@ -230,14 +230,47 @@ fn what_does_not_go_together_is_refused() {
     }
 }
 
+/// The small scenario with pieces of 16 KiB, and so many viewers.
+fn crowd(length: &str, count: u32, connections_max: u32) -> Result<Scenario, FileError> {
+    let viewers = format!("name = \"viewer\"\ncount = {count}\nconnections-max = {connections_max}");
+    let text = SMALL
+        .replace("\"16 MiB\"", length)
+        .replace("\"256 KiB\"", "\"16 KiB\"")
+        .replace("name = \"viewer\"", &viewers);
+    Scenario::parse(&text)
+}
+
+#[test]
+fn connections_with_huge_torrents_may_not_take_the_machine_s_memory() {
+    let error = crowd("\"3 GiB\"", 1000, 1000).unwrap_err();
+    let [mistake] = error.mistakes() else { panic!("{error}") };
+    assert_eq!((mistake.field.as_str(), mistake.line), ("group", 10));
+    assert_eq!(
+        mistake.found,
+        "1001 peers with 1000050 connections and 196608 pieces, which take 24.8 GiB of memory"
+    );
+    assert!(mistake.allowed.starts_with("at most 4 GiB are allowed"), "{}", mistake.allowed);
+}
+
 #[test]
 fn peers_with_huge_torrents_may_not_take_the_machine_s_memory() {
-    let text = SMALL
-        .replace("\"16 MiB\"", "\"40 GiB\"")
-        .replace("\"1 Mbit/s\"", "\"10 Mbit/s\"")
-        .replace("name = \"viewer\"", "name = \"viewer\"\ncount = 15000\nconnections-max = 200");
-    let error: FileError = Scenario::parse(&text).unwrap_err();
-    assert!(error.to_string().contains("4 GiB"), "{error}");
+    let error = crowd("\"3 GiB\"", 2500, 1).unwrap_err();
+    let [mistake] = error.mistakes() else { panic!("{error}") };
+    assert_eq!(
+        mistake.found,
+        "2501 peers with 2550 connections and 196608 pieces, which take 4.7 GiB of memory"
+    );
+    assert!(mistake.allowed.contains("10 bytes per peer"), "{}", mistake.allowed);
+}
+
+#[test]
+fn large_swarms_of_usual_torrents_may_be_simulated() {
+    for (length, count, connections_max) in
+        [("\"16 MiB\"", 10_000, 40), ("\"1 GiB\"", 1000, 40), ("\"3 GiB\"", 500, 50)]
+    {
+        let read = crowd(length, count, connections_max);
+        assert!(read.is_ok(), "{length}, {count} peers: {}", read.unwrap_err());
+    }
 }
 
 #[test]
