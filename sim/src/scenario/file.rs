@@ -12,7 +12,7 @@ use super::limits::{
     PIECES_MAX, RATE_MAX, RATE_MIN, SEGMENT_PEERS_MAX, TEXT_BYTES_MAX,
 };
 use super::mistake::{Draft, FileError, Kind, Mistakes, printable};
-use super::readings::{duration, name, rate, show_bytes, show_time, size, text, word};
+use super::readings::{duration, name, rate, show_bytes, show_number, show_time, size, text, word};
 use super::{Arrival, Content, Group, Manner, Network, Role, Scenario, Stay};
 
 /// What `network` may be.
@@ -143,7 +143,7 @@ fn check_groups(scenario: &Scenario, groups: &[Read], mistakes: &mut Mistakes<'_
             );
         }
         if scenario.network == Network::Fluid && group.access.loss > 0.0 {
-            let found = format!("{} %", group.access.loss * 100.0);
+            let found = format!("{} %", show_number(group.access.loss * 100.0));
             let allowed = "losses are modelled with network = \"segment\" only";
             place.contradict("loss", found, allowed, mistakes);
         }

@@ -191,7 +191,8 @@ fn values_out_of_range_are_refused_with_the_range() {
         ("player = 3", "a table"),
         ("player = { start = \"100 %\" }", "99.9 %"),
         ("player = { seeks = { at = [[\"2 s\", \"1 %\"], [\"1 s\", \"1 %\"]] } }", "in the order of time"),
-        ("player = { seeks = { at = [[\"2 s\"]] } }", "pairs"),
+        ("player = { seeks = { at = [[\"2 s\"]] } }", "a pair"),
+        ("player = { seeks = { at = [] } }", "1 to 1000 pairs"),
         ("player = { seeks = { every = \"0 s\" } }", "from 1 s"),
         ("arrival = \"now\"", "poisson"),
         ("stay = { for = \"1 s\", churn = \"1 s\" }", "after-done"),
@@ -228,6 +229,55 @@ fn what_does_not_go_together_is_refused() {
         let error = Scenario::parse(&SMALL.replacen(from, to, 1)).expect_err(to).to_string();
         assert!(error.contains(why), "{to}: {error}");
     }
+}
+
+#[test]
+fn mistakes_in_a_list_of_seeks_are_reported_each_at_its_place() {
+    let list = r#"player = { seeks = { at = [
+        ["10 s", "50 %"],
+        ["20 s", "150 %"],
+        ["15 s", "10 %"], ["16 s", "20 %"],
+        ["1 fortnight", 3],
+        "30 s",
+        ["40 s"],
+    ] } }"#;
+    let error = Scenario::parse(&format!("{SMALL}{list}\n")).unwrap_err();
+    let first_line = SMALL.lines().count() + 1;
+    let found = error.mistakes().iter().map(|mistake| {
+        let field = mistake.field.strip_prefix("group[2].player.seeks.at").unwrap();
+        (mistake.line - first_line, mistake.column, field, mistake.found.as_str())
+    });
+    let expected = [
+        (2, 18, "[2][2]", "\"150 %\""),
+        (3, 10, "[3][1]", "\"15 s\""),
+        (4, 10, "[5][1]", "\"1 fortnight\""),
+        (4, 25, "[5][2]", "3"),
+        (5, 9, "[6]", "\"30 s\""),
+        (6, 9, "[7]", "an array of 1 value"),
+    ];
+    assert_eq!(found.collect::<Vec<_>>(), expected, "{error}");
+    let allowed = |index: usize| error.mistakes()[index].allowed.as_str();
+    assert!(allowed(0).contains("99.9 %") && allowed(1).contains("order of time"), "{error}");
+}
+
+#[test]
+fn numbers_are_shown_as_people_write_them() {
+    assert_eq!(viewer_with("loss = \"7 %\"").found, "7 %");
+    assert_eq!(viewer_with("loss = \"12.3456 %\"").found, "12.3456 %");
+    assert_eq!(viewer_with("loss = \"0.00001 %\"").found, "0.00001 %");
+    let pace = viewer_with("arrival = { poisson = \"0.001 /h\" }");
+    assert!(pace.allowed.contains("from 0.0416667 /h to 1000 /s"), "{}", pace.allowed);
+    // What is shown as the least is allowed.
+    assert!(matches!(viewer("arrival = { poisson = \"0.0416667 /h\" }").arrival, Arrival::Poisson { .. }));
+}
+
+#[test]
+fn too_many_groups_are_counted() {
+    let more = "[[group]]\nname = \"more\"\n".repeat(limits::GROUPS_MAX - 1);
+    let mistake = mistake(&format!("{SMALL}{more}"));
+    assert_eq!((mistake.field.as_str(), mistake.line), ("group", 10));
+    assert_eq!(mistake.found, "an array of 65 values");
+    assert!(mistake.allowed.contains("1 to 64 tables"), "{}", mistake.allowed);
 }
 
 /// The small scenario with pieces of 16 KiB, and so many viewers.
