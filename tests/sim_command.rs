@@ -118,6 +118,17 @@ fn wrong_usage_says_what_is_allowed_and_exits_with_2() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_s_figures_are_shown_though_its_events_cannot_be_written() {
+    let folder = folder();
+    let output = run(folder.path(), &["run", "small.toml", "--events", "/dev/full"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output.stderr));
+    assert!(said(&output.stderr).contains("/dev/full can't be written"), "{}", said(&output.stderr));
+    let untroubled = run(folder.path(), &["run", "small.toml"]);
+    assert_eq!(said(&output.stdout), said(&untroubled.stdout));
+}
+
 #[test]
 fn ctrl_c_keeps_and_reports_what_is_computed() {
     let folder = folder();

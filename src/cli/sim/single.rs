@@ -11,7 +11,7 @@ use afflux_sim::report::{json, text};
 use afflux_sim::{Entry, Log, Outcome};
 
 use super::work::{Stop, simulate};
-use super::{INTERRUPTED, Loaded, RunArguments, load};
+use super::{INTERRUPTED, Loaded, RunArguments, both, load};
 use crate::cli::show::Screen;
 use crate::failure::Failure;
 
@@ -22,29 +22,41 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) fn run(json: bool, arguments: RunArguments) -> Result<ExitCode, Failure> {
     let loaded = load(&arguments.scenario)?;
     let stop = Stop::at_signal()?;
-    let outcome = watched(json, &loaded, &arguments, &stop)?;
+    let reached_ms = AtomicU64::new(0);
+    let mut events = Events::create(arguments.events.as_deref(), &reached_ms)?;
+    let done = watched(json, &loaded, &arguments, &mut events, &stop);
+    // Whatever was written before a run broke is what one wants to see then.
+    let unwritten = events.finish();
+    let outcome = match done {
+        Ok(outcome) => outcome,
+        Err(broken) => return Err(both(broken, unwritten)),
+    };
     Screen::new(json).say(text::run(&outcome).trim_end(), || json::outcome(&outcome));
     if outcome.interrupted {
         eprintln!(
             "afflux: interrupted; the figures are of the {} s simulated until then",
             outcome.elapsed.as_secs()
         );
-        return Ok(ExitCode::from(INTERRUPTED));
     }
-    Ok(ExitCode::SUCCESS)
+    match unwritten {
+        Some(unwritten) => Err(unwritten),
+        None if outcome.interrupted => Ok(ExitCode::from(INTERRUPTED)),
+        None => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// The run, on a thread of its own, while this one shows how far it is.
-fn watched(json: bool, loaded: &Loaded, arguments: &RunArguments, stop: &Stop) -> Result<Outcome, Failure> {
-    let reached_ms = AtomicU64::new(0);
-    let mut events = Events::create(arguments.events.as_deref(), &reached_ms)?;
+fn watched(
+    json: bool,
+    loaded: &Loaded,
+    arguments: &RunArguments,
+    events: &mut Events<'_>,
+    stop: &Stop,
+) -> Result<Outcome, Failure> {
+    let reached_ms = events.reached_ms;
     std::thread::scope(|scope| {
-        let run = scope.spawn(|| {
-            let done =
-                simulate(loaded, arguments.strategy, arguments.seed, &mut events, &|| stop.is_raised());
-            // Whatever was written before a run broke is what one wants to see then.
-            events.finish().and(done)
-        });
+        let run = scope
+            .spawn(|| simulate(loaded, arguments.strategy, arguments.seed, events, &|| stop.is_raised()));
         let mut screen = Screen::new(json);
         let (started, limit) = (Instant::now(), loaded.scenario.limit.as_secs());
         while !run.is_finished() {
@@ -79,13 +91,14 @@ impl<'a> Events<'a> {
         Ok(Self { file: path.map(create).transpose()?, failed: None, reached_ms })
     }
 
-    fn finish(&mut self) -> Result<(), Failure> {
+    /// What went wrong with the file.
+    fn finish(mut self) -> Option<Failure> {
         if let Some((path, file)) = &mut self.file
             && let Err(error) = file.flush()
         {
-            return Err(unwritable(path, &error));
+            return Some(unwritable(path, &error));
         }
-        self.failed.take().map_or(Ok(()), Err)
+        self.failed
     }
 }
 
