@@ -118,6 +118,28 @@ fn wrong_usage_says_what_is_allowed_and_exits_with_2() {
     }
 }
 
+#[test]
+fn events_do_not_take_the_place_of_their_scenario() {
+    let folder = folder();
+    let own = folder.path().join("small.toml");
+    std::os::unix::fs::symlink(&own, folder.path().join("link")).expect("a link can be made");
+    std::fs::hard_link(&own, folder.path().join("twin")).expect("a link can be made");
+    std::fs::create_dir(folder.path().join("sub")).expect("a folder can be made");
+    for events in
+        ["small.toml", "sub/../small.toml", own.to_str().expect("its path is UTF-8"), "link", "twin"]
+    {
+        for scenario in ["small.toml", "link"] {
+            let output = run(folder.path(), &["run", scenario, "--events", events]);
+            let sentence = said(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{scenario} {events}: {sentence}");
+            assert!(sentence.contains(&format!("--events {events} is the scenario itself")), "{sentence}");
+        }
+    }
+    assert_eq!(std::fs::read_to_string(own).expect("it is there"), SMALL);
+    let other = run(folder.path(), &["run", "small.toml", "--events", "other.toml"]);
+    assert_eq!(other.status.code(), Some(0), "{}", said(&other.stderr));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_s_figures_are_shown_though_its_events_cannot_be_written() {

@@ -1,13 +1,15 @@
 //! `afflux sim run`: one run, its figures, and its events in a file.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use afflux_sim::report::{json, text};
+use afflux_sim::scenario::builtin;
 use afflux_sim::{Entry, Log, Outcome};
 
 use super::work::{Stop, simulate};
@@ -21,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(json: bool, arguments: RunArguments) -> Result<ExitCode, Failure> {
     let loaded = load(&arguments.scenario)?;
+    if let Some(events) = &arguments.events {
+        refuse_own_file(&loaded.named, events)?;
+    }
     let stop = Stop::at_signal()?;
     let reached_ms = AtomicU64::new(0);
     let mut events = Events::create(arguments.events.as_deref(), &reached_ms)?;
@@ -42,6 +47,24 @@ pub(super) fn run(json: bool, arguments: RunArguments) -> Result<ExitCode, Failu
         Some(unwritten) => Err(unwritten),
         None if outcome.interrupted => Ok(ExitCode::from(INTERRUPTED)),
         None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Events would take the place of the scenario that they are of. A link to it is the same file.
+fn refuse_own_file(scenario: &str, events: &Path) -> Result<(), Failure> {
+    if builtin::find(scenario).is_some() {
+        return Ok(());
+    }
+    let file = |path: &Path| {
+        let file = std::fs::metadata(path).ok().filter(Metadata::is_file)?;
+        Some((file.dev(), file.ino()))
+    };
+    match file(events) {
+        Some(same) if file(Path::new(scenario)) == Some(same) => Err(Failure::usage(format!(
+            "--events {} is the scenario itself, which would be overwritten: another file is allowed",
+            events.display()
+        ))),
+        _ => Ok(()),
     }
 }
 
