@@ -119,6 +119,76 @@ fn wrong_usage_says_what_is_allowed_and_exits_with_2() {
 }
 
 #[test]
+fn events_do_not_take_the_place_of_their_scenario() {
+    let folder = folder();
+    let own = folder.path().join("small.toml");
+    std::os::unix::fs::symlink(&own, folder.path().join("link")).expect("a link can be made");
+    std::fs::hard_link(&own, folder.path().join("twin")).expect("a link can be made");
+    std::fs::create_dir(folder.path().join("sub")).expect("a folder can be made");
+    for events in
+        ["small.toml", "sub/../small.toml", own.to_str().expect("its path is UTF-8"), "link", "twin"]
+    {
+        for scenario in ["small.toml", "link"] {
+            let output = run(folder.path(), &["run", scenario, "--events", events]);
+            let sentence = said(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{scenario} {events}: {sentence}");
+            assert!(sentence.contains(&format!("--events {events} is the scenario itself")), "{sentence}");
+        }
+    }
+    assert_eq!(std::fs::read_to_string(own).expect("it is there"), SMALL);
+    let other = run(folder.path(), &["run", "small.toml", "--events", "other.toml"]);
+    assert_eq!(other.status.code(), Some(0), "{}", said(&other.stderr));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_s_figures_are_shown_though_its_events_cannot_be_written() {
+    let folder = folder();
+    let output = run(folder.path(), &["run", "small.toml", "--events", "/dev/full"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output.stderr));
+    assert!(said(&output.stderr).contains("/dev/full can't be written"), "{}", said(&output.stderr));
+    let untroubled = run(folder.path(), &["run", "small.toml"]);
+    assert_eq!(said(&output.stdout), said(&untroubled.stdout));
+}
+
+/// So many peers that no debug build and no other is done with a run before it is interrupted.
+fn large() -> String {
+    SMALL
+        .replace("\"small\"", "\"large\"")
+        .replace("5 min", "48 h")
+        .replace("8 MiB", "16 GiB")
+        .replace("256 KiB", "1 MiB")
+        .replace("name = \"viewer\"", "name = \"viewer\"\ncount = 2000")
+}
+
+#[test]
+fn ctrl_c_before_the_first_run_has_ended_leaves_earlier_reports_alone() {
+    let folder = folder();
+    std::fs::write(folder.path().join("large.toml"), large()).expect("the scenario can be written");
+    let figures = folder.path().join("figures");
+    std::fs::create_dir(&figures).expect("a folder can be made");
+    std::fs::write(figures.join("runs.csv"), "earlier").expect("a report can be written");
+    let mut child = afflux(folder.path())
+        .args(["compare", "large.toml", "--seeds", "3", "--threads", "1", "--out", "figures"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+    assert!(lines.next().is_some_and(|line| line.starts_with("0 of 24 runs")));
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupted.is_ok_and(|status| status.success()));
+    let last = lines.last().unwrap_or_default();
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130), "{last}");
+    assert_eq!(last, "afflux: interrupted after 0 of 24 runs; no report is written");
+    assert_eq!(said(&output.stdout), "");
+    let names = std::fs::read_dir(&figures).expect("it is there").map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["runs.csv"]);
+    assert_eq!(std::fs::read_to_string(figures.join("runs.csv")).expect("it is there"), "earlier");
+}
+
+#[test]
 fn ctrl_c_keeps_and_reports_what_is_computed() {
     let folder = folder();
     let mut child = afflux(folder.path())

@@ -112,6 +112,8 @@ pub enum Standing {
     Tied,
     /// It's worse.
     Behind,
+    /// Not every run has the figure: those that have none may be the worst, so it isn't compared.
+    Partial,
 }
 
 impl Standing {
@@ -121,7 +123,13 @@ impl Standing {
             Self::Best => "best",
             Self::Tied => "tied",
             Self::Behind => "behind",
+            Self::Partial => "partial",
         }
+    }
+
+    /// Whether nothing is known to be better.
+    pub fn leads(self) -> bool {
+        matches!(self, Self::Best | Self::Tied)
     }
 }
 
@@ -150,19 +158,21 @@ impl Row {
         self.cells.iter().any(|cell| cell.figure(metric).is_some())
     }
 
-    /// Whether a figure tells its strategies apart.
+    /// Whether a figure tells its strategies apart: some lead, and others don't.
     pub fn tells(&self, metric: Metric) -> bool {
-        self.cells
-            .iter()
-            .any(|cell| cell.figure(metric).is_some_and(|figure| figure.standing == Standing::Behind))
+        let figures = || self.cells.iter().filter_map(|cell| cell.figure(metric));
+        figures().any(|figure| figure.standing.leads()) && figures().any(|figure| !figure.standing.leads())
     }
 
     /// Puts the standings right.
     fn judged(mut self) -> Self {
         for (index, metric) in Metric::ALL.into_iter().enumerate() {
-            let summaries = self.cells.iter().filter_map(|cell| Some(cell.figure(metric)?.summary));
+            let compared = |figure: &Figure| figure.standing != Standing::Partial;
+            let figures = self.cells.iter().filter_map(|cell| cell.figures[index]).filter(compared);
+            let summaries = figures.map(|figure| figure.summary);
             let Some(best) = summaries.min_by(|a, b| a.compare(b, metric.better())) else { continue };
-            for figure in self.cells.iter_mut().filter_map(|cell| cell.figures[index].as_mut()) {
+            let figures = self.cells.iter_mut().filter_map(|cell| cell.figures[index].as_mut());
+            for figure in figures.filter(|figure| compared(figure)) {
                 figure.standing = match figure.summary {
                     summary if summary.median == best.median => Standing::Best,
                     summary if summary.overlaps(&best) => Standing::Tied,
@@ -187,7 +197,8 @@ fn cell(scenario: usize, strategy: StrategyName, runs: &[Run]) -> Option<Cell> {
     let runs: Vec<Run> = runs.iter().filter(own).cloned().collect();
     let figures = std::array::from_fn(|index| {
         let values: Vec<f64> = runs.iter().filter_map(|run| run.figures[index]).collect();
-        Summary::of(&values).map(|summary| Figure { summary, standing: Standing::Behind })
+        let standing = if values.len() < runs.len() { Standing::Partial } else { Standing::Behind };
+        Summary::of(&values).map(|summary| Figure { summary, standing })
     });
     (!runs.is_empty()).then_some(Cell { strategy, runs, figures })
 }
@@ -256,6 +267,33 @@ pub(crate) mod tests {
         );
         assert_eq!(standing(1, 0, Metric::Startup), None);
         assert!(!comparison.rows[1].has(Metric::Startup));
+    }
+
+    /// Start-up as above, but that strategies have a figure in so many of the six runs only.
+    pub(crate) fn with_gaps(there: [u64; 3]) -> Comparison {
+        let plan = plan();
+        let runs = plan.jobs().into_iter().filter(|job| job.scenario == 0).map(|job| {
+            let place = plan.strategies.iter().position(|other| *other == job.strategy).unwrap();
+            let startup = (job.seed <= there[place]).then_some(4.0 - place as f64 + job.seed as f64 / 10.0);
+            run(job, startup, 90.0)
+        });
+        Comparison::new(&plan, runs.collect())
+    }
+
+    #[test]
+    fn a_figure_that_some_runs_lack_is_not_compared() {
+        use Standing::{Behind, Best, Partial};
+        let standings = |comparison: &Comparison| {
+            let figure = |cell: &Cell| cell.figure(Metric::Startup).map(|figure| figure.standing);
+            comparison.rows[0].cells.iter().map(figure).collect::<Vec<_>>()
+        };
+        // The third is the fastest where it has a figure at all.
+        let comparison = with_gaps([6, 6, 5]);
+        assert_eq!(standings(&comparison), [Some(Behind), Some(Best), Some(Partial)]);
+        assert!(comparison.rows[0].tells(Metric::Startup));
+        let nothing_to_compare = with_gaps([0, 1, 5]);
+        assert_eq!(standings(&nothing_to_compare), [None, Some(Partial), Some(Partial)]);
+        assert!(!nothing_to_compare.rows[0].tells(Metric::Startup));
     }
 
     #[test]

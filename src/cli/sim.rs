@@ -200,6 +200,14 @@ fn read(named: &str) -> Result<String, Failure> {
         .map_err(|_| Failure::usage(format!("{named} is no text: scenarios are TOML in UTF-8")))
 }
 
+/// A run that failed, and below it what went wrong with a file besides.
+fn both(run: Failure, file: Option<Failure>) -> Failure {
+    match file {
+        Some(file) => Failure::work(format!("{run}\n{file}")),
+        None => run,
+    }
+}
+
 fn unknown(named: &str) -> Failure {
     let meant = builtin::closest(named).map_or_else(String::new, |name| format!("; did you mean {name}?"));
     let names: Vec<&str> = builtin::ALL.iter().map(|builtin| builtin.name).collect();
@@ -221,6 +229,14 @@ mod tests {
     fn scenarios_are_found_by_name_from_anywhere() {
         assert_eq!(load("tight-link").unwrap().scenario.name, "tight-link");
         assert_eq!(all().unwrap().len(), builtin::ALL.len());
+    }
+
+    #[test]
+    fn a_file_that_fails_does_not_hide_what_a_run_broke() {
+        let run = || Failure::work("seed 7 broke");
+        let file = Failure::work("a.log can't be written");
+        assert_eq!(both(run(), Some(file)).to_string(), "seed 7 broke\na.log can't be written");
+        assert_eq!(both(run(), None).to_string(), "seed 7 broke");
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub fn summaries(comparison: &Comparison) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::tests::comparison;
+    use crate::compare::tests::{comparison, with_gaps};
 
     #[test]
     fn every_run_has_a_line_as_wide_as_the_heading() {
@@ -71,5 +71,11 @@ mod tests {
         let text = summaries(&comparison());
         assert_eq!(text.lines().count(), 1 + 3 * 2 + 3);
         assert!(text.contains("\nseeker,rarest,startupSeconds,6,inf,inf,inf,0.96875,behind\n"), "{text}");
+    }
+
+    #[test]
+    fn a_summary_says_how_many_runs_have_the_figure() {
+        let text = summaries(&with_gaps([6, 6, 5]));
+        assert!(text.contains("\nseeker,deadline,startupSeconds,5,2.3,2.1,2.5,0.9375,partial\n"), "{text}");
     }
 }

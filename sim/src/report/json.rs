@@ -113,7 +113,7 @@ fn number(value: f64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::tests::comparison as example;
+    use crate::compare::tests::{comparison as example, with_gaps};
 
     #[test]
     fn a_comparison_has_a_summary_per_scenario_strategy_and_metric() {
@@ -127,6 +127,15 @@ mod tests {
         assert_eq!(startup["confidence"], 0.96875);
         assert_eq!(value["scenarios"][0]["strategies"][1]["metrics"]["startupSeconds"]["median"], "never");
         assert_eq!(value["scenarios"][1]["strategies"][0]["metrics"].as_object().map(Map::len), Some(1));
+    }
+
+    #[test]
+    fn a_summary_says_how_many_runs_have_the_figure() {
+        let value = comparison(&with_gaps([6, 6, 5]));
+        let deadline = &value["scenarios"][0]["strategies"][2];
+        assert_eq!(deadline["seeds"].as_array().map(Vec::len), Some(6));
+        let startup = &deadline["metrics"]["startupSeconds"];
+        assert_eq!((&startup["runs"], &startup["standing"]), (&json!(5), &json!("partial")));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! bar, and each run as a faint dot. Full dots are best, or can't be told from the best.
 
 use super::show;
-use crate::compare::{Cell, Row, Standing};
+use crate::compare::{Cell, Row};
 use crate::stats::{Better, Metric, Summary};
 
 /// Panels beside each other.
@@ -111,7 +111,7 @@ fn panel(row: &Row, metric: Metric, left: f64, top: f64) -> String {
 fn mark(row: &Row, cell: &Cell, metric: Metric, scale: &Scale, y: f64) -> String {
     let Some(figure) = cell.figure(metric) else { return String::new() };
     let summary = figure.summary;
-    let best = row.tells(metric) && figure.standing != Standing::Behind;
+    let best = row.tells(metric) && figure.standing.leads();
     let mut svg = format!(
         "<g{}><title>{}: {} {} ({} to {})</title>\n",
         if best { " class=\"best\"" } else { "" },

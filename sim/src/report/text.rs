@@ -1,7 +1,7 @@
 //! Tables for a terminal.
 
 use super::{hex, show};
-use crate::compare::{Cell, Comparison, Row, Standing};
+use crate::compare::{Cell, Comparison, Figure, Row, Standing};
 use crate::outcome::Outcome;
 use crate::stats::{CONFIDENCE, Metric, RUNS_FOR_CONFIDENCE, Summary};
 use crate::table::Table;
@@ -41,13 +41,23 @@ fn block(row: &Row, metrics: &[Metric]) -> String {
     table.render()
 }
 
-/// The median with its mark, and the interval unless it has no width: `2.50*`, `2.31–2.74`.
+/// The median with its mark, and the interval unless it has no width: `2.50*`, `2.31–2.74`. Where some runs lack the
+/// figure, how many have it stands between the two: `3.00`, `(2 of 3) 2.00–4.00`.
 fn figure(row: &Row, cell: &Cell, metric: Metric) -> [String; 2] {
     let Some(figure) = cell.figure(metric) else { return ["- ".to_owned(), String::new()] };
     let Summary { median, low, high, .. } = figure.summary;
-    let mark = if row.tells(metric) && figure.standing != Standing::Behind { MARK } else { " " };
+    let mark = if row.tells(metric) && figure.standing.leads() { MARK } else { " " };
     let interval = if low == high { String::new() } else { format!("{}–{}", show(low), show(high)) };
+    let interval = match figure.standing {
+        Standing::Partial => format!("{} {interval}", count(figure, cell)).trim_end().to_owned(),
+        _ => interval,
+    };
     [format!("{}{mark}", show(median)), interval]
+}
+
+/// How many of a strategy's runs have a figure.
+fn count(figure: &Figure, cell: &Cell) -> String {
+    format!("({} of {})", figure.summary.runs, cell.runs.len())
 }
 
 /// What the figures are, and how sure.
@@ -70,6 +80,14 @@ fn legend(comparison: &Comparison) -> String {
     }
     if comparison.rows.iter().any(|row| Metric::ALL.iter().any(|metric| row.tells(*metric))) {
         text.push_str(&format!("{MARK} best, or not to be told from the best: the intervals overlap.\n"));
+    }
+    let partial = |figure: &&Figure| figure.standing == Standing::Partial;
+    let example = cells().find_map(|cell| {
+        let figure = cell.figures.iter().flatten().find(partial)?;
+        Some(count(figure, cell))
+    });
+    if let Some(example) = example {
+        text.push_str(&format!("{example} so many of the runs have the figure: it isn't compared.\n"));
     }
     if comparison.runs() < comparison.planned {
         text.push_str(&format!("{} of {} runs were made.\n", comparison.runs(), comparison.planned));
@@ -139,7 +157,7 @@ fn groups(outcome: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::tests::comparison as example;
+    use crate::compare::tests::{comparison as example, with_gaps};
 
     #[test]
     fn a_comparison_shows_medians_intervals_and_the_best() {
@@ -163,6 +181,28 @@ no-viewer: What is asked of no-viewer
 
 Medians of 6 runs each, with intervals that contain the true median in 96.9 % of cases.
 * best, or not to be told from the best: the intervals overlap.
+";
+        assert_eq!(text, expected, "{text}");
+    }
+
+    #[test]
+    fn a_figure_that_some_runs_lack_says_how_many_have_it_and_is_not_marked() {
+        let text = comparison(&with_gaps([6, 6, 5]));
+        let expected = "\
+seeker: What is asked of seeker
+                             start-up s
+  sequential  4.35            4.10–4.60
+  rarest      3.35*           3.10–3.60
+  deadline    2.30   (5 of 6) 2.10–2.50
+                     download s
+  sequential  90.0
+  rarest      90.0
+  deadline    90.0
+
+Medians of 6 runs each, with intervals that contain the true median in 96.9 % of cases.
+* best, or not to be told from the best: the intervals overlap.
+(5 of 6) so many of the runs have the figure: it isn't compared.
+18 of 36 runs were made.
 ";
         assert_eq!(text, expected, "{text}");
     }

@@ -39,6 +39,26 @@ impl Wrong {
     }
 }
 
+/// A value somewhere inside of a field that can't be used.
+#[derive(Debug)]
+pub(super) struct Misfit<'v> {
+    /// Where in the field: `[2][1]`; empty where it's the field itself.
+    place: String,
+    value: &'v Spanned<DeValue<'v>>,
+    wrong: Wrong,
+}
+
+impl<'v> Misfit<'v> {
+    pub(super) fn new(place: impl Into<String>, value: &'v Spanned<DeValue<'v>>, wrong: Wrong) -> Self {
+        Self { place: place.into(), value, wrong }
+    }
+
+    /// Notes it; `field` is the field that it is in.
+    pub(super) fn note(self, field: &str, mistakes: &mut Mistakes<'_>) {
+        note_wrong(&format!("{field}{}", self.place), self.value, self.wrong, mistakes);
+    }
+}
+
 /// What a field may be: the value that a TOML value stands for.
 pub(super) type Reading<'r, T> = &'r dyn Fn(&DeValue<'_>) -> Result<T, Wrong>;
 
@@ -173,7 +193,8 @@ fn shown(value: &DeValue<'_>) -> String {
         DeValue::Float(number) => shortened(number.as_str()),
         DeValue::Boolean(truth) => truth.to_string(),
         DeValue::Datetime(_) => "a date".to_owned(),
-        DeValue::Array(_) => "an array".to_owned(),
+        DeValue::Array(values) if values.len() == 1 => "an array of 1 value".to_owned(),
+        DeValue::Array(values) => format!("an array of {} values", values.len()),
         DeValue::Table(_) => "a table".to_owned(),
     }
 }

@@ -7,12 +7,12 @@ use toml::de::DeTable;
 use super::fields::{Fields, Wrong, note_wrong};
 use super::group::{self, Read};
 use super::limits::{
-    ABOUT_CHARS_MAX, ARRIVALS_MAX, BITFIELD_BYTES_MAX, FILM_MAX, GROUPS_MAX, LENGTH_MAX, LENGTH_MIN,
-    LIMIT_MAX, LIMIT_MIN, NAME_CHARS_MAX, PEERS_MAX, PIECE_LENGTH_MAX, PIECE_LENGTH_MIN, PIECES_MAX,
-    RATE_MAX, RATE_MIN, SEGMENT_PEERS_MAX, TEXT_BYTES_MAX,
+    ABOUT_CHARS_MAX, ARRIVALS_MAX, CONNECTION_PIECE_BITS, FILM_MAX, GROUPS_MAX, LENGTH_MAX, LENGTH_MIN,
+    LIMIT_MAX, LIMIT_MIN, NAME_CHARS_MAX, PEER_PIECE_BYTES, PEERS_MAX, PIECE_LENGTH_MAX, PIECE_LENGTH_MIN,
+    PIECES_BYTES_MAX, PIECES_MAX, RATE_MAX, RATE_MIN, SEGMENT_PEERS_MAX, TEXT_BYTES_MAX,
 };
 use super::mistake::{Draft, FileError, Kind, Mistakes, printable};
-use super::readings::{duration, name, rate, show_bytes, show_time, size, text, word};
+use super::readings::{duration, name, rate, show_bytes, show_number, show_time, size, text, word};
 use super::{Arrival, Content, Group, Manner, Network, Role, Scenario, Stay};
 
 /// What `network` may be.
@@ -143,7 +143,7 @@ fn check_groups(scenario: &Scenario, groups: &[Read], mistakes: &mut Mistakes<'_
             );
         }
         if scenario.network == Network::Fluid && group.access.loss > 0.0 {
-            let found = format!("{} %", group.access.loss * 100.0);
+            let found = format!("{} %", show_number(group.access.loss * 100.0));
             let allowed = "losses are modelled with network = \"segment\" only";
             place.contradict("loss", found, allowed, mistakes);
         }
@@ -182,17 +182,8 @@ fn check_whole(scenario: &Scenario, span: Range<usize>, mistakes: &mut Mistakes<
             format!("at most {peers_max} are allowed with network = {network:?}"),
         );
     }
-    let pieces = scenario.content.length.div_ceil(scenario.content.piece_length);
-    let links: u64 =
-        groups.iter().map(|group| u64::from(group.count) * u64::from(group.connections_max)).sum();
-    if links.saturating_mul(pieces.div_ceil(8)) > BITFIELD_BYTES_MAX {
-        contradict(
-            format!("{links} connections of torrents with {pieces} pieces"),
-            format!(
-                "who has what would take more than {}: fewer peers, connections or pieces are allowed",
-                show_bytes(BITFIELD_BYTES_MAX)
-            ),
-        );
+    if let Some((found, allowed)) = too_much_memory(scenario, peers) {
+        contradict(found, allowed);
     }
     let gives = |group: &Group| match group.role {
         Role::Seed => true,
@@ -212,6 +203,31 @@ fn check_whole(scenario: &Scenario, span: Range<usize>, mistakes: &mut Mistakes<
                 .to_owned(),
         );
     }
+}
+
+/// What the peers would keep about pieces, and what is allowed, if it is too much.
+fn too_much_memory(scenario: &Scenario, peers: u64) -> Option<(String, String)> {
+    let pieces = scenario.content.length.div_ceil(scenario.content.piece_length);
+    // With each of the others a peer has one connection at most.
+    let most = |group: &Group| u64::from(group.connections_max).min(peers - 1);
+    let links: u64 = scenario.groups.iter().map(|group| u64::from(group.count) * most(group)).sum();
+    let bytes = peers * pieces * PEER_PIECE_BYTES + links * (CONNECTION_PIECE_BITS * pieces).div_ceil(8);
+    if bytes <= PIECES_BYTES_MAX {
+        return None;
+    }
+    // Upwards, or what is a little too much would look like what is allowed.
+    let tenths = (10 * bytes).div_ceil(1 << 30);
+    let found = format!(
+        "{peers} peers with {links} connections and {pieces} pieces, which take {}.{} GiB of memory",
+        tenths / 10,
+        tenths % 10
+    );
+    let allowed = format!(
+        "at most {} are allowed, of which each piece takes {PEER_PIECE_BYTES} bytes per peer and \
+         {CONNECTION_PIECE_BITS} bits per connection; a lower count or connections-max, or longer pieces, take less",
+        show_bytes(PIECES_BYTES_MAX)
+    );
+    Some((found, allowed))
 }
 
 impl Group {

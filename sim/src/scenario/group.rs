@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use afflux_swarm::StrategyName;
+use toml::Spanned;
 use toml::de::DeValue;
 
-use super::fields::{Fields, Wrong, note_wrong};
+use super::fields::{Fields, Misfit, Reading, Wrong, note_wrong};
 use super::limits::{
     CHURN_MIN, CONNECTIONS_MAX, DISK_FAULTS_MAX, DISK_LATENCY_MAX, LATENCY_MAX, LIMIT_MAX, LOSS_MAX,
     NAME_CHARS_MAX, PEERS_MAX, POISSON_RATE_MAX, POISSON_RATE_MIN, QUEUE_MAX, QUEUE_MIN, RATE_MAX, RATE_MIN,
@@ -168,10 +169,10 @@ fn arrival(fields: &mut Fields<'_>, mistakes: &mut Mistakes<'_>) -> Arrival {
     let allowed = "{ at = \"10 s\" }, { spread = \"1 min\" } or { poisson = \"6 /min\" } is allowed";
     let time = duration(Duration::ZERO, LIMIT_MAX);
     let chosen = choice(fields, "arrival", allowed, &[], mistakes, |key, value| match key {
-        "at" => Some(time(value).map(Arrival::At)),
-        "spread" => Some(time(value).map(Arrival::Spread)),
+        "at" => Some(whole(value, &time).map(Arrival::At)),
+        "spread" => Some(whole(value, &time).map(Arrival::Spread)),
         "poisson" => {
-            let rate = pace(POISSON_RATE_MIN, POISSON_RATE_MAX)(value);
+            let rate = whole(value, &pace(POISSON_RATE_MIN, POISSON_RATE_MAX));
             Some(rate.map(|rate| Arrival::Poisson { rate }))
         }
         _ => None,
@@ -185,9 +186,9 @@ fn stay(fields: &mut Fields<'_>, mistakes: &mut Mistakes<'_>) -> Stay {
     let time = duration(Duration::ZERO, LIMIT_MAX);
     let chosen =
         choice(fields, "stay", allowed, &[("always", Stay::Always)], mistakes, |key, value| match key {
-            "after-done" => Some(time(value).map(Stay::AfterDone)),
-            "for" => Some(time(value).map(Stay::For)),
-            "churn" => Some(duration(CHURN_MIN, LIMIT_MAX)(value).map(Stay::Churn)),
+            "after-done" => Some(whole(value, &time).map(Stay::AfterDone)),
+            "for" => Some(whole(value, &time).map(Stay::For)),
+            "churn" => Some(whole(value, &duration(CHURN_MIN, LIMIT_MAX)).map(Stay::Churn)),
             _ => None,
         });
     chosen.unwrap_or(Stay::Always)
@@ -215,29 +216,65 @@ fn seeks(fields: &mut Fields<'_>, mistakes: &mut Mistakes<'_>) -> Seeks {
     let allowed = "\"never\", { every = \"30 s\" } or { at = [[\"30 s\", \"50 %\"], …] } is allowed";
     let chosen =
         choice(fields, "seeks", allowed, &[("never", Seeks::None)], mistakes, |key, value| match key {
-            "every" => Some(duration(SEEK_INTERVAL_MIN, LIMIT_MAX)(value).map(Seeks::Every)),
+            "every" => Some(whole(value, &duration(SEEK_INTERVAL_MIN, LIMIT_MAX)).map(Seeks::Every)),
             "at" => Some(seek_list(value).map(Seeks::At)),
             _ => None,
         });
     chosen.unwrap_or(Seeks::None)
 }
 
+/// A reading that may fail at several places.
+type Inside<'v, T> = Result<T, Vec<Misfit<'v>>>;
+
+/// A reading of the whole value.
+fn whole<'v, T>(value: &'v Spanned<DeValue<'v>>, reading: Reading<'_, T>) -> Inside<'v, T> {
+    reading(value.get_ref()).map_err(|wrong| vec![Misfit::new("", value, wrong)])
+}
+
 /// Pairs of playing time and place, in the order of time.
-fn seek_list(value: &DeValue<'_>) -> Result<Vec<(Duration, f64)>, Wrong> {
-    let wrong = || {
-        Wrong::new(format!(
-            "1 to {SEEKS_MAX} pairs of playing time and place are allowed, in the order of time, \
+fn seek_list<'v>(list: &'v Spanned<DeValue<'v>>) -> Inside<'v, Vec<(Duration, f64)>> {
+    let Some(items) = list.get_ref().as_array().filter(|items| (1..=SEEKS_MAX).contains(&items.len())) else {
+        let allowed = format!(
+            "1 to {SEEKS_MAX} pairs of playing time and place are allowed, \
              such as [[\"30 s\", \"50 %\"], [\"1 min\", \"10 %\"]]"
-        ))
+        );
+        return Err(vec![Misfit::new("", list, Wrong::new(allowed))]);
     };
-    let items = value.as_array().filter(|items| (1..=SEEKS_MAX).contains(&items.len())).ok_or_else(wrong)?;
-    let time = duration(Duration::ZERO, LIMIT_MAX);
-    let mut pairs = Vec::new();
-    for item in items.iter() {
-        let pair = item.get_ref().as_array().filter(|pair| pair.len() == 2).ok_or_else(wrong)?;
-        pairs.push((time(pair[0].get_ref())?, place(pair[1].get_ref())?));
+    let (mut pairs, mut misfits, mut before) = (Vec::new(), Vec::new(), None);
+    for (number, item) in (1..).zip(items.iter()) {
+        match seek(number, item, &mut before) {
+            Ok(pair) => pairs.push(pair),
+            Err(more) => misfits.extend(more),
+        }
     }
-    if pairs.is_sorted_by(|a, b| a.0 < b.0) { Ok(pairs) } else { Err(wrong()) }
+    if misfits.is_empty() { Ok(pairs) } else { Err(misfits) }
+}
+
+/// One pair of the list; `before` is the playing time of the pair before it, and then of this one.
+fn seek<'v>(
+    number: usize,
+    item: &'v Spanned<DeValue<'v>>,
+    before: &mut Option<Duration>,
+) -> Inside<'v, (Duration, f64)> {
+    let Some([at, to]) = item.get_ref().as_array().map(|pair| &**pair) else {
+        let allowed = "a pair of playing time and place is allowed, such as [\"30 s\", \"50 %\"]";
+        return Err(vec![Misfit::new(format!("[{number}]"), item, Wrong::new(allowed))]);
+    };
+    let ordered = |time| {
+        let wrong = || Wrong::new("seeks are allowed in the order of time, each later than the one before");
+        if before.replace(time) < Some(time) { Ok(time) } else { Err(wrong()) }
+    };
+    let time = duration(Duration::ZERO, LIMIT_MAX)(at.get_ref()).and_then(ordered);
+    match (time, place(to.get_ref())) {
+        (Ok(time), Ok(place)) => Ok((time, place)),
+        (time, place) => {
+            let read = [(1, at, time.err()), (2, to, place.err())];
+            let misfit = |(which, value, wrong): (_, _, Option<Wrong>)| {
+                Some(Misfit::new(format!("[{number}][{which}]"), value, wrong?))
+            };
+            Err(read.into_iter().filter_map(misfit).collect())
+        }
+    }
 }
 
 /// A place in the film where there is still something to see.
@@ -247,13 +284,13 @@ fn place(value: &DeValue<'_>) -> Result<f64, Wrong> {
 }
 
 /// A field that is one of some words, or a table of one key that says which.
-fn choice<T: Clone>(
-    fields: &mut Fields<'_>,
+fn choice<'a, T: Clone>(
+    fields: &mut Fields<'a>,
     name: &'static str,
     allowed: &str,
     words: &[(&str, T)],
     mistakes: &mut Mistakes<'_>,
-    keyed: impl Fn(&str, &DeValue<'_>) -> Option<Result<T, Wrong>>,
+    keyed: impl Fn(&str, &'a Spanned<DeValue<'a>>) -> Option<Inside<'a, T>>,
 ) -> Option<T> {
     let value = fields.raw(name)?;
     let path = fields.path(name);
@@ -264,12 +301,13 @@ fn choice<T: Clone>(
     let only =
         value.get_ref().as_table().filter(|table| table.len() == 1).and_then(|table| table.iter().next());
     if let Some((key, inside)) = only
-        && let Some(read) = keyed(key.get_ref(), inside.get_ref())
+        && let Some(read) = keyed(key.get_ref(), inside)
     {
         return match read {
             Ok(meaning) => Some(meaning),
-            Err(wrong) => {
-                note_wrong(&format!("{path}.{}", key.get_ref()), inside, wrong, mistakes);
+            Err(misfits) => {
+                let path = format!("{path}.{}", key.get_ref());
+                misfits.into_iter().for_each(|misfit| misfit.note(&path, mistakes));
                 None
             }
         };

@@ -25,8 +25,13 @@ pub const PEERS_MAX: u32 = 20_000;
 pub const SEGMENT_PEERS_MAX: u32 = 256;
 /// Peers that may come within one run, those that take the place of others counted.
 pub const ARRIVALS_MAX: f64 = 200_000.0;
-/// Who has what is kept per connection, a bit each: peers x connections x pieces bits may take so much.
-pub const BITFIELD_BYTES_MAX: u64 = 4 * GIB;
+/// What all peers together may keep about pieces: [`PEER_PIECE_BYTES`] and [`CONNECTION_PIECE_BITS`] of each.
+pub const PIECES_BYTES_MAX: u64 = 4 * GIB;
+/// A swarm counts who has a piece and sorts the pieces by that. Measured: 8.9 bytes, with 500 peers and 200,000 pieces.
+pub const PEER_PIECE_BYTES: u64 = 10;
+/// At each of its ends a connection keeps what was told and what was heard, and the swarm what the other has. Measured: 2.9
+/// bits, with 100 peers and 200,000 pieces.
+pub const CONNECTION_PIECE_BITS: u64 = 3;
 
 /// One block.
 pub const LENGTH_MIN: u64 = 16 * KIB;

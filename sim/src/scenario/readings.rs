@@ -95,15 +95,16 @@ pub(super) fn duration(least: Duration, most: Duration) -> impl Fn(&DeValue<'_>)
 
 /// A part of a whole.
 pub(super) fn fraction(most: f64) -> impl Fn(&DeValue<'_>) -> Result<f64, Wrong> {
-    let range = format!("a part from 0 % to {} % is allowed, such as \"20 %\"", most * 100.0);
+    let range = format!("a part from 0 % to {} % is allowed, such as \"20 %\"", show_number(most * 100.0));
     move |value| within(value, quantity::fraction, 0.0, most, &range)
 }
 
 /// How many come in some time.
 pub(super) fn pace(least: f64, most: f64) -> impl Fn(&DeValue<'_>) -> Result<f64, Wrong> {
     let range = format!(
-        "an arrival rate from {} /h to {most} /s is allowed, with its unit, such as \"6 /min\"",
-        least * 3600.0
+        "an arrival rate from {} /h to {} /s is allowed, with its unit, such as \"6 /min\"",
+        show_number(least * 3600.0),
+        show_number(most)
     );
     move |value| within(value, quantity::pace, least, most, &range)
 }
@@ -121,6 +122,12 @@ fn within<T: PartialOrd>(
         Ok(_) | Err(Unreadable::Number) => Err(Wrong::new(range)),
         Err(Unreadable::Unit { meant }) => Err(Wrong::new(range).meant(meant)),
     }
+}
+
+/// `0.0416667`: six digits at most. What binary makes of decimals stands behind those.
+pub(super) fn show_number(number: f64) -> String {
+    let rounded: f64 = format!("{number:.5e}").parse().unwrap_or(number);
+    rounded.to_string()
 }
 
 /// `16 MiB`: the largest unit that leaves a whole number.

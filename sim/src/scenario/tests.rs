@@ -191,7 +191,8 @@ fn values_out_of_range_are_refused_with_the_range() {
         ("player = 3", "a table"),
         ("player = { start = \"100 %\" }", "99.9 %"),
         ("player = { seeks = { at = [[\"2 s\", \"1 %\"], [\"1 s\", \"1 %\"]] } }", "in the order of time"),
-        ("player = { seeks = { at = [[\"2 s\"]] } }", "pairs"),
+        ("player = { seeks = { at = [[\"2 s\"]] } }", "a pair"),
+        ("player = { seeks = { at = [] } }", "1 to 1000 pairs"),
         ("player = { seeks = { every = \"0 s\" } }", "from 1 s"),
         ("arrival = \"now\"", "poisson"),
         ("stay = { for = \"1 s\", churn = \"1 s\" }", "after-done"),
@@ -231,13 +232,95 @@ fn what_does_not_go_together_is_refused() {
 }
 
 #[test]
-fn peers_with_huge_torrents_may_not_take_the_machine_s_memory() {
+fn mistakes_in_a_list_of_seeks_are_reported_each_at_its_place() {
+    let list = r#"player = { seeks = { at = [
+        ["10 s", "50 %"],
+        ["20 s", "150 %"],
+        ["15 s", "10 %"], ["16 s", "20 %"],
+        ["1 fortnight", 3],
+        "30 s",
+        ["40 s"],
+    ] } }"#;
+    let error = Scenario::parse(&format!("{SMALL}{list}\n")).unwrap_err();
+    let first_line = SMALL.lines().count() + 1;
+    let found = error.mistakes().iter().map(|mistake| {
+        let field = mistake.field.strip_prefix("group[2].player.seeks.at").unwrap();
+        (mistake.line - first_line, mistake.column, field, mistake.found.as_str())
+    });
+    let expected = [
+        (2, 18, "[2][2]", "\"150 %\""),
+        (3, 10, "[3][1]", "\"15 s\""),
+        (4, 10, "[5][1]", "\"1 fortnight\""),
+        (4, 25, "[5][2]", "3"),
+        (5, 9, "[6]", "\"30 s\""),
+        (6, 9, "[7]", "an array of 1 value"),
+    ];
+    assert_eq!(found.collect::<Vec<_>>(), expected, "{error}");
+    let allowed = |index: usize| error.mistakes()[index].allowed.as_str();
+    assert!(allowed(0).contains("99.9 %") && allowed(1).contains("order of time"), "{error}");
+}
+
+#[test]
+fn numbers_are_shown_as_people_write_them() {
+    assert_eq!(viewer_with("loss = \"7 %\"").found, "7 %");
+    assert_eq!(viewer_with("loss = \"12.3456 %\"").found, "12.3456 %");
+    assert_eq!(viewer_with("loss = \"0.00001 %\"").found, "0.00001 %");
+    let pace = viewer_with("arrival = { poisson = \"0.001 /h\" }");
+    assert!(pace.allowed.contains("from 0.0416667 /h to 1000 /s"), "{}", pace.allowed);
+    // What is shown as the least is allowed.
+    assert!(matches!(viewer("arrival = { poisson = \"0.0416667 /h\" }").arrival, Arrival::Poisson { .. }));
+}
+
+#[test]
+fn too_many_groups_are_counted() {
+    let more = "[[group]]\nname = \"more\"\n".repeat(limits::GROUPS_MAX - 1);
+    let mistake = mistake(&format!("{SMALL}{more}"));
+    assert_eq!((mistake.field.as_str(), mistake.line), ("group", 10));
+    assert_eq!(mistake.found, "an array of 65 values");
+    assert!(mistake.allowed.contains("1 to 64 tables"), "{}", mistake.allowed);
+}
+
+/// The small scenario with pieces of 16 KiB, and so many viewers.
+fn crowd(length: &str, count: u32, connections_max: u32) -> Result<Scenario, FileError> {
+    let viewers = format!("name = \"viewer\"\ncount = {count}\nconnections-max = {connections_max}");
     let text = SMALL
-        .replace("\"16 MiB\"", "\"40 GiB\"")
-        .replace("\"1 Mbit/s\"", "\"10 Mbit/s\"")
-        .replace("name = \"viewer\"", "name = \"viewer\"\ncount = 15000\nconnections-max = 200");
-    let error: FileError = Scenario::parse(&text).unwrap_err();
-    assert!(error.to_string().contains("4 GiB"), "{error}");
+        .replace("\"16 MiB\"", length)
+        .replace("\"256 KiB\"", "\"16 KiB\"")
+        .replace("name = \"viewer\"", &viewers);
+    Scenario::parse(&text)
+}
+
+#[test]
+fn connections_with_huge_torrents_may_not_take_the_machine_s_memory() {
+    let error = crowd("\"3 GiB\"", 1000, 1000).unwrap_err();
+    let [mistake] = error.mistakes() else { panic!("{error}") };
+    assert_eq!((mistake.field.as_str(), mistake.line), ("group", 10));
+    assert_eq!(
+        mistake.found,
+        "1001 peers with 1000050 connections and 196608 pieces, which take 70.6 GiB of memory"
+    );
+    assert!(mistake.allowed.starts_with("at most 4 GiB are allowed"), "{}", mistake.allowed);
+}
+
+#[test]
+fn peers_with_huge_torrents_may_not_take_the_machine_s_memory() {
+    let error = crowd("\"3 GiB\"", 2500, 1).unwrap_err();
+    let [mistake] = error.mistakes() else { panic!("{error}") };
+    assert_eq!(
+        mistake.found,
+        "2501 peers with 2550 connections and 196608 pieces, which take 4.8 GiB of memory"
+    );
+    assert!(mistake.allowed.contains("10 bytes per peer"), "{}", mistake.allowed);
+}
+
+#[test]
+fn large_swarms_of_usual_torrents_may_be_simulated() {
+    for (length, count, connections_max) in
+        [("\"16 MiB\"", 10_000, 40), ("\"1 GiB\"", 1000, 40), ("\"3 GiB\"", 500, 50), ("\"3 GiB\"", 50, 1000)]
+    {
+        let read = crowd(length, count, connections_max);
+        assert!(read.is_ok(), "{length}, {count} peers: {}", read.unwrap_err());
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use afflux_sim::report::{csv, json, svg, text};
 use afflux_swarm::StrategyName;
 
 use super::work::{Stop, simulate};
-use super::{INTERRUPTED, Loaded, PlanArguments};
+use super::{INTERRUPTED, Loaded, PlanArguments, both};
 use crate::cli::show::Screen;
 use crate::failure::Failure;
 
@@ -41,16 +41,21 @@ pub(super) fn run(json: bool, loaded: Vec<Loaded>, arguments: PlanArguments) -> 
     let (runs, failed) = make(&loaded, &plan.jobs(), threads, &stop, &mut show);
     drop(show);
     let comparison = Comparison::new(&plan, runs);
-    report(json, &comparison, arguments.out.as_deref())?;
-    if let Some(failure) = failed {
-        return Err(failure);
+    let (made, planned) = (comparison.runs(), comparison.planned);
+    // A report of nothing would take the place of an earlier one.
+    let unwritten = if made == 0 { None } else { report(json, &comparison, arguments.out.as_deref()).err() };
+    let interrupted = failed.is_none() && stop.is_raised();
+    if made == 0 || interrupted {
+        let end = if interrupted { "interrupted" } else { "stopped" };
+        let report = if made == 0 { "no report is written" } else { "the figures are of those" };
+        eprintln!("afflux: {end} after {made} of {planned} runs; {report}");
     }
-    if stop.is_raised() {
-        let (made, planned) = (comparison.runs(), comparison.planned);
-        eprintln!("afflux: interrupted after {made} of {planned} runs; the figures are of those");
-        return Ok(ExitCode::from(INTERRUPTED));
+    match (failed, unwritten) {
+        (Some(failed), unwritten) => Err(both(failed, unwritten)),
+        (None, Some(unwritten)) => Err(unwritten),
+        (None, None) if interrupted => Ok(ExitCode::from(INTERRUPTED)),
+        (None, None) => Ok(ExitCode::SUCCESS),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Rows and files go by the scenarios' names.
