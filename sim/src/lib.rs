@@ -32,6 +32,6 @@ mod wire;
 mod world;
 
 pub use log::{Entry, Log, What};
-pub use outcome::{Outcome, PeerOutcome};
+pub use outcome::{Outcome, PeerOutcome, Seek};
 pub use run::{RunError, run};
 pub use scenario::Scenario;

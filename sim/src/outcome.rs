@@ -53,8 +53,8 @@ pub struct PeerOutcome {
     pub stalls: u32,
     /// How long they took together.
     pub stalled: Duration,
-    /// How long each seek took until playing went on.
-    pub seeks: Vec<Duration>,
+    /// Its seeks, one after the other.
+    pub seeks: Vec<Seek>,
     /// Pieces that were there when an uninterrupted player would have needed them, and all pieces that it needed.
     pub on_time: (u32, u32),
     /// Payload that it received, each block once, in bytes.
@@ -63,4 +63,14 @@ pub struct PeerOutcome {
     pub duplicate_bytes: u64,
     /// Payload that it sent, in bytes.
     pub sent_bytes: u64,
+}
+
+/// One seek of a player.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seek {
+    /// How long it waited: until playing went on, or until it was given up.
+    pub waited: Duration,
+    /// Whether playing went on. If not, the viewer left, jumped elsewhere, or the run ended before: it would have waited
+    /// longer than that.
+    pub resumed: bool,
 }

@@ -25,7 +25,7 @@ pub enum Metric {
     Stalled,
     /// Pieces that were there in time for an uninterrupted player, of all that it needed.
     OnTime,
-    /// From a seek until playing goes on, the median of all seeks.
+    /// From a seek until playing goes on, the median of all seeks, those among them that were given up.
     Seek,
     /// From a peer's arrival until it has everything, the median of peers.
     Download,
@@ -126,7 +126,10 @@ impl Metric {
                 });
                 percent(there, needed)
             }
-            Self::Seek => median(viewers().flat_map(|peer| &peer.seeks).map(Duration::as_secs_f64).collect()),
+            Self::Seek => {
+                let seeks = viewers().flat_map(|peer| &peer.seeks);
+                median_wait(seeks.map(|seek| (seek.waited.as_secs_f64(), seek.resumed)))
+            }
             Self::Download => median_wait(counted().map(|peer| wait(outcome, peer, peer.download))),
             Self::Uplink => percent(outcome.delivered_bytes, outcome.uplink_bytes),
             Self::Diversity => Some(outcome.diversity).filter(|diversity| diversity.is_finite()),
@@ -245,6 +248,7 @@ fn percent(part: u64, whole: u64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Seek;
 
     fn viewer(startup: Option<u64>) -> PeerOutcome {
         PeerOutcome {
@@ -294,6 +298,18 @@ mod tests {
         assert_eq!(Metric::Startup.of(&hopeless), Some(f64::INFINITY));
         let halves = outcome(vec![viewer(Some(2)), viewer(Some(3)), viewer(Some(4)), viewer(Some(5))]);
         assert_eq!(Metric::Startup.of(&halves), Some(3.0));
+    }
+
+    #[test]
+    fn a_seek_that_was_given_up_has_waited_at_least_so_long() {
+        let seek = |seconds, resumed| Seek { waited: Duration::from_secs(seconds), resumed };
+        let jumping = |seeks: &[Seek]| PeerOutcome { seeks: seeks.to_vec(), ..viewer(Some(1)) };
+        let of = |peers: Vec<PeerOutcome>| Metric::Seek.of(&outcome(peers));
+        assert_eq!(of(vec![jumping(&[seek(1, true), seek(3, true)]), jumping(&[seek(2, true)])]), Some(2.0));
+        // The same seeks, and two that were given up later than half of them went on.
+        let patient = jumping(&[seek(9, false), seek(8, false)]);
+        assert_eq!(of(vec![jumping(&[seek(1, true), seek(3, true), seek(2, true)]), patient]), Some(3.0));
+        assert_eq!(of(vec![jumping(&[seek(1, true), seek(9, false), seek(9, false)])]), Some(f64::INFINITY));
     }
 
     #[test]
