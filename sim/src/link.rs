@@ -46,6 +46,8 @@ pub(crate) struct End {
     pub(crate) held: u32,
     /// Blocks asked of the peer and neither come nor given up.
     pub(crate) asked: VecDeque<BlockRef>,
+    /// Payload of the blocks that have come whole, in bytes.
+    pub(crate) whole_bytes: u64,
     /// Blocks being read for the peer.
     pub(crate) reading: u32,
     /// The swarm doesn't know yet how many requests the connection wants.

@@ -29,11 +29,11 @@ pub enum Metric {
     Seek,
     /// From a peer's arrival until it has everything, the median of peers.
     Download,
-    /// What was sent, of what all uplinks could have sent.
+    /// All payload that was sent, of what all uplinks could have sent.
     Uplink,
     /// How evenly pieces are spread over the swarm.
     Diversity,
-    /// Bytes that came twice or were thrown away, of all that came.
+    /// Payload that came twice or was thrown away, of all payload that came.
     Duplicates,
 }
 
@@ -131,9 +131,9 @@ impl Metric {
                 median_wait(seeks.map(|seek| (seek.waited.as_secs_f64(), seek.resumed)))
             }
             Self::Download => median_wait(counted().map(|peer| wait(outcome, peer, peer.download))),
-            Self::Uplink => percent(outcome.delivered_bytes, outcome.uplink_bytes),
+            Self::Uplink => percent(outcome.sent_bytes, outcome.uplink_bytes),
             Self::Diversity => Some(outcome.diversity).filter(|diversity| diversity.is_finite()),
-            Self::Duplicates => percent(outcome.duplicate_bytes, outcome.delivered_bytes),
+            Self::Duplicates => percent(outcome.duplicate_bytes, outcome.came_bytes),
         }
     }
 }
@@ -336,10 +336,16 @@ mod tests {
     #[test]
     fn shares_are_percentages() {
         let watching = PeerOutcome { on_time: (3, 4), ..viewer(Some(1)) };
-        let run =
-            Outcome { delivered_bytes: 50, duplicate_bytes: 1, uplink_bytes: 200, ..outcome(vec![watching]) };
+        let run = Outcome {
+            sent_bytes: 100,
+            came_bytes: 50,
+            delivered_bytes: 49,
+            duplicate_bytes: 1,
+            uplink_bytes: 200,
+            ..outcome(vec![watching])
+        };
         assert_eq!(Metric::OnTime.of(&run), Some(75.0));
-        assert_eq!(Metric::Uplink.of(&run), Some(25.0));
+        assert_eq!(Metric::Uplink.of(&run), Some(50.0));
         assert_eq!(Metric::Duplicates.of(&run), Some(2.0));
     }
 }

@@ -71,6 +71,8 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "interrupted": outcome.interrupted,
         "logHash": hex(&outcome.log_hash),
         "events": outcome.events,
+        "sentBytes": outcome.sent_bytes,
+        "cameBytes": outcome.came_bytes,
         "deliveredBytes": outcome.delivered_bytes,
         "duplicateBytes": outcome.duplicate_bytes,
         "uplinkBytes": outcome.uplink_bytes,

@@ -206,9 +206,10 @@ impl World<'_> {
     pub(super) fn part(&mut self, id: EndId, parting: Parting) -> Step {
         let (now, instant) = (self.now, self.instant);
         let Some(latency) = self.links.latency(id) else { return Ok(()) };
-        self.account(id)?;
+        let cut_off = self.account(id)?;
         let other_is_there = self.links.get(id.other()).is_some();
         let Some(end) = self.links.remove(id) else { return Ok(()) };
+        self.figures(end.node).duplicate_bytes += cut_off;
         self.net.close(end.flow);
         if other_is_there {
             self.agenda.put(now + latency, Event::Parted { end: id.other() });
@@ -288,6 +289,7 @@ impl World<'_> {
             posted: 0,
             held: 0,
             asked: Default::default(),
+            whole_bytes: 0,
             reading: 0,
             unreported: true,
             touched: false,

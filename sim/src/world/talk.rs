@@ -242,13 +242,11 @@ impl World<'_> {
     fn witness(&mut self, id: EndId, event: &PeerEvent) -> Step {
         let Some(end) = self.links.get_mut(id) else { return Ok(()) };
         let (number, peer) = (end.node, end.peer);
-        if let PeerEvent::BlockSent { block } = event {
-            self.outcome.peers[number as usize].sent_bytes += u64::from(block.length);
-        }
         let Some(block) = End::ended_by(event) else { return Ok(()) };
         let was_asked = end.ends_request(&block);
         invariants::ended_once(number, peer, &block, was_asked)?;
         if matches!(event, PeerEvent::BlockReceived { .. }) {
+            end.whole_bytes += u64::from(block.length);
             self.keep(number, peer, block);
         } else {
             let what = What::Returned { other: peer, piece: block.index.0, begin: block.begin };
@@ -293,10 +291,11 @@ impl World<'_> {
         }
     }
 
-    /// An end is about to go, or the run to end: what it threw away is counted, and bytes are.
-    pub(super) fn account(&mut self, id: EndId) -> Step {
+    /// An end is about to go, or the run to end: what it sent, got and threw away is counted. Bytes of a block that isn't
+    /// whole yet; they are thrown away too if the end goes.
+    pub(super) fn account(&mut self, id: EndId) -> Result<u64, Broken> {
         let instant = self.instant;
-        let Some(end) = self.links.get(id) else { return Ok(()) };
+        let Some(end) = self.links.get(id) else { return Ok(0) };
         let (node, totals) = (end.node, end.connection.facts(instant).totals);
         if let Some(other) = self.links.get(id.other()) {
             let theirs = other.connection.facts(instant).totals;
@@ -306,7 +305,12 @@ impl World<'_> {
             let flying = self.links.flying(id.other());
             invariants::conserved(end.peer, node, theirs.payload_sent, came, flying)?;
         }
-        self.figures(node).duplicate_bytes += totals.wasted;
-        Ok(())
+        let partial = totals.payload_received - end.whole_bytes;
+        self.outcome.sent_bytes += totals.payload_sent;
+        self.outcome.came_bytes += totals.payload_received + totals.wasted;
+        let figures = self.figures(node);
+        figures.sent_bytes += totals.payload_sent;
+        figures.duplicate_bytes += totals.wasted;
+        Ok(partial)
     }
 }
