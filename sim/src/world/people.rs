@@ -103,6 +103,7 @@ impl World<'_> {
         let (awaited, churns, seed) =
             (self.is_awaited(kind), matches!(kind.stay, Stay::Churn(_)), kind.role == Role::Seed);
         let Some(node) = self.nodes[number as usize].take() else { return Ok(()) };
+        self.audit(&node)?;
         if !seed
             && !node.complete
             && let Some(have) = node.swarm.have()
@@ -258,6 +259,7 @@ impl World<'_> {
         let instant = self.instant;
         let Some(node) = self.nodes.get_mut(number as usize).and_then(Option::as_deref_mut) else { return };
         node.connect(key, id);
+        self.stirred = true;
         let shaped = node
             .shaping
             .as_mut()

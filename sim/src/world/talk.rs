@@ -262,6 +262,7 @@ impl World<'_> {
         let liar = (self.group_of(peer).manner == Manner::Corrupt).then_some(peer);
         let latency = self.group_of(number).disk.latency;
         self.outcome.delivered_bytes += length;
+        self.stirred = true;
         let Some(node) = self.nodes.get_mut(number as usize).and_then(Option::as_deref_mut) else { return };
         // What the swarm no longer waits for is thrown away unseen.
         let wanted = node.swarm.awaits_blocks(block.index);

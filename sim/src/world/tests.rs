@@ -38,8 +38,8 @@ down = "8 Mbit/s"
 player = { start-buffer = "2 s" }
 "#;
 
-/// Runs for three seconds, tampers, and goes on until something breaks.
-fn tampered(tamper: impl FnOnce(&mut World<'_>)) -> Broken {
+/// A run that is three seconds old.
+fn begun<T>(then: impl FnOnce(World<'_>) -> T) -> T {
     let scenario = Scenario::parse(SCENARIO).expect("it's a scenario");
     let content = &scenario.content;
     let layout =
@@ -50,8 +50,15 @@ fn tampered(tamper: impl FnOnce(&mut World<'_>)) -> Broken {
     while world.now.elapsed() < Duration::from_secs(3) {
         assert!(world.step().expect("nothing is broken yet"), "it goes on for longer");
     }
-    tamper(&mut world);
-    world.run(&|| false).map(|outcome| outcome.elapsed).expect_err("it has to be noticed").1
+    then(world)
+}
+
+/// Runs for three seconds, tampers, and goes on until something breaks.
+fn tampered(tamper: impl FnOnce(&mut World<'_>)) -> Broken {
+    begun(|mut world| {
+        tamper(&mut world);
+        world.run(&|| false).map(|outcome| outcome.elapsed).expect_err("it has to be noticed").1
+    })
 }
 
 /// The end of a viewer's connection with the seed.
@@ -64,6 +71,26 @@ fn busy_end(world: &World<'_>) -> EndId {
 #[test]
 fn a_block_counted_twice_is_noticed() {
     let broken = tampered(|world| world.figures(1).received_bytes -= 16_384);
+    assert!(matches!(broken, Broken::CountedTwice { node: 1, .. }), "{broken}");
+}
+
+#[test]
+fn a_block_counted_twice_is_noticed_in_the_turn_of_the_next_one() {
+    let elapsed = begun(|mut world| {
+        world.figures(1).received_bytes -= 16_384;
+        while world.step() == Ok(true) {}
+        world.now.elapsed()
+    });
+    // A block takes 16 ms.
+    assert!(elapsed < Duration::from_millis(3_100), "at {elapsed:?}");
+}
+
+#[test]
+fn a_block_counted_twice_is_noticed_when_its_node_leaves() {
+    let broken = begun(|mut world| {
+        world.figures(1).received_bytes -= 16_384;
+        world.leave(1).expect_err("it has to be noticed")
+    });
     assert!(matches!(broken, Broken::CountedTwice { node: 1, .. }), "{broken}");
 }
 
