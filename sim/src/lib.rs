@@ -27,6 +27,7 @@ mod link;
 mod net;
 mod node;
 mod player;
+mod proven;
 mod run;
 mod wire;
 mod world;

@@ -199,7 +199,7 @@ impl World<'_> {
                 shaping.shaper.refund(*link, Direction::Upload, unused);
             }
             let Some(block) = block else { return Ok(()) };
-            invariants::verified(number, block.index, node.has(block.index))?;
+            invariants::verified(number, block.index, node.proven.has(block.index))?;
             if latency.is_zero() {
                 end.connection.send_block(block, [wire::payload(block.length)], instant);
             } else {

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use afflux_metainfo::{BlockRef, Layout, PieceIndex};
+use afflux_metainfo::{Bitfield, BlockRef, Layout, PieceIndex};
 use afflux_peer::Command;
 use afflux_swarm::StrategyName;
 
 use super::World;
 use crate::invariants::Broken;
 use crate::link::EndId;
+use crate::proven::Proven;
 use crate::scenario::Scenario;
 
 const SCENARIO: &str = r#"
@@ -66,6 +67,13 @@ fn busy_end(world: &World<'_>) -> EndId {
     let node = world.node(1).expect("it's there");
     let with_seed = |&end: &EndId| world.links.get(end).is_some_and(|end| end.peer == 0);
     node.all_ends().find(with_seed).expect("they are connected")
+}
+
+/// A node's swarm is told that a piece is right, and nobody has judged it.
+fn believe(world: &mut World<'_>, node: u32, piece: u32) {
+    let instant = world.instant;
+    world.node_mut(node).unwrap().swarm.handle_verified(PieceIndex(piece), None, instant);
+    world.turn(node).expect("nothing is broken yet");
 }
 
 #[test]
@@ -135,13 +143,30 @@ fn asking_for_what_the_peer_lacks_is_noticed() {
 #[test]
 fn an_unverified_byte_that_leaves_is_noticed() {
     let broken = tampered(|world| {
-        let instant = world.instant;
-        let pieces: Vec<PieceIndex> = world.layout.pieces().collect();
-        // What the seed has told of is gone from its disk, and nobody was told.
-        world.node_mut(0).unwrap().swarm.handle_lost(&pieces, instant);
-        while world.node_mut(0).unwrap().swarm.poll_output().is_some() {}
+        // The seed's swarm goes on as before, but what it serves has never been judged.
+        world.node_mut(0).unwrap().proven = Proven::new(Bitfield::new(world.layout.piece_count()));
     });
-    assert!(matches!(broken, Broken::Unverified { node: 0, .. } | Broken::AskedInVain { .. }), "{broken}");
+    assert!(matches!(broken, Broken::Unverified { node: 0, .. }), "{broken}");
+}
+
+#[test]
+fn a_piece_that_a_swarm_believes_in_for_no_reason_is_noticed_when_it_leaves() {
+    let broken = tampered(|world| {
+        // So that the player isn't the first who is given it.
+        world.node_mut(1).unwrap().player = None;
+        believe(world, 1, world.layout.piece_count() - 1);
+    });
+    assert!(matches!(broken, Broken::Unverified { node: 1, .. }), "{broken}");
+}
+
+#[test]
+fn a_piece_that_a_swarm_believes_in_for_no_reason_is_noticed_when_it_is_read() {
+    let broken = begun(|mut world| {
+        let next = world.layout.pieces().find(|&piece| !world.node(1).unwrap().has(piece)).unwrap();
+        believe(&mut world, 1, next.0);
+        world.play(1).expect_err("it has to be noticed")
+    });
+    assert!(matches!(broken, Broken::ReadUnverified { node: 1, .. }), "{broken}");
 }
 
 #[test]
