@@ -1,8 +1,12 @@
 //! What must hold at every step of a run, whatever happens in it. One that doesn't ends the run with its seed.
 
+use std::time::Duration;
+
 use afflux_metainfo::{BlockRef, PieceIndex};
 use afflux_swarm::limits::{DUPLICATE_PERCENT, DUPLICATES_FREE_BYTES};
 use thiserror::Error;
+
+use crate::node::PEER_TIMEOUT;
 
 /// What an invariant was broken by.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -15,6 +19,12 @@ pub(crate) enum Broken {
     Budget { node: u32, asked: u64, budget: u64 },
     #[error("peer {node} waits for {waiting} requests of peer {peer}, whose connection knows of {known}")]
     Dangling { node: u32, peer: u32, waiting: u32, known: u32 },
+    #[error("peer {node} has waited {} s for peer {peer}, which does nothing, and hasn't given its requests up", .waited.as_secs_f64())]
+    Overdue { node: u32, peer: u32, waited: Duration },
+    #[error(
+        "{came} bytes came from peer {peer} to peer {node}, whose oldest request was among the first {asked} asked for"
+    )]
+    Overtaken { node: u32, peer: u32, came: u64, asked: u64 },
     #[error("peer {node} heard of the end of a request for {block} that it hasn't made of peer {peer}")]
     EndedTwice { node: u32, peer: u32, block: String },
     #[error("peer {node} asks peer {peer} for piece {piece}, which that lacks")]
@@ -32,6 +42,9 @@ pub(crate) enum Broken {
     #[error("peer {node} broke a rule of the protocol on its connection with peer {peer}: {rule}")]
     Rude { node: u32, peer: u32, rule: String },
 }
+
+/// Timers of connections are set a little later than they are due (ours: ten times as much as they may be).
+const OVERDUE_SLACK: Duration = Duration::from_millis(1);
 
 /// Goes on, or ends the run.
 pub(crate) type Step = Result<(), Broken>;
@@ -60,6 +73,18 @@ pub(crate) fn duplicate_budget(received: u64) -> u64 {
 pub(crate) fn none_dangling(node: u32, peer: u32, waiting: usize, known: u32) -> Step {
     let waiting = waiting as u32;
     if waiting == known { Ok(()) } else { Err(Broken::Dangling { node, peer, waiting, known }) }
+}
+
+/// No request waits for a peer that does nothing about any: after the peer timeout the connection gives them all up, choked
+/// or not. While other blocks come one may well wait for longer, but not for ever: see [`not_overtaken`].
+pub(crate) fn not_overdue(node: u32, peer: u32, waited: Duration) -> Step {
+    if waited <= PEER_TIMEOUT + OVERDUE_SLACK { Ok(()) } else { Err(Broken::Overdue { node, peer, waited }) }
+}
+
+/// Requests are answered in their order: while one waits, no more payload comes than was ever asked up to it. Peers may do
+/// otherwise, but all those simulated serve in order, over a network that keeps it.
+pub(crate) fn not_overtaken(node: u32, peer: u32, came: u64, asked: u64) -> Step {
+    if came <= asked { Ok(()) } else { Err(Broken::Overtaken { node, peer, came, asked }) }
 }
 
 /// A request ends once.
@@ -100,6 +125,8 @@ mod tests {
             (verified(0, piece, true), verified(0, piece, false)),
             (within_budget(0, 5, 5), within_budget(0, 6, 5)),
             (none_dangling(0, 1, 2, 2), none_dangling(0, 1, 2, 1)),
+            (not_overdue(0, 1, PEER_TIMEOUT), not_overdue(0, 1, PEER_TIMEOUT + 2 * OVERDUE_SLACK)),
+            (not_overtaken(0, 1, 5, 5), not_overtaken(0, 1, 6, 5)),
             (ended_once(0, 1, &block, true), ended_once(0, 1, &block, false)),
             (peer_has(0, 1, piece, true), peer_has(0, 1, piece, false)),
             (read_verified(0, 5, 5), read_verified(0, 6, 5)),

@@ -24,7 +24,7 @@ const INFO_HASH: InfoHash = InfoHash(*b"afflux simulated run");
 const REQUEST_QUEUE: u32 = 512;
 
 /// After this a request that brought nothing is given to others, as in the engine.
-const PEER_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const PEER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Slots of a peer that unchokes everybody.
 const ALL_SLOTS: u32 = 2_000;

@@ -29,7 +29,7 @@ use crate::discovery::Tracker;
 use crate::diversity::Diversity;
 use crate::invariants::{self, Broken, Step};
 use crate::journal::Journal;
-use crate::link::{EndId, Links};
+use crate::link::{End, EndId, Links};
 use crate::log::{Log, What};
 use crate::net::Net;
 use crate::node::Node;
@@ -306,7 +306,7 @@ impl<'a> World<'a> {
         let other = end.peer;
         match &command {
             Command::Request(block) => {
-                end.asked.push_back(*block);
+                end.begins_request(*block, self.now);
                 self.stirred = true;
                 self.journal.note(number, What::Request { other, piece: block.index.0, begin: block.begin });
                 // A peer that has left without our knowing can't be looked into.
@@ -377,9 +377,19 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Every node's budgets.
+    /// Every node's budgets and requests.
     fn audit_all(&self) -> Step {
-        self.nodes.iter().flatten().try_for_each(|node| self.audit(node))
+        self.nodes.iter().flatten().try_for_each(|node| {
+            let mut ends = node.all_ends().filter_map(|end| self.links.get(end));
+            ends.try_for_each(|end| self.check_requests(end))?;
+            self.audit(node)
+        })
+    }
+
+    /// Requests of one connection: each is answered in its turn, or given up when nothing comes.
+    fn check_requests(&self, end: &End) -> Step {
+        invariants::not_overdue(end.node, end.peer, end.quiet(self.now))?;
+        invariants::not_overtaken(end.node, end.peer, end.came_bytes, end.due_bytes())
     }
 
     /// What a node has counted, and what it is allowed.

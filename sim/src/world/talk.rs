@@ -81,6 +81,7 @@ impl World<'_> {
         self.post(id);
         if let Some(end) = self.links.get(id) {
             invariants::none_dangling(end.node, end.peer, end.asked.len(), end.connection.outstanding())?;
+            self.check_requests(end)?;
         }
         self.arm(id);
         Ok(())
@@ -115,13 +116,21 @@ impl World<'_> {
                     end.held -= length;
                     let expected = matches!(end.connection.expects(), Expect::Payload { .. });
                     invariants::in_step(end.peer, end.node, expected)?;
+                    end.note_move(now)?;
                     end.connection.handle_payload(length, instant);
+                    end.came_bytes += u64::from(length);
                 }
                 Some(Run::Control(length)) => {
                     end.held -= length;
                     let taken = end.connection.handle_control(&self.control, instant);
                     let rule = match taken {
-                        Ok(taken) if taken == self.control.len() => continue,
+                        Ok(taken) if taken == self.control.len() => {
+                            // A block's header has come.
+                            if matches!(end.connection.expects(), Expect::Payload { .. }) {
+                                end.note_move(now)?;
+                            }
+                            continue;
+                        }
                         Ok(taken) => format!("{taken} of {length} bytes were taken"),
                         Err(violation) => violation.to_string(),
                     };
@@ -147,7 +156,7 @@ impl World<'_> {
             Grant::Now(bytes) => {
                 if end.read_at > Time::default() {
                     end.connection.set_reading(true, instant);
-                    end.read_at = Time::default();
+                    (end.read_at, end.moved_at) = (Time::default(), now);
                 }
                 Some(bytes)
             }
@@ -240,9 +249,14 @@ impl World<'_> {
 
     /// Takes down what an event means for the disk, the figures and the invariants.
     fn witness(&mut self, id: EndId, event: &PeerEvent) -> Step {
+        let now = self.now;
         let Some(end) = self.links.get_mut(id) else { return Ok(()) };
         let (number, peer) = (end.node, end.peer);
+        if End::is_moved_by(event) {
+            end.note_move(now)?;
+        }
         let Some(block) = End::ended_by(event) else { return Ok(()) };
+        invariants::not_overdue(number, peer, end.quiet(now))?;
         let was_asked = end.ends_request(&block);
         invariants::ended_once(number, peer, &block, was_asked)?;
         if matches!(event, PeerEvent::BlockReceived { .. }) {

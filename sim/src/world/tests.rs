@@ -39,9 +39,22 @@ down = "8 Mbit/s"
 player = { start-buffer = "2 s" }
 "#;
 
+const LATE_SEED: &str = r#"
+[[group]]
+name = "late"
+role = "seed"
+arrival = { at = "5 min" }
+up = "8 Mbit/s"
+down = "8 Mbit/s"
+"#;
+
 /// A run that is three seconds old.
 fn begun<T>(then: impl FnOnce(World<'_>) -> T) -> T {
-    let scenario = Scenario::parse(SCENARIO).expect("it's a scenario");
+    begun_as(SCENARIO, then)
+}
+
+fn begun_as<T>(scenario: &str, then: impl FnOnce(World<'_>) -> T) -> T {
+    let scenario = Scenario::parse(scenario).expect("it's a scenario");
     let content = &scenario.content;
     let layout =
         Layout::new(content.piece_length, [(vec!["film".to_owned()], content.length, false)]).unwrap();
@@ -107,7 +120,8 @@ fn a_request_without_an_end_is_noticed() {
     let broken = tampered(|world| {
         let end = busy_end(world);
         let block = BlockRef { index: PieceIndex(0), begin: 0, length: 16_384 };
-        world.links.get_mut(end).unwrap().asked.push_back(block);
+        let now = world.now;
+        world.links.get_mut(end).unwrap().begins_request(block, now);
     });
     assert!(matches!(broken, Broken::Dangling { node: 1, peer: 0, .. }), "{broken}");
 }
@@ -122,6 +136,34 @@ fn a_request_that_ends_twice_is_noticed() {
         matches!(broken, Broken::EndedTwice { node: 1, .. } | Broken::Dangling { node: 1, .. }),
         "{broken}"
     );
+}
+
+#[test]
+fn a_request_that_is_never_given_up_is_noticed() {
+    let silent = SCENARIO.replace("role = \"seed\"", "role = \"seed\"\nmanner = \"silent\"") + LATE_SEED;
+    let (broken, at) = begun_as(&silent, |mut world| {
+        let (end, instant) = (busy_end(&world), world.instant);
+        let end = world.links.get_mut(end).unwrap();
+        assert!(!end.asked.is_empty() && end.came_bytes == 0, "{end:?}");
+        // The connection's clocks stand still, though all that comes is read.
+        end.connection.set_reading(false, instant);
+        let (at, broken) = world.run(&|| false).expect_err("it has to be noticed");
+        (broken, at.elapsed())
+    });
+    assert!(matches!(broken, Broken::Overdue { node: 1, peer: 0, .. }), "{broken}");
+    assert!((Duration::from_secs(30)..Duration::from_secs(41)).contains(&at), "at {at:?}");
+}
+
+#[test]
+fn a_request_that_later_ones_overtake_is_noticed() {
+    let broken = tampered(|world| {
+        let end = busy_end(world);
+        let end = world.links.get_mut(end).unwrap();
+        assert!(end.asked.len() > 1, "{end:?}");
+        // As if a block that was asked for later had come before the oldest.
+        end.came_bytes = end.due_bytes() + 16_384;
+    });
+    assert!(matches!(broken, Broken::Overtaken { node: 1, peer: 0, .. }), "{broken}");
 }
 
 #[test]
