@@ -17,6 +17,8 @@ pub(crate) enum Broken {
     Unverified { node: u32, piece: PieceIndex },
     #[error("peer {node} has asked for {asked} bytes a second time; {budget} are allowed")]
     Budget { node: u32, asked: u64, budget: u64 },
+    #[error("peer {node} has {connections} connections; {allowed} are allowed")]
+    Crowded { node: u32, connections: usize, allowed: u32 },
     #[error("peer {node} waits for {waiting} requests of peer {peer}, whose connection knows of {known}")]
     Dangling { node: u32, peer: u32, waiting: u32, known: u32 },
     #[error("peer {node} has waited {} s for peer {peer}, which does nothing, and hasn't given its requests up", .waited.as_secs_f64())]
@@ -62,6 +64,11 @@ pub(crate) fn verified(node: u32, piece: PieceIndex, has: bool) -> Step {
 /// What was asked twice stays within the budget.
 pub(crate) fn within_budget(node: u32, asked: u64, budget: u64) -> Step {
     if asked <= budget { Ok(()) } else { Err(Broken::Budget { node, asked, budget }) }
+}
+
+/// A node has no more connections than it allows itself.
+pub(crate) fn not_crowded(node: u32, connections: usize, allowed: u32) -> Step {
+    if connections <= allowed as usize { Ok(()) } else { Err(Broken::Crowded { node, connections, allowed }) }
 }
 
 /// What a node that has received so much may have asked for twice.
@@ -124,6 +131,7 @@ mod tests {
             (counted_once(0, 5, 5), counted_once(0, 6, 5)),
             (verified(0, piece, true), verified(0, piece, false)),
             (within_budget(0, 5, 5), within_budget(0, 6, 5)),
+            (not_crowded(0, 5, 5), not_crowded(0, 6, 5)),
             (none_dangling(0, 1, 2, 2), none_dangling(0, 1, 2, 1)),
             (not_overdue(0, 1, PEER_TIMEOUT), not_overdue(0, 1, PEER_TIMEOUT + 2 * OVERDUE_SLACK)),
             (not_overtaken(0, 1, 5, 5), not_overtaken(0, 1, 6, 5)),

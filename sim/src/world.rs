@@ -398,7 +398,9 @@ impl<'a> World<'a> {
         let figures = &self.outcome.peers[node.number as usize];
         invariants::counted_once(node.number, snapshot.received_bytes, figures.received_bytes)?;
         let budget = invariants::duplicate_budget(snapshot.received_bytes);
-        invariants::within_budget(node.number, snapshot.duplicate_bytes, budget)
+        invariants::within_budget(node.number, snapshot.duplicate_bytes, budget)?;
+        let allowed = self.scenario.groups[node.group].connections_max;
+        invariants::not_crowded(node.number, node.all_ends().count(), allowed)
     }
 
     fn finish(mut self) -> Result<Outcome, Broken> {

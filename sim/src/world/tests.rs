@@ -212,6 +212,19 @@ fn a_piece_that_a_swarm_believes_in_for_no_reason_is_noticed_when_it_is_read() {
 }
 
 #[test]
+fn a_connection_too_many_is_noticed() {
+    let scenario = SCENARIO.replace("count = 2", "count = 2\nconnections-max = 2");
+    let broken = begun_as(&scenario, |mut world| {
+        let end = busy_end(&world);
+        let key = world.links.get(end).unwrap().key.unwrap();
+        // The swarm lets somebody in whose place it has given out already.
+        world.node_mut(1).unwrap().connect(key, end);
+        world.run(&|| false).map(|outcome| outcome.elapsed).expect_err("it has to be noticed").1
+    });
+    assert_eq!(broken, Broken::Crowded { node: 1, connections: 3, allowed: 2 });
+}
+
+#[test]
 fn bytes_that_appear_are_noticed() {
     let broken = tampered(|world| {
         let end = busy_end(world);
