@@ -21,7 +21,7 @@ pub(crate) enum Broken {
     Crowded { node: u32, connections: usize, allowed: u32 },
     #[error("peer {node} waits for {waiting} requests of peer {peer}, whose connection knows of {known}")]
     Dangling { node: u32, peer: u32, waiting: u32, known: u32 },
-    #[error("peer {node} has waited {} s for peer {peer}, which does nothing, and hasn't given its requests up", .waited.as_secs_f64())]
+    #[error("peer {node} waits for peer {peer}, which has done nothing for {} s", .waited.as_secs_f64())]
     Overdue { node: u32, peer: u32, waited: Duration },
     #[error(
         "{came} bytes came from peer {peer} to peer {node}, whose oldest request was among the first {asked} asked for"

@@ -311,6 +311,7 @@ impl World<'_> {
     pub(super) fn account(&mut self, id: EndId) -> Result<u64, Broken> {
         let instant = self.instant;
         let Some(end) = self.links.get(id) else { return Ok(0) };
+        invariants::not_overdue(end.node, end.peer, end.quiet(self.now))?;
         let (node, totals) = (end.node, end.connection.facts(instant).totals);
         if let Some(other) = self.links.get(id.other()) {
             let theirs = other.connection.facts(instant).totals;
