@@ -29,7 +29,7 @@ fn main() {
         outcome.events,
         took.as_secs_f64() * 1e6 / outcome.events as f64,
         outcome.delivered_bytes as f64 / (1024 * MIB) as f64,
-        outcome.delivered_bytes as f64 * 100.0 / outcome.uplink_bytes as f64,
+        outcome.sent_bytes as f64 * 100.0 / outcome.uplink_bytes as f64,
         peak_mib(),
     );
 }

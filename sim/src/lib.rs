@@ -27,11 +27,12 @@ mod link;
 mod net;
 mod node;
 mod player;
+mod proven;
 mod run;
 mod wire;
 mod world;
 
 pub use log::{Entry, Log, What};
-pub use outcome::{Outcome, PeerOutcome};
+pub use outcome::{Outcome, PeerOutcome, Seek};
 pub use run::{RunError, run};
 pub use scenario::Scenario;

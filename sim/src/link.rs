@@ -9,6 +9,7 @@ use afflux_swarm::PeerKey;
 use afflux_swarm::shaper::LinkKey;
 
 use crate::clock::Time;
+use crate::invariants::{self, Step};
 use crate::wire::Wire;
 
 /// One end of a link. Its other end differs in the last bit.
@@ -19,6 +20,15 @@ impl EndId {
     pub(crate) fn other(self) -> Self {
         Self(self.0 ^ 1)
     }
+}
+
+/// A request without an end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    block: BlockRef,
+    at: Time,
+    /// Payload that was ever asked of the peer up to here, this block included, in bytes.
+    upto: u64,
 }
 
 /// One end.
@@ -44,8 +54,15 @@ pub(crate) struct End {
     pub(crate) posted: u32,
     /// Bytes that have come and may not be read yet.
     pub(crate) held: u32,
-    /// Blocks asked of the peer and neither come nor given up.
-    pub(crate) asked: VecDeque<BlockRef>,
+    /// Requests to the peer whose block has neither come nor been given up, in their order.
+    pub(crate) asked: VecDeque<Asked>,
+    /// Payload ever asked of the peer, and payload that ever came, in bytes.
+    pub(crate) asked_bytes: u64,
+    pub(crate) came_bytes: u64,
+    /// When the peer last did something about requests, or reading went on after a limit of ours.
+    pub(crate) moved_at: Time,
+    /// Payload of the blocks that have come whole, in bytes.
+    pub(crate) whole_bytes: u64,
     /// Blocks being read for the peer.
     pub(crate) reading: u32,
     /// The swarm doesn't know yet how many requests the connection wants.
@@ -85,16 +102,46 @@ impl End {
         matches!(self.connection.expects(), Expect::Payload { block: arriving, wanted: true, .. } if arriving == *block)
     }
 
+    /// Puts down a request that is made now.
+    pub(crate) fn begins_request(&mut self, block: BlockRef, now: Time) {
+        self.asked_bytes += u64::from(block.length);
+        self.asked.push_back(Asked { block, at: now, upto: self.asked_bytes });
+    }
+
     /// Takes a request off the list of those that have no end yet. `false`: it wasn't there.
     pub(crate) fn ends_request(&mut self, block: &BlockRef) -> bool {
-        let place = self.asked.iter().position(|asked| asked == block);
+        let place = self.asked.iter().position(|asked| asked.block == *block);
         place.is_some_and(|place| self.asked.remove(place).is_some())
     }
 
     /// The same for a request that is taken back: the one whose bytes are arriving goes on.
     pub(crate) fn withdraws_request(&mut self, block: &BlockRef) -> bool {
-        let same = self.asked.iter().filter(|asked| *asked == block).count();
+        let same = self.asked.iter().filter(|asked| asked.block == *block).count();
         same > usize::from(self.is_arriving(block)) && self.ends_request(block)
+    }
+
+    /// How long the oldest request has waited for the peer to do anything at all.
+    pub(crate) fn quiet(&self, now: Time) -> Duration {
+        let reads = self.read_at == Time::default();
+        let oldest = self.asked.front().filter(|_| reads);
+        oldest.map_or(Duration::ZERO, |oldest| now - oldest.at.max(self.moved_at))
+    }
+
+    /// The peer does something about requests.
+    pub(crate) fn note_move(&mut self, now: Time) -> Step {
+        invariants::not_overdue(self.node, self.peer, self.quiet(now))?;
+        self.moved_at = now;
+        Ok(())
+    }
+
+    /// The payload that may come while the oldest request waits: what was asked up to it, in bytes.
+    pub(crate) fn due_bytes(&self) -> u64 {
+        self.asked.front().map_or(u64::MAX, |oldest| oldest.upto)
+    }
+
+    /// Whether an event is something that the peer does about requests; blocks are seen as they come.
+    pub(crate) fn is_moved_by(event: &Event) -> bool {
+        matches!(event, Event::Choked | Event::Unchoked | Event::RequestRejected(_))
     }
 
     /// The block that an event ends the request for.

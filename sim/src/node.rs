@@ -14,6 +14,7 @@ use crate::discovery::address_of;
 use crate::disk::Disk;
 use crate::link::EndId;
 use crate::player::Player;
+use crate::proven::Proven;
 use crate::scenario::{Group, Manner, Role};
 
 /// The torrent's name; all runs share it.
@@ -23,7 +24,7 @@ const INFO_HASH: InfoHash = InfoHash(*b"afflux simulated run");
 const REQUEST_QUEUE: u32 = 512;
 
 /// After this a request that brought nothing is given to others, as in the engine.
-const PEER_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const PEER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Slots of a peer that unchokes everybody.
 const ALL_SLOTS: u32 = 2_000;
@@ -40,6 +41,8 @@ pub(crate) struct Node {
     /// Those whose place has been given out again before they were closed.
     displaced: Vec<(PeerKey, EndId)>,
     pub(crate) disk: Disk,
+    /// What is on its disk and right. Its swarm should think the same.
+    pub(crate) proven: Proven,
     pub(crate) player: Option<Box<Player>>,
     pub(crate) shaping: Option<Box<Shaping>>,
     pub(crate) chance: Chance,
@@ -76,6 +79,7 @@ impl Node {
         let Origin { number, group, kind, strategy, now } = origin;
         let have = have_at_first(kind, layout, &mut chance);
         let complete = have.is_full();
+        let proven = Proven::new(have.clone());
         let slots = if kind.manner == Manner::Silent { ALL_SLOTS } else { kind.unchoke_slots };
         let config = Config {
             peers_max: kind.connections_max,
@@ -100,6 +104,7 @@ impl Node {
             ends: Vec::new(),
             displaced: Vec::new(),
             disk: Disk::default(),
+            proven,
             player: None,
             shaping,
             arrived: now,
@@ -111,7 +116,7 @@ impl Node {
         }
     }
 
-    /// Whether a piece is there and verified.
+    /// Whether a piece is there and verified, as its swarm sees it and has told others.
     pub(crate) fn has(&self, piece: PieceIndex) -> bool {
         self.swarm.have().is_some_and(|have| have.contains(piece))
     }

@@ -17,9 +17,14 @@ pub struct Outcome {
     pub interrupted: bool,
     /// Every peer that ever came, in the order of arrival.
     pub peers: Vec<PeerOutcome>,
-    /// Payload that reached whoever asked for it, in bytes.
+    /// Payload that connections sent, in bytes: blocks that nobody wanted any more and parts of blocks too.
+    pub sent_bytes: u64,
+    /// Payload that came to somebody, in bytes: what was sent, but for what was under way when its connection or the run
+    /// ended.
+    pub came_bytes: u64,
+    /// Of that, whole blocks that reached whoever asked for them.
     pub delivered_bytes: u64,
-    /// Payload that somebody already had when it came, in bytes.
+    /// Of what came, what somebody already had or threw away, in bytes.
     pub duplicate_bytes: u64,
     /// What all present peers together could have sent, in bytes.
     pub uplink_bytes: u64,
@@ -53,14 +58,25 @@ pub struct PeerOutcome {
     pub stalls: u32,
     /// How long they took together.
     pub stalled: Duration,
-    /// How long each seek took until playing went on.
-    pub seeks: Vec<Duration>,
+    /// Its seeks, one after the other.
+    pub seeks: Vec<Seek>,
     /// Pieces that were there when an uninterrupted player would have needed them, and all pieces that it needed.
     pub on_time: (u32, u32),
     /// Payload that it received, each block once, in bytes.
     pub received_bytes: u64,
-    /// Payload that it received again or threw away, in bytes.
+    /// Payload that it received again or threw away, in bytes: blocks that it no longer waited for, and those that a
+    /// connection's end cut off.
     pub duplicate_bytes: u64,
-    /// Payload that it sent, in bytes.
+    /// Payload that it sent, in bytes, wanted or not.
     pub sent_bytes: u64,
+}
+
+/// One seek of a player.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seek {
+    /// How long it waited: until playing went on, or until it was given up.
+    pub waited: Duration,
+    /// Whether playing went on. If not, the viewer left, jumped elsewhere, or the run ended before: it would have waited
+    /// longer than that.
+    pub resumed: bool,
 }

@@ -15,7 +15,7 @@ use afflux_swarm::ReaderKey;
 use crate::chance::Chance;
 use crate::clock::Time;
 use crate::log::What;
-use crate::outcome::PeerOutcome;
+use crate::outcome::{PeerOutcome, Seek};
 use crate::scenario::{Player as Script, Seeks};
 
 mod reader;
@@ -148,7 +148,7 @@ impl Player {
         self.pull(&contiguous, now, acts);
         self.step(figures, now, acts);
         if let Some(jump) = self.due_jump(now) {
-            self.jump(jump, now, acts);
+            self.jump(jump, figures, now, acts);
             self.pull(&contiguous, now, acts);
             self.step(figures, now, acts);
         }
@@ -179,10 +179,17 @@ impl Player {
         self.state == State::Ended
     }
 
-    /// The run is over, or the viewer goes: what it waits for at last counts too.
+    /// The run is over, the viewer goes or jumps elsewhere: what it waited for counts as far as it did. That it never
+    /// got to the first frame shows in what is missing.
     pub(crate) fn finish(&mut self, figures: &mut PeerOutcome, now: Time) {
-        if self.state == State::Filling && self.wait == Wait::Stall {
-            figures.stalled += now - self.waits_since;
+        if self.state != State::Filling {
+            return;
+        }
+        let waited = now - self.waits_since;
+        match self.wait {
+            Wait::Startup => {}
+            Wait::Seek => figures.seeks.push(Seek { waited, resumed: false }),
+            Wait::Stall => figures.stalled += waited,
         }
     }
 
@@ -250,7 +257,7 @@ impl Player {
         let waited = now - self.waits_since;
         match self.wait {
             Wait::Startup => figures.startup = Some(now - self.arrived),
-            Wait::Seek => figures.seeks.push(waited),
+            Wait::Seek => figures.seeks.push(Seek { waited, resumed: true }),
             Wait::Stall => figures.stalled += waited,
         }
         if self.wait != Wait::Stall {
@@ -281,7 +288,9 @@ impl Player {
         Some(place(self.length, part))
     }
 
-    fn jump(&mut self, position: u64, now: Time, acts: &mut Vec<Act>) {
+    fn jump(&mut self, position: u64, figures: &mut PeerOutcome, now: Time, acts: &mut Vec<Act>) {
+        // A script that counts playing time jumps only from playing; one that doesn't mustn't lose a wait.
+        self.finish(figures, now);
         acts.push(Act::Log(What::Seek { position }));
         self.reader.close(acts);
         self.readers += 1;
@@ -343,3 +352,27 @@ fn place(length: u64, part: f64) -> u64 {
 
 /// A part of a file.
 pub(crate) type Bytes = Range<u64>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jump_while_it_waits_for_the_last_one_gives_that_up() {
+        let script = Script {
+            start: 0.0,
+            start_buffer: Duration::from_secs(2),
+            tail_first: false,
+            seeks: Seeks::None,
+        };
+        let (at, mut figures, mut acts) = (Time::default(), PeerOutcome::default(), Vec::new());
+        let mut player = Player::new(script, 1 << 30, 1 << 20, Chance::new(1), at);
+        for (position, seconds) in [(100, 0), (200, 3), (300, 7)] {
+            player.jump(position, &mut figures, at + Duration::from_secs(seconds), &mut acts);
+        }
+        player.finish(&mut figures, at + Duration::from_secs(12));
+        let given_up = |seconds| Seek { waited: Duration::from_secs(seconds), resumed: false };
+        assert_eq!(figures.seeks, [given_up(3), given_up(4), given_up(5)]);
+        assert_eq!(figures.startup, None);
+    }
+}

@@ -25,15 +25,15 @@ pub enum Metric {
     Stalled,
     /// Pieces that were there in time for an uninterrupted player, of all that it needed.
     OnTime,
-    /// From a seek until playing goes on, the median of all seeks.
+    /// From a seek until playing goes on, the median of all seeks, those among them that were given up.
     Seek,
     /// From a peer's arrival until it has everything, the median of peers.
     Download,
-    /// What was sent, of what all uplinks could have sent.
+    /// All payload that was sent, of what all uplinks could have sent.
     Uplink,
     /// How evenly pieces are spread over the swarm.
     Diversity,
-    /// Bytes that came twice or were thrown away, of all that came.
+    /// Payload that came twice or was thrown away, of all payload that came.
     Duplicates,
 }
 
@@ -126,11 +126,14 @@ impl Metric {
                 });
                 percent(there, needed)
             }
-            Self::Seek => median(viewers().flat_map(|peer| &peer.seeks).map(Duration::as_secs_f64).collect()),
+            Self::Seek => {
+                let seeks = viewers().flat_map(|peer| &peer.seeks);
+                median_wait(seeks.map(|seek| (seek.waited.as_secs_f64(), seek.resumed)))
+            }
             Self::Download => median_wait(counted().map(|peer| wait(outcome, peer, peer.download))),
-            Self::Uplink => percent(outcome.delivered_bytes, outcome.uplink_bytes),
+            Self::Uplink => percent(outcome.sent_bytes, outcome.uplink_bytes),
             Self::Diversity => Some(outcome.diversity).filter(|diversity| diversity.is_finite()),
-            Self::Duplicates => percent(outcome.duplicate_bytes, outcome.delivered_bytes),
+            Self::Duplicates => percent(outcome.duplicate_bytes, outcome.came_bytes),
         }
     }
 }
@@ -245,6 +248,7 @@ fn percent(part: u64, whole: u64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Seek;
 
     fn viewer(startup: Option<u64>) -> PeerOutcome {
         PeerOutcome {
@@ -297,6 +301,18 @@ mod tests {
     }
 
     #[test]
+    fn a_seek_that_was_given_up_has_waited_at_least_so_long() {
+        let seek = |seconds, resumed| Seek { waited: Duration::from_secs(seconds), resumed };
+        let jumping = |seeks: &[Seek]| PeerOutcome { seeks: seeks.to_vec(), ..viewer(Some(1)) };
+        let of = |peers: Vec<PeerOutcome>| Metric::Seek.of(&outcome(peers));
+        assert_eq!(of(vec![jumping(&[seek(1, true), seek(3, true)]), jumping(&[seek(2, true)])]), Some(2.0));
+        // The same seeks, and two that were given up later than half of them went on.
+        let patient = jumping(&[seek(9, false), seek(8, false)]);
+        assert_eq!(of(vec![jumping(&[seek(1, true), seek(3, true), seek(2, true)]), patient]), Some(3.0));
+        assert_eq!(of(vec![jumping(&[seek(1, true), seek(9, false), seek(9, false)])]), Some(f64::INFINITY));
+    }
+
+    #[test]
     fn stalls_are_of_viewers_that_started_and_count() {
         let stalling = PeerOutcome { stalls: 3, stalled: Duration::from_secs(6), ..viewer(Some(1)) };
         let other = PeerOutcome { counted: false, ..stalling.clone() };
@@ -320,10 +336,16 @@ mod tests {
     #[test]
     fn shares_are_percentages() {
         let watching = PeerOutcome { on_time: (3, 4), ..viewer(Some(1)) };
-        let run =
-            Outcome { delivered_bytes: 50, duplicate_bytes: 1, uplink_bytes: 200, ..outcome(vec![watching]) };
+        let run = Outcome {
+            sent_bytes: 100,
+            came_bytes: 50,
+            delivered_bytes: 49,
+            duplicate_bytes: 1,
+            uplink_bytes: 200,
+            ..outcome(vec![watching])
+        };
         assert_eq!(Metric::OnTime.of(&run), Some(75.0));
-        assert_eq!(Metric::Uplink.of(&run), Some(25.0));
+        assert_eq!(Metric::Uplink.of(&run), Some(50.0));
         assert_eq!(Metric::Duplicates.of(&run), Some(2.0));
     }
 }

@@ -29,7 +29,7 @@ use crate::discovery::Tracker;
 use crate::diversity::Diversity;
 use crate::invariants::{self, Broken, Step};
 use crate::journal::Journal;
-use crate::link::{EndId, Links};
+use crate::link::{End, EndId, Links};
 use crate::log::{Log, What};
 use crate::net::Net;
 use crate::node::Node;
@@ -40,7 +40,8 @@ use crate::scenario::Scenario;
 /// Figures over time are taken this often.
 const SAMPLE: Duration = Duration::from_secs(1);
 
-/// Every so many samples, and at the end, what is costly to look at is looked at.
+/// Every so many samples, and at the end, the budgets of all nodes are looked at. Those of a node that asks or gets
+/// something are at the end of its turn, and once more when it leaves.
 const AUDIT_EVERY: u64 = 10;
 
 /// Whoever is watching is asked once in so many events whether to go on.
@@ -151,6 +152,8 @@ pub(crate) struct World<'a> {
     samples: u64,
     /// Ends of the node whose turn it is that have to be looked at.
     touched: VecDeque<EndId>,
+    /// In this turn a block came or was asked for, or a connection: the node's budgets are to be looked at when it ends.
+    stirred: bool,
     events: Vec<PeerEvent>,
     acts: Vec<Act>,
     control: Vec<u8>,
@@ -187,6 +190,7 @@ impl<'a> World<'a> {
             awaited: 0,
             samples: 0,
             touched: VecDeque::new(),
+            stirred: false,
             events: Vec::new(),
             acts: Vec::new(),
             control: Vec::new(),
@@ -261,7 +265,10 @@ impl<'a> World<'a> {
         }
         self.net.settle(self.now, &mut self.agenda);
         self.arm_swarm(number);
-        Ok(())
+        if !std::mem::take(&mut self.stirred) {
+            return Ok(());
+        }
+        self.node(number).map_or(Ok(()), |node| self.audit(node))
     }
 
     /// Does what a swarm says.
@@ -299,7 +306,8 @@ impl<'a> World<'a> {
         let other = end.peer;
         match &command {
             Command::Request(block) => {
-                end.asked.push_back(*block);
+                end.begins_request(*block, self.now);
+                self.stirred = true;
                 self.journal.note(number, What::Request { other, piece: block.index.0, begin: block.begin });
                 // A peer that has left without our knowing can't be looked into.
                 let has = self.nodes[other as usize].as_ref().is_none_or(|peer| peer.has(block.index));
@@ -363,26 +371,40 @@ impl<'a> World<'a> {
         }
         self.samples += 1;
         if self.samples.is_multiple_of(AUDIT_EVERY) {
-            self.check_budgets()?;
+            self.audit_all()?;
         }
         self.agenda.put(self.now + SAMPLE, Event::Sample);
         Ok(())
     }
 
-    /// What is looked at now and then, and at the end.
-    fn check_budgets(&self) -> Step {
-        for node in self.nodes.iter().flatten() {
-            let snapshot = node.swarm.snapshot(self.instant);
-            let figures = &self.outcome.peers[node.number as usize];
-            invariants::counted_once(node.number, snapshot.received_bytes, figures.received_bytes)?;
-            let budget = invariants::duplicate_budget(snapshot.received_bytes);
-            invariants::within_budget(node.number, snapshot.duplicate_bytes, budget)?;
-        }
-        Ok(())
+    /// Every node's budgets and requests.
+    fn audit_all(&self) -> Step {
+        self.nodes.iter().flatten().try_for_each(|node| {
+            let mut ends = node.all_ends().filter_map(|end| self.links.get(end));
+            ends.try_for_each(|end| self.check_requests(end))?;
+            self.audit(node)
+        })
+    }
+
+    /// Requests of one connection: each is answered in its turn, or given up when nothing comes.
+    fn check_requests(&self, end: &End) -> Step {
+        invariants::not_overdue(end.node, end.peer, end.quiet(self.now))?;
+        invariants::not_overtaken(end.node, end.peer, end.came_bytes, end.due_bytes())
+    }
+
+    /// What a node has counted, and what it is allowed.
+    fn audit(&self, node: &Node) -> Step {
+        let snapshot = node.swarm.snapshot(self.instant);
+        let figures = &self.outcome.peers[node.number as usize];
+        invariants::counted_once(node.number, snapshot.received_bytes, figures.received_bytes)?;
+        let budget = invariants::duplicate_budget(snapshot.received_bytes);
+        invariants::within_budget(node.number, snapshot.duplicate_bytes, budget)?;
+        let allowed = self.scenario.groups[node.group].connections_max;
+        invariants::not_crowded(node.number, node.all_ends().count(), allowed)
     }
 
     fn finish(mut self) -> Result<Outcome, Broken> {
-        self.check_budgets()?;
+        self.audit_all()?;
         for id in self.links.ids() {
             self.account(id)?;
         }

@@ -4,7 +4,8 @@ mod world;
 
 use std::time::Duration;
 
-use afflux_sim::scenario::{Group, Network, Player, Role, Seeks};
+use afflux_sim::scenario::{Group, Network, Player, Role, Scenario, Seeks, Stay};
+use afflux_sim::stats::Metric;
 use afflux_sim::{Outcome, PeerOutcome};
 use world::{MIB, group, ms, outcome, player, scenario, seeds};
 
@@ -43,9 +44,28 @@ fn jumps_are_made_when_and_where_the_script_says() {
     let seeks = Seeks::At(vec![(Duration::from_secs(2), 0.75), (Duration::from_secs(4), 0.25)]);
     let viewer = watch(Player { seeks, ..player() }, 2 * MIB);
     assert_eq!(viewer.seeks.len(), 2, "{viewer:?}");
-    assert!(viewer.seeks[0] > ms(100), "what it jumps to isn't there yet: {viewer:?}");
+    assert!(viewer.seeks[0].waited > ms(100), "what it jumps to isn't there yet: {viewer:?}");
     // Two seconds at the start, two at three quarters, and all from a quarter on; a piece lasts a quarter of a second.
     assert!((112..=116).contains(&viewer.on_time.1), "{viewer:?}");
+}
+
+#[test]
+fn a_seek_that_never_resumes_counts_as_given_up_at_the_end() {
+    let seeks = Seeks::At(vec![(Duration::from_secs(2), 0.75)]);
+    let viewer = group("viewer", 1, Role::Viewer(Player { seeks, ..player() }), 16 * MIB);
+    // The only seed goes when the first seconds of the film have been played, and nobody else has the rest.
+    let seed = Group { stay: Stay::For(Duration::from_secs(4)), ..seeds(1, MIB) };
+    let staying =
+        Scenario { limit: Duration::from_secs(60), ..scenario(Network::Fluid, 32 * MIB, vec![seed, viewer]) };
+    let mut leaving = staying.clone();
+    leaving.groups[1].stay = Stay::For(Duration::from_secs(20));
+    for (scenario, until) in [(staying, 60), (leaving, 20)] {
+        let outcome = outcome(&scenario, 3);
+        let [seek] = outcome.peers[1].seeks[..] else { panic!("one seek is made: {outcome:?}") };
+        let jumped = Duration::from_secs(until).saturating_sub(seek.waited);
+        assert!(!seek.resumed && (ms(3_500)..ms(6_000)).contains(&jumped), "{seek:?} until {until} s");
+        assert_eq!(Metric::Seek.of(&outcome), Some(f64::INFINITY));
+    }
 }
 
 #[test]

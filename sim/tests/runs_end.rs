@@ -4,8 +4,9 @@ mod world;
 
 use std::time::Duration;
 
-use afflux_sim::scenario::{Access, Network};
-use world::{MIB, leechers, ms, outcome, scenario, seeds, viewers};
+use afflux_sim::PeerOutcome;
+use afflux_sim::scenario::{Access, Network, Player, Role, Seeks, Stay};
+use world::{MIB, group, leechers, ms, outcome, player, scenario, seeds, viewers};
 
 #[test]
 fn a_pair_reaches_its_lines_rate_within_a_hundredth() {
@@ -22,6 +23,30 @@ fn leechers_share_what_they_have() {
         let took = peer.download.expect("it's done");
         assert!(took < Duration::from_secs(80), "{took:?}: the seed alone would need 256 s");
         assert_eq!(peer.received_bytes, 32 * MIB);
+    }
+}
+
+/// Whatever is sent comes or is under way, and whatever comes is kept or thrown away.
+#[test]
+fn every_byte_that_was_sent_is_accounted_for() {
+    for network in [Network::Fluid, Network::Segment] {
+        let mut churning = leechers(8, MIB);
+        churning.stay = Stay::Churn(Duration::from_secs(8));
+        let seeks = Seeks::Every(Duration::from_secs(2));
+        let jumping = group("jumping", 3, Role::Viewer(Player { seeks, ..player() }), 4 * MIB);
+        let mut scenario = scenario(network, 64 * MIB, vec![seeds(3, MIB), jumping, churning]);
+        scenario.limit = Duration::from_secs(40);
+        let outcome = outcome(&scenario, 1);
+        let sum = |of: fn(&PeerOutcome) -> u64| outcome.peers.iter().map(of).sum::<u64>();
+        let kept = sum(|peer| peer.received_bytes);
+        // Each of the eleven that stay to the end may be in the middle of a block with each other one.
+        let partial = 11 * 14 * 16 * 1024;
+        let accounted = kept + outcome.duplicate_bytes;
+        assert!(accounted <= outcome.came_bytes && outcome.came_bytes <= accounted + partial, "{outcome:?}");
+        assert!(outcome.duplicate_bytes > 0, "jumps and partings cut blocks off");
+        assert!(outcome.came_bytes < outcome.sent_bytes && outcome.sent_bytes < outcome.uplink_bytes);
+        assert_eq!(outcome.sent_bytes, sum(|peer| peer.sent_bytes));
+        assert!(outcome.delivered_bytes <= outcome.came_bytes);
     }
 }
 

@@ -69,7 +69,7 @@ pub(crate) fn viewing(network: &str, rates: &[u64]) -> Viewing {
         first_byte: log.head.expect("the first piece comes").as_secs_f64(),
         start_up: last(&outcome).startup.expect("it starts").as_secs_f64(),
         seek_first_byte: log.place.expect("what it jumps to comes").saturating_sub(jump).as_secs_f64(),
-        seek: last(&outcome).seeks[0].as_secs_f64(),
+        seek: last(&outcome).seeks[0].waited.as_secs_f64(),
     }
 }
 

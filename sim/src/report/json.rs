@@ -71,6 +71,8 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "interrupted": outcome.interrupted,
         "logHash": hex(&outcome.log_hash),
         "events": outcome.events,
+        "sentBytes": outcome.sent_bytes,
+        "cameBytes": outcome.came_bytes,
         "deliveredBytes": outcome.delivered_bytes,
         "duplicateBytes": outcome.duplicate_bytes,
         "uplinkBytes": outcome.uplink_bytes,
@@ -86,6 +88,9 @@ fn metrics(figures: &[Option<f64>]) -> Map<String, Value> {
 
 fn peer(peer: &PeerOutcome) -> Value {
     let seconds = |time: std::time::Duration| time.as_secs_f64();
+    let seeks = |resumed| -> Vec<f64> {
+        peer.seeks.iter().filter(|seek| seek.resumed == resumed).map(|seek| seconds(seek.waited)).collect()
+    };
     json!({
         "group": peer.group,
         "counted": peer.counted,
@@ -96,7 +101,8 @@ fn peer(peer: &PeerOutcome) -> Value {
         "startupSeconds": peer.startup.map(seconds),
         "stalls": peer.stalls,
         "stalledSeconds": seconds(peer.stalled),
-        "seekSeconds": peer.seeks.iter().copied().map(seconds).collect::<Vec<_>>(),
+        "seekSeconds": seeks(true),
+        "openSeekSeconds": seeks(false),
         "piecesOnTime": peer.on_time.0,
         "piecesNeeded": peer.on_time.1,
         "receivedBytes": peer.received_bytes,

@@ -103,6 +103,7 @@ impl World<'_> {
         let (awaited, churns, seed) =
             (self.is_awaited(kind), matches!(kind.stay, Stay::Churn(_)), kind.role == Role::Seed);
         let Some(node) = self.nodes[number as usize].take() else { return Ok(()) };
+        self.audit(&node)?;
         if !seed
             && !node.complete
             && let Some(have) = node.swarm.have()
@@ -206,9 +207,10 @@ impl World<'_> {
     pub(super) fn part(&mut self, id: EndId, parting: Parting) -> Step {
         let (now, instant) = (self.now, self.instant);
         let Some(latency) = self.links.latency(id) else { return Ok(()) };
-        self.account(id)?;
+        let cut_off = self.account(id)?;
         let other_is_there = self.links.get(id.other()).is_some();
         let Some(end) = self.links.remove(id) else { return Ok(()) };
+        self.figures(end.node).duplicate_bytes += cut_off;
         self.net.close(end.flow);
         if other_is_there {
             self.agenda.put(now + latency, Event::Parted { end: id.other() });
@@ -257,6 +259,7 @@ impl World<'_> {
         let instant = self.instant;
         let Some(node) = self.nodes.get_mut(number as usize).and_then(Option::as_deref_mut) else { return };
         node.connect(key, id);
+        self.stirred = true;
         let shaped = node
             .shaping
             .as_mut()
@@ -288,6 +291,10 @@ impl World<'_> {
             posted: 0,
             held: 0,
             asked: Default::default(),
+            asked_bytes: 0,
+            came_bytes: 0,
+            moved_at: self.now,
+            whole_bytes: 0,
             reading: 0,
             unreported: true,
             told_lingering: 0,

@@ -23,6 +23,7 @@ impl World<'_> {
             node.swarm.handle_unstored(index, instant);
             self.journal.note(number, What::Unstored { piece });
         } else if verdict.right {
+            node.proven.insert(index);
             node.swarm.handle_verified(index, Some(&verdict.digests), instant);
             self.journal.note(number, What::Verified { piece });
             self.diversity.gain(index);
@@ -55,8 +56,8 @@ impl World<'_> {
         let mut acts = std::mem::take(&mut self.acts);
         let has = |piece| swarm.have().is_some_and(|have| have.contains(piece));
         player.handle(&self.layout, |offset| swarm.contiguous_from(offset), has, figures, now, &mut acts);
-        let verified = swarm.contiguous_from(player.start());
-        invariants::read_verified(number, player.position(), verified.max(player.start()))?;
+        let verified = node.proven.run_from(&self.layout, player.start());
+        invariants::read_verified(number, player.position(), verified)?;
         // Readers that left go before those that want, so that a jump frees before it asks.
         for act in &acts {
             if let Act::Wish(Wish::Forget(reader)) = act {

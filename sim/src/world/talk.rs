@@ -81,6 +81,7 @@ impl World<'_> {
         self.post(id);
         if let Some(end) = self.links.get(id) {
             invariants::none_dangling(end.node, end.peer, end.asked.len(), end.connection.outstanding())?;
+            self.check_requests(end)?;
         }
         self.arm(id);
         Ok(())
@@ -115,13 +116,21 @@ impl World<'_> {
                     end.held -= length;
                     let expected = matches!(end.connection.expects(), Expect::Payload { .. });
                     invariants::in_step(end.peer, end.node, expected)?;
+                    end.note_move(now)?;
                     end.connection.handle_payload(length, instant);
+                    end.came_bytes += u64::from(length);
                 }
                 Some(Run::Control(length)) => {
                     end.held -= length;
                     let taken = end.connection.handle_control(&self.control, instant);
                     let rule = match taken {
-                        Ok(taken) if taken == self.control.len() => continue,
+                        Ok(taken) if taken == self.control.len() => {
+                            // A block's header has come.
+                            if matches!(end.connection.expects(), Expect::Payload { .. }) {
+                                end.note_move(now)?;
+                            }
+                            continue;
+                        }
                         Ok(taken) => format!("{taken} of {length} bytes were taken"),
                         Err(violation) => violation.to_string(),
                     };
@@ -147,7 +156,7 @@ impl World<'_> {
             Grant::Now(bytes) => {
                 if end.read_at > Time::default() {
                     end.connection.set_reading(true, instant);
-                    end.read_at = Time::default();
+                    (end.read_at, end.moved_at) = (Time::default(), now);
                 }
                 Some(bytes)
             }
@@ -199,7 +208,7 @@ impl World<'_> {
                 shaping.shaper.refund(*link, Direction::Upload, unused);
             }
             let Some(block) = block else { return Ok(()) };
-            invariants::verified(number, block.index, node.has(block.index))?;
+            invariants::verified(number, block.index, node.proven.has(block.index))?;
             if latency.is_zero() {
                 end.connection.send_block(block, [wire::payload(block.length)], instant);
             } else {
@@ -241,15 +250,18 @@ impl World<'_> {
 
     /// Takes down what an event means for the disk, the figures and the invariants.
     fn witness(&mut self, id: EndId, event: &PeerEvent) -> Step {
+        let now = self.now;
         let Some(end) = self.links.get_mut(id) else { return Ok(()) };
         let (number, peer) = (end.node, end.peer);
-        if let PeerEvent::BlockSent { block } = event {
-            self.outcome.peers[number as usize].sent_bytes += u64::from(block.length);
+        if End::is_moved_by(event) {
+            end.note_move(now)?;
         }
         let Some(block) = End::ended_by(event) else { return Ok(()) };
+        invariants::not_overdue(number, peer, end.quiet(now))?;
         let was_asked = end.ends_request(&block);
         invariants::ended_once(number, peer, &block, was_asked)?;
         if matches!(event, PeerEvent::BlockReceived { .. }) {
+            end.whole_bytes += u64::from(block.length);
             self.keep(number, peer, block);
         } else {
             let what = What::Returned { other: peer, piece: block.index.0, begin: block.begin };
@@ -265,6 +277,7 @@ impl World<'_> {
         let liar = (self.group_of(peer).manner == Manner::Corrupt).then_some(peer);
         let latency = self.group_of(number).disk.latency;
         self.outcome.delivered_bytes += length;
+        self.stirred = true;
         let Some(node) = self.nodes.get_mut(number as usize).and_then(Option::as_deref_mut) else { return };
         // What the swarm no longer waits for is thrown away unseen.
         let wanted = node.swarm.awaits_blocks(block.index);
@@ -294,10 +307,12 @@ impl World<'_> {
         }
     }
 
-    /// An end is about to go, or the run to end: what it threw away is counted, and bytes are.
-    pub(super) fn account(&mut self, id: EndId) -> Step {
+    /// An end is about to go, or the run to end: what it sent, got and threw away is counted. Bytes of a block that isn't
+    /// whole yet; they are thrown away too if the end goes.
+    pub(super) fn account(&mut self, id: EndId) -> Result<u64, Broken> {
         let instant = self.instant;
-        let Some(end) = self.links.get(id) else { return Ok(()) };
+        let Some(end) = self.links.get(id) else { return Ok(0) };
+        invariants::not_overdue(end.node, end.peer, end.quiet(self.now))?;
         let (node, totals) = (end.node, end.connection.facts(instant).totals);
         if let Some(other) = self.links.get(id.other()) {
             let theirs = other.connection.facts(instant).totals;
@@ -307,7 +322,12 @@ impl World<'_> {
             let flying = self.links.flying(id.other());
             invariants::conserved(end.peer, node, theirs.payload_sent, came, flying)?;
         }
-        self.figures(node).duplicate_bytes += totals.wasted;
-        Ok(())
+        let partial = totals.payload_received - end.whole_bytes;
+        self.outcome.sent_bytes += totals.payload_sent;
+        self.outcome.came_bytes += totals.payload_received + totals.wasted;
+        let figures = self.figures(node);
+        figures.sent_bytes += totals.payload_sent;
+        figures.duplicate_bytes += totals.wasted;
+        Ok(partial)
     }
 }
