@@ -426,6 +426,7 @@ impl Swarm {
         }
         self.measure();
         self.peers.iter_mut().for_each(|(_, peer)| peer.forgive_old(now));
+        self.forgive_overdue();
         self.dial(now);
         self.request_metadata(now);
         self.need_peers(now);

@@ -95,7 +95,9 @@ impl Swarm {
             let rate = if peer.rate == 0 { self.rate_default } else { peer.rate };
             from_seeds = from_seeds.saturating_add(if peer.chokes_us { 0 } else { rate });
         }
-        let read = self.wants.readers().map(Reader::rate).max().unwrap_or(0);
+        // Whoever only looks in tells no rate, and the guess for it may be several films'.
+        let playing = self.wants.readers().filter(|reader| reader.window().kind == Kind::Play);
+        let read = playing.map(Reader::rate).max().unwrap_or(0);
         let crowded = leechers > seeds * CROWD_LEECHERS;
         crowded && from_seeds > 0 && from_seeds < read / 100 * SCARCE_PERCENT
     }

@@ -5,8 +5,8 @@ use std::time::Instant;
 use super::Swarm;
 
 impl Swarm {
-    /// Looks for them. Until something comes from such a peer, nothing that a reader waits for depends on it, however quick it
-    /// was expected to be: a silent peer's figures are guesses, and would be the best of all.
+    /// Looks for them. Until something comes from such a peer, or it owes nothing any more, nothing that a reader waits for
+    /// depends on it, however quick it was expected to be: a silent peer's figures are guesses, and would be the best of all.
     pub(super) fn mark_overdue(&mut self, now: Instant) {
         let Some(content) = &self.content else { return };
         self.scratch.keys.clear();
@@ -20,6 +20,21 @@ impl Swarm {
         for nth in 0..self.scratch.keys.len() {
             self.rank(self.scratch.keys[nth]);
             self.wake();
+        }
+    }
+
+    /// Gives those that owe nothing any more another chance: what they were late with came from others, and nothing else would
+    /// ever show that they send again. A silent one is found out again by the next block.
+    pub(super) fn forgive_overdue(&mut self) {
+        self.collect_keys();
+        for nth in 0..self.scratch.keys.len() {
+            let key = self.scratch.keys[nth];
+            let Some(peer) = self.peers.get_mut(key) else { continue };
+            if peer.overdue && peer.asked.is_empty() {
+                peer.overdue = false;
+                self.rank(key);
+                self.wake();
+            }
         }
     }
 }

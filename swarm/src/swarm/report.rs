@@ -104,12 +104,16 @@ impl Swarm {
         if pieces.length() != content.layout.piece_count() {
             return;
         }
-        if let Some(counting) = peer.counting.take() {
-            // It was told before: a later bitfield stands for haves and takes nothing back.
-            content.availability.subtract(&peer.pieces, counting);
-            peer.pieces.iter().for_each(|piece| _ = pieces.insert(piece));
+        match peer.counting {
+            None => peer.counting = Some(content.availability.add(&pieces)),
+            // It was told before: a later bitfield stands for haves and takes nothing back. Only what is new is counted, and
+            // piece by piece from now on: a peer that loses and gains in turns must not have all counted anew each time.
+            Some(_) => {
+                peer.pieces.iter().for_each(|piece| _ = pieces.insert(piece));
+                let news = pieces.iter().filter(|piece| !peer.pieces.contains(*piece));
+                news.for_each(|piece| content.availability.had(piece));
+            }
         }
-        peer.counting = Some(content.availability.add(&pieces));
         peer.useful = common_count(&pieces, &content.missing);
         peer.pieces = pieces;
         peer.forgive();
@@ -212,6 +216,17 @@ impl Swarm {
         self.judge_duplicate(asked, key, now);
         for loser in asked.askers().filter(|asker| asker.peer != key) {
             self.call_off(loser.peer, block, Fate::Cancelled, now);
+        }
+        self.call_off_snubbed(block, now);
+    }
+
+    /// What snubbed peers are asked for is there for others too, so the table doesn't know of them.
+    fn call_off_snubbed(&mut self, block: BlockRef, now: Instant) {
+        self.scratch.keys.clear();
+        let snubbed = self.peers.iter().filter(|(_, peer)| peer.snubbed && peer.asked.contains(&block));
+        self.scratch.keys.extend(snubbed.map(|(key, _)| key));
+        for nth in 0..self.scratch.keys.len() {
+            self.call_off(self.scratch.keys[nth], block, Fate::Cancelled, now);
         }
     }
 

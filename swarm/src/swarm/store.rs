@@ -22,8 +22,9 @@ impl Swarm {
         }
         let liars = self.blame.verified(piece, digests);
         let Some(content) = &mut self.content else { return };
+        let was_missing = content.missing.contains(piece);
         if content.gain(piece) {
-            self.announce(piece);
+            self.announce(piece, was_missing);
         }
         self.trace.verified(piece, now);
         self.survey();
@@ -112,15 +113,16 @@ impl Swarm {
         }
     }
 
-    /// Everybody learns that we have the piece, and how much use each peer still is.
-    fn announce(&mut self, piece: PieceIndex) {
+    /// Everybody learns that we have the piece, and how much use each peer still is: of one that wasn't wanted any more, none
+    /// was expected.
+    fn announce(&mut self, piece: PieceIndex, was_missing: bool) {
         let advertised = self.content.as_ref().is_some_and(|content| content.keep.is_none());
         self.collect_keys();
         for nth in 0..self.scratch.keys.len() {
             let key = self.scratch.keys[nth];
             let Some(peer) = self.peers.get_mut(key) else { continue };
             if peer.pieces.contains(piece) {
-                peer.useful = peer.useful.saturating_sub(1);
+                peer.useful = peer.useful.saturating_sub(u32::from(was_missing));
                 self.tell_interest(key);
             } else if advertised {
                 self.send(key, Command::Have(piece));

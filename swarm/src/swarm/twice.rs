@@ -61,7 +61,8 @@ impl Swarm {
         let blocks = offered.flat_map(|(piece, open)| {
             open.blocks().iter().zip(0..).map(move |(block, nth)| (piece, nth, block))
         });
-        let found = blocks.take(ENDGAME_PROBES_MAX).find(|(_, _, block)| slow(block));
+        let under_way = blocks.filter(|(_, _, block)| matches!(block, Block::Asked(_)));
+        let found = under_way.take(ENDGAME_PROBES_MAX).find(|(_, _, block)| slow(block));
         let Some((piece, number, _)) = found else { return false };
         self.buy(key, piece, BlockIndex(number), expected, now)
     }
