@@ -2,9 +2,13 @@
 
 mod harness;
 
+use std::time::Duration;
+
 use afflux_metainfo::{Bitfield, PieceIndex};
-use afflux_swarm::{Config, StrategyName};
-use harness::{KIB, MIB, Manner, World, config, layout};
+use afflux_peer::{Command, Event};
+use afflux_swarm::trace::Hindrance;
+use afflux_swarm::{Config, Output, StrategyName};
+use harness::{KIB, MIB, Manner, World, config, layout, play};
 
 #[test]
 fn one_seed_is_enough_and_every_block_is_asked_once() {
@@ -137,7 +141,7 @@ fn only_what_is_selected_is_fetched() {
     world.swarm.select(wanted, world.now);
     let seed = world.seed(4 * MIB, 20, Manner::Honest);
     world.complete(30);
-    world.run_for(std::time::Duration::from_secs(3));
+    world.run_for(Duration::from_secs(3));
     assert_eq!(world.verified_order.len(), 8);
     assert!(!world.peers[seed].interested_told, "still interested");
     world.swarm.select(Bitfield::full(32), world.now);
@@ -153,7 +157,7 @@ fn pause_takes_everything_back_and_resume_goes_on() {
     world.run_until(5, |world| world.swarm.progress().pieces_have > 5);
     world.swarm.pause(world.now);
     let mark = world.log.len();
-    world.run_for(std::time::Duration::from_secs(5));
+    world.run_for(Duration::from_secs(5));
     assert!(world.requests_since(mark).is_empty());
     let before = world.swarm.progress().pieces_have;
     world.swarm.resume(world.now);
@@ -171,4 +175,75 @@ fn lost_pieces_are_told_and_fetched_again() {
     assert!(!world.have(3));
     world.complete(30);
     assert_eq!(world.verified_order.last(), Some(&PieceIndex(3)));
+}
+
+#[test]
+fn pieces_that_end_unselected_make_no_peer_useless() {
+    for moment in 1..30 {
+        let mut world = World::new(config(), layout(256 * KIB, 8 * MIB), 20);
+        let mut others = Bitfield::full(32);
+        others.remove(PieceIndex(31));
+        for nth in 0..6 {
+            world.join(others.clone(), 100 * KIB + nth * 20 * KIB, 20, Manner::Honest);
+        }
+        let last = world.seed(MIB, 20, Manner::Honest);
+        world.choke(last);
+        world.run_for(Duration::from_millis(100 * moment));
+        let mut wanted = Bitfield::new(32);
+        wanted.insert(PieceIndex(31));
+        world.swarm.select(wanted, world.now);
+        // What is nearly whole by now is finished all the same.
+        world.run_for(Duration::from_secs(5));
+        assert!(world.peers[last].interested_told, "after {moment} tenths of a second");
+        world.report(last, vec![Event::Unchoked]);
+        world.run_until(10, |world| world.have(31));
+    }
+}
+
+#[test]
+fn the_last_blocks_of_a_piece_of_1024_do_not_wait_for_a_slow_peer() {
+    let mut world = World::new(config(), layout(16 * MIB, 16 * MIB), 21);
+    let slow = world.seed(10 * KIB, 20, Manner::Honest);
+    let half = |world: &mut World| world.peers.iter().map(|peer| peer.delivered).sum::<u64>() > 12 * MIB;
+    let quick = world.seed(4 * MIB, 20, Manner::Honest);
+    world.run_until(20, half);
+    // The slow one is asked for some of the last blocks, after all that was there by then.
+    world.complete(20);
+    let left = world.peers[slow].delivered + world.peers[quick].delivered;
+    assert!(left >= 16 * MIB);
+    // 4 s for the quick one alone; each block of the slow one takes 1.6 s, and it's asked for two at a time.
+    assert!(world.millis() < 5_000, "{} ms", world.millis());
+}
+
+#[test]
+fn what_a_snubbed_peer_owes_is_called_off_when_another_sends_it() {
+    let mut world = World::new(config(), layout(256 * KIB, 4 * MIB), 22);
+    let silent = world.seed(MIB, 20, Manner::Silent);
+    world.seed(200 * KIB, 20, Manner::Honest);
+    world.complete(60);
+    let silent = world.peers[silent].key;
+    let asked = world.requests_since(0).into_iter().filter(|(key, _)| Some(*key) == silent).count();
+    let called_off = world.log.iter().filter(
+        |(_, output)| matches!(output, Output::Send(key, Command::Cancel(_)) if Some(*key) == silent),
+    );
+    assert_eq!((asked > 0, called_off.count()), (true, asked));
+}
+
+#[test]
+fn a_peer_that_loses_and_gains_in_turns_is_counted_once() {
+    let mut world = World::new(config(), layout(256 * KIB, 8 * MIB), 23);
+    let fickle = world.join(Bitfield::full(32), MIB, 20, Manner::Silent);
+    for piece in 0..32 {
+        let events = vec![Event::Lost(PieceIndex(piece)), Event::PiecesKnown(Bitfield::full(32))];
+        world.report(fickle, events);
+    }
+    let mut most = Bitfield::full(32);
+    most.remove(PieceIndex(5));
+    world.join(most, MIB, 20, Manner::Honest);
+    world.leave(fickle);
+    world.run_until(30, |world| world.verified_order.len() == 31);
+    assert!(!world.have(5));
+    world.want(1, play(5 * 256 * KIB, 8 * MIB));
+    let wait = world.swarm.trace().last().expect("it waits");
+    assert!(wait.obstacles.iter().any(|obstacle| obstacle.kind == Hindrance::NobodyHas), "{wait:?}");
 }

@@ -270,3 +270,22 @@ fn a_stall_for_want_of_peers_says_so() {
     world.swarm.forget(ReaderKey(1), world.now);
     assert!(world.swarm.trace().all(|stall| stall.until == Some(world.now)));
 }
+
+#[test]
+fn a_peer_that_hiccuped_is_asked_again_though_readers_want_only_what_is_urgent() {
+    let memory = Config { keep_bytes_max: Some(4 * MIB), ..config() };
+    let mut world = World::new(memory, layout(256 * KIB, FILM), 31);
+    world.seed(512 * KIB, 20, Manner::Honest);
+    let hiccups = world.seed(512 * KIB, 20, Manner::Honest);
+    let key = world.peers[hiccups].key.unwrap();
+    let mut asked = Vec::new();
+    for piece in 0..80 {
+        world.peers[hiccups].manner = if (8..16).contains(&piece) { Manner::Silent } else { Manner::Honest };
+        let (position, end) = (piece * 256 * KIB, (piece + 1) * 256 * KIB);
+        let mark = world.log.len();
+        world.want(1, Window { urgent_end: end, soon_end: end, ..play(position, FILM) });
+        world.run_until(20, |world| world.have(piece as u32));
+        asked.push(world.requests_since(mark).iter().filter(|(peer, _)| *peer == key).count());
+    }
+    assert!(asked[..8].iter().sum::<usize>() > 0 && asked[60..].iter().sum::<usize>() > 0, "{asked:?}");
+}

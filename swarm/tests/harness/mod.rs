@@ -422,6 +422,9 @@ impl World {
                 if peer.serving.is_some_and(|(serving, _)| serving == block) {
                     peer.serving = None;
                 }
+                if peer.outstanding() == 0 {
+                    peer.oldest_asked = None;
+                }
                 self.begin_serving(nth);
             }
             Command::ReaderWaiting(waiting) => self.waiting = waiting,
