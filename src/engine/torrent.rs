@@ -426,8 +426,8 @@ impl Task {
     /// Tells the swarm that requests found no memory, and that nobody has room until some comes back.
     fn return_refused(&mut self, now: Instant) {
         for (peer, block) in std::mem::take(&mut self.refused) {
-            let events = std::iter::once(Event::RequestReturned(block));
-            self.report_again(peer, events, Some(0), now);
+            self.config.swarm.handle_no_memory(peer, block, now);
+            self.report_again(peer, Some(0), now);
         }
         self.act(now);
     }
@@ -439,19 +439,14 @@ impl Task {
         self.starved_until = None;
         let peers: Vec<PeerKey> = self.peers.keys().copied().collect();
         for peer in peers {
-            self.report_again(peer, std::iter::empty(), None, now);
+            self.report_again(peer, None, now);
         }
     }
 
-    fn report_again(
-        &mut self,
-        peer: PeerKey,
-        events: impl Iterator<Item = Event>,
-        room: Option<u32>,
-        now: Instant,
-    ) {
+    fn report_again(&mut self, peer: PeerKey, room: Option<u32>, now: Instant) {
         let Some(known) = self.peers.get(&peer) else { return };
         let room = room.unwrap_or(known.last.room);
+        let events = std::iter::empty::<Event>();
         let report = Report { events, gauges: Gauges { room, ..known.last } };
         self.config.swarm.handle_report(peer, report, now);
     }

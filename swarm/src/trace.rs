@@ -238,6 +238,17 @@ impl Trace {
         }
     }
 
+    /// The peer wasn't asked after all: there was no memory for the block.
+    pub fn unaffordable(&mut self, piece: PieceIndex, block: BlockIndex, peer: SocketAddr, now: Instant) {
+        for stall in self.waiting_for(piece) {
+            let pending = |ask: &Ask| ask.fate == Fate::Pending && ask.block == block && ask.peer == peer;
+            if let Some(nth) = stall.asks.iter().rposition(pending) {
+                stall.asks.remove(nth);
+            }
+        }
+        self.hindered(piece, Hindrance::NoMemory, now);
+    }
+
     /// Something stands in the way. The same obstacle twice in a row is one.
     pub fn hindered(&mut self, piece: PieceIndex, kind: Hindrance, now: Instant) {
         for stall in self.waiting_for(piece) {
@@ -317,6 +328,19 @@ mod tests {
         assert_eq!(kept[0].asks, [Ask { fate: Fate::Corrupt, ended: Some(later), ..ask(0, now) }]);
         assert_eq!(kept[0].obstacles, [Obstacle { kind: Hindrance::WrongHash, at: later }]);
         assert!(!trace.watches(PieceIndex(7)));
+    }
+
+    #[test]
+    fn what_there_was_no_memory_for_is_an_obstacle_and_blames_nobody() {
+        let now = epoch();
+        let mut trace = Trace::default();
+        trace.begin(stall(1, 7, now));
+        trace.asked(PieceIndex(7), ask(0, now));
+        trace.asked(PieceIndex(7), ask(1, now));
+        trace.unaffordable(PieceIndex(7), BlockIndex(1), ask(1, now).peer, now);
+        let kept = trace.stalls().next().unwrap();
+        assert_eq!(kept.asks, [ask(0, now)]);
+        assert_eq!(kept.obstacles, [Obstacle { kind: Hindrance::NoMemory, at: now }]);
     }
 
     #[test]

@@ -39,6 +39,15 @@ impl Swarm {
         self.schedule(Some(peer), now);
     }
 
+    /// A request was never sent, since there is no memory for its block. The peer's next report should say no room until there
+    /// is some.
+    pub fn handle_no_memory(&mut self, peer: PeerKey, block: BlockRef, now: Instant) {
+        if let (Some(known), Some(number)) = (self.peers.get(peer), block.block()) {
+            self.trace.unaffordable(block.index, number, known.addr, now);
+        }
+        self.returned(peer, block, Fate::Cancelled, now);
+    }
+
     fn handle_event(&mut self, key: PeerKey, event: Event, now: Instant) {
         match event {
             Event::PiecesKnown(pieces) => self.pieces_known(key, pieces),
@@ -63,7 +72,10 @@ impl Swarm {
                 self.returned(key, block, Fate::Rejected, now);
             }
             Event::RequestLapsed(block) => self.returned(key, block, Fate::Snubbed, now),
-            Event::RequestReturned(block) => self.returned(key, block, Fate::Choked, now),
+            Event::RequestReturned(block) => {
+                let chokes = self.peers.get(key).is_some_and(|peer| peer.chokes_us);
+                self.returned(key, block, if chokes { Fate::Choked } else { Fate::Cancelled }, now);
+            }
             Event::Snubbed => self.snubbed(key, now),
             Event::AllowedFast(piece) => {
                 if self.content.as_ref().is_some_and(|content| content.exists(piece)) {
