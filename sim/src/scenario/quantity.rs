@@ -98,7 +98,11 @@ fn parse(text: &str, units: &[Unit]) -> Result<(u128, u64), Unreadable> {
     match units.iter().find(|(name, _)| *name == unit) {
         Some((_, worth)) => Ok((nano, *worth)),
         None => {
-            let meant = super::meant::closest(unit, units.iter().map(|(name, _)| *name));
+            let mut names = units.iter().map(|(name, _)| *name);
+            // "8 Mbit" is no slip of the pen for "8 MB/s".
+            let per_second = format!("{unit}/s");
+            let meant = names.clone().find(|name| name.eq_ignore_ascii_case(&per_second));
+            let meant = meant.or_else(|| super::meant::closest(unit, &mut names));
             Err(Unreadable::Unit { meant: meant.map(|unit| format!("\"{number} {unit}\"")) })
         }
     }
@@ -145,6 +149,7 @@ mod tests {
         let wrong = |text: &str| Unreadable::Unit { meant: Some(text.to_owned()) };
         assert_eq!(rate("1 MiB"), Err(wrong("\"1 MiB/s\"")));
         assert_eq!(rate("8 mbit/s"), Err(wrong("\"8 Mbit/s\"")));
+        assert_eq!(rate("8 Mbit"), Err(wrong("\"8 Mbit/s\"")));
         assert_eq!(size("1 Mib"), Err(wrong("\"1 MiB\"")));
         assert_eq!(duration("3 fortnights"), Err(Unreadable::Unit { meant: None }));
     }
