@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use afflux_metainfo::{FileIndex, PieceIndex};
+use afflux_swarm::limits::READERS_MAX;
 use afflux_swarm::{Kind, ReaderKey, Window};
 use tokio::sync::Notify;
 
@@ -32,6 +33,17 @@ struct Wishes {
     changed: BTreeMap<u64, Option<Window>>,
     /// The window of each reader alive, once it has said one.
     windows: BTreeMap<u64, Option<Window>>,
+}
+
+impl Wishes {
+    fn take_changed(&mut self) -> BTreeMap<u64, Option<Window>> {
+        let mut changed = std::mem::take(&mut self.changed);
+        if self.windows.len() >= READERS_MAX && changed.values().any(Option::is_none) {
+            let told = self.windows.iter().filter(|(_, window)| window.is_some());
+            changed.extend(told.map(|(&key, &window)| (key, window)));
+        }
+        changed
+    }
 }
 
 /// All readers of one torrent.
@@ -71,9 +83,11 @@ impl Readers {
         self.notify.notified().await;
     }
 
-    /// Takes what changed: readers that left before those that want, so that a seek frees before it asks.
+    /// Takes what changed: readers that left before those that want, so that a seek frees before it asks. The swarm takes no
+    /// more than `READERS_MAX` readers; when one of so many leaves, the others are told again, since one of them may have been
+    /// refused and has nothing new to say while it waits.
     pub(super) fn take_changes(&self) -> Vec<Change> {
-        let changed = std::mem::take(&mut lock(&self.wishes).changed);
+        let changed = lock(&self.wishes).take_changed();
         let (wants, gone): (Vec<_>, Vec<_>) = changed.into_iter().partition(|(_, window)| window.is_some());
         let gone = gone.into_iter().map(|(key, _)| Change::Forget(ReaderKey(key)));
         gone.chain(wants.into_iter().filter_map(|(key, window)| Some(Change::Want(ReaderKey(key), window?))))
@@ -204,6 +218,21 @@ mod tests {
         );
         assert!(readers.take_changes().is_empty());
         assert_eq!(readers.windows(), [window(3)]);
+    }
+
+    #[test]
+    fn a_reader_too_many_is_told_of_again_when_another_leaves() {
+        let readers = Arc::new(Readers::default());
+        let mut places: Vec<Place> = (0..=READERS_MAX).map(|_| readers.enter()).collect();
+        places.iter().for_each(|place| place.want(window(1)));
+        assert_eq!(readers.take_changes().len(), READERS_MAX + 1);
+        drop(places.remove(0));
+        let changes = readers.take_changes();
+        assert_eq!(changes[0], Change::Forget(ReaderKey(1)));
+        let last = ReaderKey(READERS_MAX as u64 + 1);
+        assert_eq!((changes.len(), changes.last()), (READERS_MAX + 1, Some(&Change::Want(last, window(1)))));
+        drop(places.remove(0));
+        assert_eq!(readers.take_changes().len(), 1, "there is room for all");
     }
 
     #[test]
