@@ -256,15 +256,17 @@ fn lt_deadline_asks_for_what_is_due_before_anything_else_and_in_no_order() {
 }
 
 #[test]
-fn lt_deadline_hands_out_the_first_due_piece_once_a_second() {
+fn lt_deadline_hands_out_the_first_due_piece_once_a_second_to_peers_measured_a_tick_before() {
     let mut world = world(StrategyName::LtDeadline, 256 * KIB, 64 * MIB, 14);
     (0..4).for_each(|_| _ = world.seed(16 * KIB, 20, Manner::Honest));
     world.want(1, play(16 * MIB, 64 * MIB));
     let mark = world.log.len();
-    world.run_for(Duration::from_millis(999));
-    assert!(world.requests_since(mark).is_empty(), "a slot was free before a block came");
+    world.run_for(Duration::from_millis(1_001));
+    assert!(world.requests_since(mark).is_empty(), "nothing is known of anyone, and no slot was free");
+    // Their first blocks come after 1.02 s, so the tick after two seconds is the first that knows their rates.
+    world.run_for(Duration::from_millis(1_990));
     let mark = world.log.len();
-    world.run_for(Duration::from_millis(2));
+    world.run_for(Duration::from_millis(20));
     let tick: Vec<u32> = world.requests_since(mark).iter().map(|(_, block)| block.index.0).collect();
     assert!(tick.iter().filter(|&&piece| piece == 64).count() >= 4, "{tick:?}");
 }

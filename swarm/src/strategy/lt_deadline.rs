@@ -9,6 +9,7 @@
 //!   choke, are snubbed, are suspected or have twice their queue. Pieces by their deadlines: each block goes to the first in rank
 //!   that has it, and the ranks change with it. It ends when the first in rank has more than two seconds of it, or at a
 //!   deadline beyond the usual time of a piece, four deviations and a second. The first piece is asked for in any case.
+//! - Rates are taken once a second, after that: a peer gets time-critical blocks from the second tick on after it began to send.
 //! - A piece whose blocks are all asked for is late once per usual time and half a deviation; so many more peers
 //!   may then be asked for each of its blocks.
 //! - In between, peers with room pick for themselves: a piece that is due before all others, but in no order among those, and
@@ -70,6 +71,8 @@ pub struct LtDeadline {
     tick: Option<Instant>,
     usual: Usual,
     peer_count: usize,
+    /// Peers whose rates were known at the last tick.
+    measured: Vec<PeerKey>,
     bids: Vec<Bid>,
     /// Bids that are of no use for the piece at hand.
     aside: Vec<Bid>,
@@ -118,6 +121,7 @@ impl LtDeadline {
             tick: None,
             usual: Usual::default(),
             peer_count: 0,
+            measured: Vec::new(),
             bids: Vec::new(),
             aside: Vec::new(),
             dice: Chance::new(seed),
@@ -154,10 +158,15 @@ impl Strategy for LtDeadline {
         let was_idle = self.due.is_empty();
         self.set_deadlines(desk, now);
         let tick = self.tick.unwrap_or(now + TICK);
-        let is_tick = !was_idle && tick <= now;
+        let is_tick = tick <= now;
         self.tick = Some(next_tick(tick, now));
-        if is_tick {
+        if is_tick && !was_idle {
             self.request(desk, now);
+        }
+        if is_tick {
+            self.measured.clear();
+            self.measured.extend(desk.peers().filter(|peer| peer.is_measured).map(|peer| peer.key));
+            self.measured.sort_unstable();
         }
     }
 
@@ -249,6 +258,7 @@ impl LtDeadline {
         self.bids.extend(
             desk.peers()
                 .filter(|peer| peer.is_good() && peer.useful > 0)
+                .filter(|peer| self.measured.binary_search(&peer.key).is_ok())
                 .map(|peer| Bid::of(&peer))
                 .filter(Bid::takes_more),
         );

@@ -31,6 +31,8 @@ pub struct Figures<'a> {
     pub useful: u32,
     /// What it sends, in bytes per second; the swarm's mean while it has sent nothing.
     pub rate: u64,
+    /// Whether that rate is its own.
+    pub is_measured: bool,
     /// Its round trip, in nanoseconds.
     pub round_trip_nanos: u64,
     /// Time for one block at its rate, in nanoseconds.
@@ -219,6 +221,7 @@ impl<'a> Desk<'a> {
             overdue: peer.overdue,
             useful: peer.useful,
             rate,
+            is_measured: peer.rate > 0,
             round_trip_nanos: u64::try_from(peer.round_trip().as_nanos()).unwrap_or(u64::MAX),
             block_nanos: peer.block_nanos(self.swarm.rate_default),
             usual_delay_nanos: peer.usual_delay_nanos(),
