@@ -254,20 +254,12 @@ impl Files {
         Ok(())
     }
 
-    fn write_file(&self, file: FileIndex, mut offset: u64, mut parts: Vec<&[u8]>) -> Result<(), Error> {
+    fn write_file(&self, file: FileIndex, offset: u64, mut parts: Vec<&[u8]>) -> Result<(), Error> {
         let handle = self.handle(file, true)?;
         self.examine(file, &handle)?;
         let end = offset + parts.iter().map(|part| part.len() as u64).sum::<u64>();
-        let mut rest = &mut parts[..];
-        while !rest.is_empty() {
-            let slices: Vec<IoSlice<'_>> =
-                rest.iter().take(WRITE_SLICES_MAX).map(|part| IoSlice::new(part)).collect();
-            let written = retry(|| rustix::io::pwritev(&handle.fd, &slices, offset))
-                .and_then(|count| if count == 0 { Err(Errno::IO) } else { Ok(count) })
-                .map_err(|errno| Error::from_errno("writing", &self.path(file), errno))?;
-            offset += written as u64;
-            rest = advance(rest, written);
-        }
+        write_all(&handle.fd, offset, &mut parts)
+            .map_err(|errno| Error::from_errno("writing", &self.path(file), errno))?;
         let mut state = lock(&self.state);
         state.dirty.insert(file);
         let least = &mut state.least[file.as_usize()];
@@ -445,6 +437,20 @@ fn open_parent<'a>(root: &Path, path: &'a [String], create: bool) -> Result<(Own
         parent = child;
     }
     Ok((parent, name))
+}
+
+/// Writes parts one behind the other from `offset` on.
+pub(crate) fn write_all(fd: &OwnedFd, mut offset: u64, parts: &mut [&[u8]]) -> rustix::io::Result<()> {
+    let mut rest = parts;
+    while !rest.is_empty() {
+        let slices: Vec<IoSlice<'_>> =
+            rest.iter().take(WRITE_SLICES_MAX).map(|part| IoSlice::new(part)).collect();
+        let written = retry(|| rustix::io::pwritev(fd, &slices, offset))
+            .and_then(|count| if count == 0 { Err(Errno::IO) } else { Ok(count) })?;
+        offset += written as u64;
+        rest = advance(rest, written);
+    }
+    Ok(())
 }
 
 fn joined(root: &Path, path: &[String]) -> PathBuf {
