@@ -51,12 +51,13 @@ pub(super) fn open(
 ) -> Result<Opened, String> {
     let layout = Arc::new(info.layout.clone());
     let hashes = info.piece_hashes.as_ref().ok_or("the torrent has no v1 piece hashes")?;
-    let share = shared.share(&layout, &place.kind)?;
+    let kind = shared.fitting_kind(&layout, &place.kind)?;
+    let share = shared.share(&layout, &kind)?;
     let lock = lock(place)?;
     let (have, recheck) = found(&layout, place);
     let config = StoreConfig {
         info_hash: place.info_hash,
-        kind: place.kind.clone(),
+        kind,
         layout: Arc::clone(&layout),
         hashes: hashes.iter().copied().collect(),
         have: have.clone(),

@@ -40,6 +40,13 @@ pub enum Kind {
     },
 }
 
+impl Kind {
+    /// Whether verified pieces stay only until they're [evicted](Store::evict).
+    pub fn is_evictable(&self) -> bool {
+        !matches!(self, Self::Disk { .. })
+    }
+}
+
 /// What a store is made of.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
