@@ -21,6 +21,7 @@ mod cache;
 mod check;
 pub mod disk;
 mod files;
+pub mod hasher;
 mod intake;
 pub mod ledger;
 pub mod limits;
