@@ -22,6 +22,7 @@ mod check;
 pub mod disk;
 mod files;
 pub mod hasher;
+mod hashing;
 mod intake;
 pub mod ledger;
 pub mod limits;

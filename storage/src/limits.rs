@@ -1,5 +1,7 @@
 //! Every bound of this room, with what it stops.
 
+use std::time::Duration;
+
 use afflux_metainfo::BLOCK_LENGTH;
 
 /// Blocks in one extent, the unit of allocation and of the ledger: long enough for one write or one HTTP frame
@@ -20,6 +22,11 @@ pub const SPARES_PER_BLOCK_MAX: usize = 2;
 /// Adjacent blocks that make it worth calling the hash thread: fewer means a wake-up per block, more means that
 /// they leave the processor's cache before they are hashed.
 pub const HASH_RUN_BLOCKS: usize = 8;
+
+/// How long the hash thread waits for more pieces to hash beside what is there, if no reader waits for it. At 250 MiB/s
+/// a piece of 1 MiB comes in that time, and two pieces hash in little more than the time of one. Verifying a piece that
+/// much later matters to nobody: a peer's round trip takes longer.
+pub const HASH_GATHER: Duration = Duration::from_millis(4);
 
 /// Blocks that the hash thread takes at once; others get their turn at the piece's lock in between.
 pub const HASH_RUN_BLOCKS_MAX: usize = 64;

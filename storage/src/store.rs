@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use afflux_metainfo::{Bitfield, BlockRef, FileIndex, InfoHash, Layout, PieceIndex};
 use bytes::Bytes;
@@ -128,6 +128,9 @@ pub type ReadReply = Box<dyn FnOnce(Result<Vec<Bytes>, ReadError>) + Send>;
 /// Takes events. Called on hash and disk threads: it must be quick and must not call [`Store::close`].
 pub type Notify = Arc<dyn Fn(Event) + Send + Sync>;
 
+/// Says whether some reader can't go on without a piece. Called on hash threads: it must be quick.
+pub type Awaited = Arc<dyn Fn(PieceIndex) -> bool + Send + Sync>;
+
 /// One torrent's storage; all clones are the same. Its memory and handles go with the last clone.
 #[derive(Clone)]
 pub struct Store(Arc<Torrent>);
@@ -175,8 +178,15 @@ impl Store {
             files,
             read_only,
             notify,
+            awaited: OnceLock::new(),
             idle: Condvar::new(),
         })))
+    }
+
+    /// Tells how to know which pieces somebody waits for: those are hashed as their blocks come, while others may wait a
+    /// few milliseconds so that several can be hashed at once. Only the first call counts.
+    pub fn tell_awaited(&self, awaited: Awaited) {
+        let _ = self.0.awaited.set(awaited);
     }
 
     /// Makes sure that a block finds memory when it arrives; called before a peer is asked for it, once per

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use afflux_metainfo::{Bitfield, InfoHash, Layout, PieceIndex};
 use bytes::Bytes;
@@ -15,11 +15,11 @@ use sha1::{Digest, Sha1};
 use crate::cache::{Key, StoreId};
 use crate::disk::{Disk, Error};
 use crate::files::Files;
-use crate::intake::{Complete, Intake, Next};
+use crate::intake::{Complete, Intake};
 use crate::limits::{EXTENT_BLOCKS, EXTENT_BYTES, READ_BYTES_MAX};
 use crate::lock::{lock, wait};
 use crate::pool::{BlockBuffer, Extent, Grant, Pool};
-use crate::store::{Event, Notify, ReadError, ReadReply};
+use crate::store::{Awaited, Event, Notify, ReadError, ReadReply};
 
 pub(crate) struct Torrent {
     pub(crate) id: StoreId,
@@ -33,6 +33,7 @@ pub(crate) struct Torrent {
     pub(crate) files: Option<Files>,
     pub(crate) read_only: bool,
     pub(crate) notify: Notify,
+    pub(crate) awaited: OnceLock<Awaited>,
     pub(crate) progress: Mutex<Progress>,
     /// Told when `progress.jobs` becomes zero.
     pub(crate) idle: Condvar,
@@ -110,22 +111,13 @@ impl Torrent {
         lock(&self.progress).closed
     }
 
-    /// Hashes what is ready of a piece; on a hash thread.
-    pub(crate) fn hash(self: &Arc<Self>, piece: PieceIndex) {
-        while let Some(mut run) = self.intake.take_run(piece) {
-            for block in &run.blocks {
-                run.hash.update(&block[..]);
-            }
-            match self.intake.return_run(run) {
-                Next::Continue => {}
-                Next::Gone => return,
-                Next::Complete(complete) => return self.settle(complete),
-            }
-        }
+    /// Whether some reader can't go on without the piece.
+    pub(crate) fn is_awaited(&self, piece: PieceIndex) -> bool {
+        self.awaited.get().is_some_and(|awaited| awaited(piece))
     }
 
     /// Decides about a piece whose blocks are all there and hashed.
-    fn settle(self: &Arc<Self>, complete: Complete) {
+    pub(crate) fn settle(self: &Arc<Self>, complete: Complete) {
         let Complete { piece, id, digest, blocks } = complete;
         if digest != self.hashes[piece.as_usize()] {
             let digests = block_digests(&blocks);

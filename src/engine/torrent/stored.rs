@@ -92,8 +92,12 @@ impl Task {
             // Fails only when the torrent is gone; then nobody cares.
             let _ = to_events.blocking_send(Input::Storage(event));
         });
+        let waiting = Arc::clone(&self.config.readers);
         tokio::task::spawn_blocking(move || {
             let opened = open::open(info, &place, &shared, notify);
+            if let Ok(opened) = &opened {
+                opened.store.tell_awaited(Arc::new(move |piece| waiting.is_awaited(piece)));
+            }
             let _ = to_self.blocking_send(Input::Opened(opened.map(Box::new)));
         });
     }
