@@ -21,7 +21,8 @@ use crate::check::CheckRun;
 use crate::files::Handles;
 use crate::limits::READS_QUEUED_MAX;
 use crate::queue::Queue;
-use crate::torrent::{ReadJob, Torrent};
+use crate::read::ReadJob;
+use crate::torrent::Torrent;
 
 /// What went wrong with a file: ours, so the torrent stops with this as its reason.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -15,7 +15,8 @@ use crate::check::CheckRun;
 use crate::files::Files;
 use crate::intake::{Fill, Intake};
 use crate::lock::lock;
-use crate::torrent::{Progress, ReadJob, Torrent};
+use crate::read::ReadJob;
+use crate::torrent::{Progress, Torrent};
 use crate::{BlockBuffer, Disk, Full, Pool, Resume, disk};
 
 /// Where verified pieces are kept.
