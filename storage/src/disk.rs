@@ -233,6 +233,11 @@ impl Disk {
         })
     }
 
+    /// For a job that was taken from the queue already.
+    pub(crate) fn queue_read_again(&self, job: ReadJob) {
+        self.0.queues.read.push(ReadWork::Read(job));
+    }
+
     /// Lets every read thread take part in a check.
     pub(crate) fn queue_check(&self, run: &Arc<CheckRun>) {
         for _ in 0..self.0.read_threads {

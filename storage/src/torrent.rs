@@ -17,6 +17,7 @@ use crate::intake::{Complete, Intake, Next};
 use crate::limits::{EXTENT_BLOCKS, EXTENT_BYTES};
 use crate::lock::{lock, wait};
 use crate::pool::{BlockBuffer, Extent, Pool};
+use crate::read::UnderWay;
 use crate::store::{Event, Notify};
 
 pub(crate) struct Torrent {
@@ -32,6 +33,7 @@ pub(crate) struct Torrent {
     pub(crate) read_only: bool,
     pub(crate) notify: Notify,
     pub(crate) progress: Mutex<Progress>,
+    pub(crate) under_way: UnderWay,
     /// Told when `progress.jobs` becomes zero.
     pub(crate) idle: Condvar,
 }
