@@ -22,7 +22,8 @@ use crate::files::Handles;
 use crate::hashing::{self, HashJob};
 use crate::limits::READS_QUEUED_MAX;
 use crate::queue::Queue;
-use crate::torrent::{ReadJob, Torrent};
+use crate::read::ReadJob;
+use crate::torrent::Torrent;
 
 /// What went wrong with a file: ours, so the torrent stops with this as its reason.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -230,6 +231,11 @@ impl Disk {
             ReadWork::Read(job) => job,
             ReadWork::Check(_) => unreachable!("a read was pushed"),
         })
+    }
+
+    /// For a job that was taken from the queue already.
+    pub(crate) fn queue_read_again(&self, job: ReadJob) {
+        self.0.queues.read.push(ReadWork::Read(job));
     }
 
     /// Lets every read thread take part in a check.

@@ -5,6 +5,8 @@
 //! links, so nothing that is planted there leads out of it. Files are sparse; pad files (BEP 47) are zeros
 //! that exist nowhere. Not here: threads, and what the bytes mean.
 
+mod hot;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};

@@ -29,6 +29,7 @@ pub mod limits;
 mod lock;
 pub mod pool;
 mod queue;
+mod read;
 pub mod resume;
 pub mod store;
 mod torrent;

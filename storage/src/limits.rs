@@ -34,6 +34,10 @@ pub const HASH_RUN_BLOCKS_MAX: usize = 64;
 /// Bytes of one read: a reader that asks for more would hold the whole ledger while others wait.
 pub const READ_BYTES_MAX: u32 = 1024 * 1024;
 
+/// Bytes behind a miss that the kernel is asked to fetch meanwhile, within the piece: a few extents keep a disk busy while
+/// one is sent.
+pub const READ_AHEAD_BYTES: u32 = 1024 * 1024;
+
 /// Reads that may wait for the disk threads. Attack: peers that request faster than the disk can serve.
 pub const READS_QUEUED_MAX: usize = 4096;
 

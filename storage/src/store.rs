@@ -15,7 +15,8 @@ use crate::check::CheckRun;
 use crate::files::Files;
 use crate::intake::{Fill, Intake};
 use crate::lock::lock;
-use crate::torrent::{Progress, ReadJob, Torrent};
+use crate::read::{ReadJob, UnderWay};
+use crate::torrent::{Progress, Torrent};
 use crate::{BlockBuffer, Disk, Full, Pool, Resume, disk};
 
 /// Where verified pieces are kept.
@@ -133,7 +134,7 @@ pub type Awaited = Arc<dyn Fn(PieceIndex) -> bool + Send + Sync>;
 
 /// One torrent's storage; all clones are the same. Its memory and handles go with the last clone.
 #[derive(Clone)]
-pub struct Store(Arc<Torrent>);
+pub struct Store(pub(crate) Arc<Torrent>);
 
 /// A check under way; it goes on when this is dropped.
 #[derive(Clone)]
@@ -175,6 +176,7 @@ impl Store {
             pool: pool.clone(),
             disk: disk.clone(),
             progress: Mutex::new(Progress::new(have, files.is_some())),
+            under_way: UnderWay::default(),
             files,
             read_only,
             notify,
@@ -279,6 +281,15 @@ impl Store {
     pub fn try_read_cached(&self, piece: PieceIndex, range: Range<u32>) -> Option<Vec<Bytes>> {
         self.0.readable(piece, &range).ok()?;
         self.0.read_cached(piece, &range)
+    }
+
+    /// Verified bytes, if they are in memory, the kernel's copy of a file included: what takes no waiting. `None` says
+    /// nothing of the rest: [`read`](Self::read) does.
+    ///
+    /// Misses are read by whole extents on the calling thread, a copy of 256 KiB at a time.
+    pub fn try_read(&self, piece: PieceIndex, range: Range<u32>) -> Option<Vec<Bytes>> {
+        self.0.readable(piece, &range).ok()?;
+        self.0.read_hot(piece, &range)
     }
 
     /// Lets go of a piece in memory. A memory torrent doesn't have it from then on (no event tells); nor does a disk
