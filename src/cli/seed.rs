@@ -7,7 +7,6 @@ use afflux_metainfo::create::Envelope;
 use afflux_metainfo::magnet::Magnet;
 use afflux_metainfo::torrent::Torrent as TorrentFile;
 use afflux_storage::Kind;
-use afflux_swarm::StrategyName;
 use serde_json::json;
 
 use super::show::Screen;
@@ -49,10 +48,9 @@ pub(super) fn run(context: Context, arguments: SeedArguments) -> Result<ExitCode
     session::with_engine(&context, swarm, tuning, async |engine| {
         let mut screen = Screen::new(json);
         let options = AddOptions {
-            kind: Kind::Disk { dir: folder },
             read_only: true,
             recheck: arguments.recheck,
-            strategy: StrategyName::Deadline,
+            ..AddOptions::new(Kind::Disk { dir: folder })
         };
         let torrent = engine.add(&source, options)?;
         let mut magnet = Magnet::new(source.hashes());
