@@ -9,7 +9,6 @@ use afflux_metainfo::create::Envelope;
 use afflux_metainfo::magnet::Magnet;
 use afflux_metainfo::torrent::Torrent as TorrentFile;
 use afflux_storage::Kind;
-use afflux_swarm::StrategyName;
 use serde_json::json;
 
 use super::show::Screen;
@@ -83,12 +82,8 @@ impl Share {
     }
 
     fn seed(self, engine: &Engine, recheck: bool, screen: &Screen) -> Result<Torrent, Failure> {
-        let options = AddOptions {
-            kind: Kind::Disk { dir: self.folder },
-            read_only: true,
-            recheck,
-            strategy: StrategyName::Deadline,
-        };
+        let options =
+            AddOptions { read_only: true, recheck, ..AddOptions::new(Kind::Disk { dir: self.folder }) };
         let source = self.source;
         let torrent = engine.add(&source, options)?;
         let mut magnet = Magnet::new(source.hashes());

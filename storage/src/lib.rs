@@ -36,8 +36,9 @@ mod torrent;
 
 pub use check::{check_files, hash_files};
 pub use disk::{Disk, DiskConfig};
+pub use files::Allocation;
 pub use intake::Full;
 pub use ledger::{Charge, Ledger};
 pub use pool::{BlockBuffer, Pool};
 pub use resume::{Resume, ResumeLock};
-pub use store::{Check, Event, Kind, Notify, ReadError, ReadReply, Store, StoreConfig};
+pub use store::{Check, Event, FileOptions, Kind, Notify, ReadError, ReadReply, Store, StoreConfig};

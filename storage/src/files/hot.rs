@@ -13,17 +13,19 @@ impl Files {
     /// Fills `buffer` with the torrent's bytes from `offset` on if that takes no disk and no opening of a file. If
     /// `false`, the buffer may hold anything: a disk thread is to read, and to find out what is wrong, if something is.
     pub(crate) fn read_hot(&self, offset: u64, buffer: &mut [u8]) -> bool {
+        let places = self.places();
         let mut rest = buffer;
         let end = offset + rest.len() as u64;
-        for slice in self.layout.file_slices(offset..end) {
+        for slice in places.layout.file_slices(offset..end) {
             let (part, behind) = rest.split_at_mut(slice.length as usize);
             rest = behind;
-            if self.layout.files()[slice.file.as_usize()].pad {
+            if places.layout.files()[slice.file.as_usize()].pad {
                 part.fill(0);
                 continue;
             }
-            let Some(handle) = self.open_handle(slice.file) else { return false };
-            if !system::read_hot(&handle, slice.offset, part) {
+            let (file, offset) = places.place(slice.file, slice.offset);
+            let Some(handle) = self.open_handle(file) else { return false };
+            if !system::read_hot(&handle, offset, part) {
                 return false;
             }
         }
@@ -32,9 +34,11 @@ impl Files {
 
     /// Lets the kernel read what is probably wanted next, without waiting for it.
     pub(crate) fn read_ahead(&self, range: Range<u64>) {
-        for slice in self.layout.file_slices(range) {
-            if let Some(handle) = self.open_handle(slice.file) {
-                system::read_ahead(&handle, slice.offset, slice.length);
+        let places = self.places();
+        for slice in places.layout.file_slices(range) {
+            let (file, offset) = places.place(slice.file, slice.offset);
+            if let Some(handle) = self.open_handle(file) {
+                system::read_ahead(&handle, offset, slice.length);
             }
         }
     }
