@@ -11,6 +11,7 @@ use afflux_metainfo::PieceIndex;
 use sha1::{Digest, Sha1};
 
 use crate::disk::Error;
+use crate::hasher::Hasher;
 use crate::intake::{Fill, Reach, Spill};
 use crate::limits::{EXTENT_BYTES, RELIEF_BYTES};
 use crate::lock::lock;
@@ -142,7 +143,7 @@ impl Torrent {
         piece: PieceIndex,
         begin: u32,
         length: usize,
-        hash: &mut Sha1,
+        hash: &mut Hasher,
     ) -> Result<(), Error> {
         let backing = self.backing().ok_or(Error::Misuse("spilled without a disk"))?;
         // A small constant that holds nothing for anybody, so it isn't charged; the hash thread can't wait for memory.

@@ -74,6 +74,7 @@ impl Sample {
             hashes: self.hashes.clone(),
             have: Bitfield::new(self.layout.piece_count()),
             unwanted: Vec::new(),
+            files: Default::default(),
             read_only: false,
         }
     }
