@@ -15,6 +15,7 @@ mod rates;
 mod readers;
 mod receive;
 mod reserves;
+mod serve;
 mod shares;
 mod slots;
 mod status;

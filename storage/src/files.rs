@@ -23,6 +23,8 @@ use crate::limits::WRITE_SLICES_MAX;
 use crate::lock::lock;
 use crate::resume::Fingerprint;
 
+pub use hot::FileLoan;
+
 const FOLDER_MODE: Mode = Mode::from_raw_mode(0o777);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
 

@@ -34,6 +34,7 @@ mod torrent;
 
 pub use check::{check_files, hash_files};
 pub use disk::{Disk, DiskConfig};
+pub use files::FileLoan;
 pub use intake::Full;
 pub use ledger::{Charge, Ledger};
 pub use pool::{BlockBuffer, Pool};
