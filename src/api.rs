@@ -162,7 +162,7 @@ impl Api {
                 (Kind::Disk { dir: folder.join(source.hashes().wire().to_string()) }, *strategy)
             }
         };
-        let options = AddOptions { kind, read_only: false, recheck: false, strategy };
+        let options = AddOptions { strategy, ..AddOptions::new(kind) };
         self.engine.add(source, options).map_err(|failure| Box::new(unprocessable(&failure)))
     }
 }

@@ -13,6 +13,7 @@ use http::{Response, StatusCode};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::files::Preallocate;
 use super::show::{Screen, status_line};
 use super::{Context, NetworkArguments, session};
 use crate::config::units::show_bytes;
@@ -42,6 +43,9 @@ pub struct StreamArguments {
     /// Folder for --keep
     #[arg(short, long, value_name = "DIR", default_value = ".", requires = "keep")]
     pub(super) output: PathBuf,
+    /// When files take their space on disk, with --keep
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, requires = "keep")]
+    pub(super) preallocate: Preallocate,
     /// Hold what arrives in memory only, within STREAM_CACHE_SIZE (this is the default)
     #[arg(long)]
     pub(super) memory: bool,
@@ -117,7 +121,7 @@ fn options(arguments: &StreamArguments) -> Result<AddOptions, Failure> {
         }
         chosen => chosen.unwrap_or_default(),
     };
-    Ok(AddOptions { kind, read_only: false, recheck: false, strategy })
+    Ok(AddOptions { strategy, allocation: arguments.preallocate.into(), hold: true, ..AddOptions::new(kind) })
 }
 
 /// Binds the HTTP server.

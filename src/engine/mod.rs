@@ -31,10 +31,10 @@ use afflux_metainfo::info::Info;
 use afflux_metainfo::magnet::PeerAddress;
 use afflux_metainfo::{FileIndex, InfoHash, Layout, PeerId};
 use afflux_peer::Direction;
-use afflux_storage::{Disk, DiskConfig, Kind, Ledger, Pool, Resume};
+use afflux_storage::{Allocation, Disk, DiskConfig, Kind, Ledger, Pool, Resume};
 use afflux_swarm::shaper::Limits;
 use afflux_swarm::trace::Stall;
-use afflux_swarm::{StrategyName, Swarm, Window};
+use afflux_swarm::{Priority, StrategyName, Swarm, Window};
 use dashmap::DashMap;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -118,6 +118,24 @@ pub struct AddOptions {
     pub recheck: bool,
     /// Order of pieces outside of readers' windows.
     pub strategy: StrategyName,
+    /// When files take their space.
+    pub allocation: Allocation,
+    /// Which files are wanted will be said ([`Torrent::select`], [`Torrent::prioritize`]); nothing is fetched before.
+    pub hold: bool,
+}
+
+impl AddOptions {
+    /// A torrent of this kind, by the usual order of pieces, with nothing special about it.
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            read_only: false,
+            recheck: false,
+            strategy: StrategyName::Deadline,
+            allocation: Allocation::Sparse,
+            hold: false,
+        }
+    }
 }
 
 /// A torrent of a running engine; all clones are the same.
@@ -422,7 +440,27 @@ impl Torrent {
 
     /// Fetches only these files from now on (a bit per file).
     pub async fn select(&self, files: Vec<bool>) {
-        let _ = self.inbox.send(Input::Select(files)).await;
+        let priority = |wanted| if wanted { Priority::Normal } else { Priority::Off };
+        self.prioritize(files.into_iter().map(priority).collect()).await;
+    }
+
+    /// Fetches files in this order from now on (a priority per file); those that are off are not fetched. Remembered.
+    pub async fn prioritize(&self, files: Vec<Priority>) {
+        let _ = self.inbox.send(Input::Prioritize(files)).await;
+    }
+
+    /// Gives a file another path below the download folder. Remembered.
+    pub async fn rename(&self, file: FileIndex, path: Vec<String>) -> Result<(), Failure> {
+        let (done, answer) = oneshot::channel();
+        self.inbox.send(Input::Rename { file, path, done }).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+
+    /// Moves all files to another folder; the torrent goes on from there. Who adds it again has to name that folder.
+    pub async fn move_to(&self, dir: PathBuf) -> Result<(), Failure> {
+        let (done, answer) = oneshot::channel();
+        self.inbox.send(Input::Move { dir, done }).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
     }
 
     /// Peers to try.
@@ -509,7 +547,9 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
             kind: options.kind,
             read_only: options.read_only,
             recheck: options.recheck,
+            allocation: options.allocation,
         },
+        hold: options.hold,
         inbox,
         to_self: inbox_sender.clone(),
         swarm,

@@ -19,6 +19,7 @@ use thiserror::Error;
 use crate::cache::StoreId;
 use crate::check::CheckRun;
 use crate::files::Handles;
+use crate::hashing::{self, HashJob};
 use crate::limits::READS_QUEUED_MAX;
 use crate::queue::Queue;
 use crate::read::ReadJob;
@@ -153,7 +154,7 @@ struct Threads {
 }
 
 struct Queues {
-    hash: Queue<(Arc<Torrent>, PieceIndex)>,
+    hash: Queue<HashJob>,
     write: Queue<(Arc<Torrent>, PieceIndex)>,
     read: Queue<ReadWork>,
 }
@@ -176,9 +177,8 @@ impl Disk {
             next_store: AtomicU64::new(0),
         }));
         spawn("hash", config.hash_threads, &queues, |queues| {
-            while let Some((torrent, piece)) = queues.hash.pop() {
-                shielded(|| torrent.hash(piece));
-                torrent.job_done();
+            while let Some(jobs) = hashing::gather(&queues.hash) {
+                hashing::hash(jobs);
             }
         })?;
         spawn("write", config.write_threads, &queues, |queues| {
@@ -217,7 +217,7 @@ impl Disk {
 
     /// The caller counts the job ([`Torrent::job_queued`]) before.
     pub(crate) fn queue_hash(&self, torrent: Arc<Torrent>, piece: PieceIndex) {
-        self.0.queues.hash.push((torrent, piece));
+        self.0.queues.hash.push(HashJob { torrent, piece });
     }
 
     /// The caller counts the job ([`Torrent::job_queued`]) before.
@@ -282,7 +282,7 @@ fn spawn(
 }
 
 /// Runs a job so that a panic in a callback costs that job and not the thread.
-fn shielded(job: impl FnOnce()) {
+pub(crate) fn shielded(job: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(job)).is_err() {
         tracing::error!("a disk job panicked; the thread goes on");
     }

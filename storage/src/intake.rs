@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use afflux_metainfo::{BlockRef, Layout, PieceIndex};
-use sha1::{Digest, Sha1};
 use thiserror::Error;
 
+use crate::hasher::{Hasher, Lane, update_lanes};
 use crate::limits::{
     EXTENT_BLOCKS, EXTENT_BYTES, HASH_RUN_BLOCKS, HASH_RUN_BLOCKS_MAX, SPARES_PER_BLOCK_MAX,
 };
@@ -56,7 +56,7 @@ struct Piece {
     /// Sum of all blocks' `asked`.
     asked: usize,
     /// `None` while the hash thread has it.
-    hash: Option<Sha1>,
+    hash: Option<Hasher>,
     /// A hash thread is at it, or will be.
     queued: bool,
     /// All of it is hashed; it stays until its fate is known, so that it isn't begun anew in between.
@@ -119,15 +119,25 @@ pub(crate) struct Run {
     id: u64,
     first: usize,
     /// State of the hash of everything before these blocks.
-    pub(crate) hash: Sha1,
+    hash: Hasher,
     /// The blocks, in order.
-    pub(crate) blocks: Vec<BlockBuffer>,
+    blocks: Vec<BlockBuffer>,
+}
+
+impl Run {
+    /// Hashes the blocks of several runs, of different pieces, side by side.
+    pub(crate) fn hash<'a>(runs: impl Iterator<Item = &'a mut Run>) {
+        let lane = |run: &'a mut Run| Lane::new(&mut run.hash, run.blocks.iter().map(|block| &block[..]));
+        update_lanes(&mut runs.map(lane).collect::<Vec<_>>());
+    }
 }
 
 /// What is next after a run.
 pub(crate) enum Next {
-    /// More blocks may be ready: take another run.
+    /// More blocks are ready: take another run.
     Continue,
+    /// The hash thread will be called when they are.
+    Wait,
     /// The piece was discarded meanwhile.
     Gone,
     /// Every block is hashed.
@@ -294,7 +304,8 @@ impl Intake {
         }
         if piece.cursor < piece.blocks.len() {
             piece.hash = Some(run.hash);
-            return Next::Continue;
+            piece.queued = piece.hash_is_due();
+            return if piece.queued { Next::Continue } else { Next::Wait };
         }
         piece.complete = true;
         // From here only the blocks hold the leases, so that dropping the shared extents can recycle them.
@@ -312,7 +323,7 @@ impl Intake {
                 *block = home;
             }
         }
-        Next::Complete(Complete { piece: run.piece, id, digest: run.hash.finalize().into(), blocks })
+        Next::Complete(Complete { piece: run.piece, id, digest: run.hash.finish(), blocks })
     }
 
     /// The fate of a complete piece is known; it may be begun again from here on.
@@ -340,7 +351,7 @@ impl Intake {
             taken: 0,
             spares: Vec::new(),
             asked: 0,
-            hash: Some(Sha1::new()),
+            hash: Some(Hasher::new()),
             queued: false,
             complete: false,
         };
@@ -451,12 +462,15 @@ impl Piece {
         }
         self.filled += 1;
         self.asked -= usize::from(std::mem::take(&mut self.blocks[number].asked));
-        let due = || self.filled == self.blocks.len() || self.ready_blocks() >= HASH_RUN_BLOCKS;
-        if self.queued || !due() {
+        if self.queued || !self.hash_is_due() {
             return Fill::Accepted;
         }
         self.queued = true;
         Fill::HashDue
+    }
+
+    fn hash_is_due(&self) -> bool {
+        self.filled == self.blocks.len() || self.ready_blocks() >= HASH_RUN_BLOCKS
     }
 
     /// Blocks from the cursor on that could be hashed now; counted no further than one run.

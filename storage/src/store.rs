@@ -5,14 +5,14 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use afflux_metainfo::{Bitfield, BlockRef, FileIndex, InfoHash, Layout, PieceIndex};
 use bytes::Bytes;
 use thiserror::Error;
 
 use crate::check::CheckRun;
-use crate::files::{FileLoan, Files};
+use crate::files::{Allocation, FileLoan, Files, Places, Survey};
 use crate::intake::{Fill, Intake};
 use crate::lock::lock;
 use crate::read::{ReadJob, UnderWay};
@@ -44,10 +44,21 @@ pub struct StoreConfig {
     pub hashes: Arc<[[u8; 20]]>,
     /// Pieces that are on disk already, trusted from resume data ([`Resume::trust`]).
     pub have: Bitfield,
-    /// Files that aren't wanted: they are created only where a piece shared with a wanted file needs it.
+    /// Files that aren't wanted: they are never created. What shared pieces need of them lies in a hidden part file.
     pub unwanted: Vec<FileIndex>,
+    /// How files lie on disk.
+    pub files: FileOptions,
     /// Never creates or changes a file.
     pub read_only: bool,
+}
+
+/// How a torrent's files lie on disk.
+#[derive(Clone, Debug, Default)]
+pub struct FileOptions {
+    /// When they take their space.
+    pub allocation: Allocation,
+    /// Files that have another path than the torrent gives them ([`Store::rename`]).
+    pub renamed: Vec<(FileIndex, Vec<String>)>,
 }
 
 /// What happened; sent from hash and disk threads, in the order in which it happened to each piece.
@@ -129,6 +140,9 @@ pub type ReadReply = Box<dyn FnOnce(Result<Vec<Bytes>, ReadError>) + Send>;
 /// Takes events. Called on hash and disk threads: it must be quick and must not call [`Store::close`].
 pub type Notify = Arc<dyn Fn(Event) + Send + Sync>;
 
+/// Says whether some reader can't go on without a piece. Called on hash threads: it must be quick.
+pub type Awaited = Arc<dyn Fn(PieceIndex) -> bool + Send + Sync>;
+
 /// One torrent's storage; all clones are the same. Its memory and handles go with the last clone.
 #[derive(Clone)]
 pub struct Store(pub(crate) Arc<Torrent>);
@@ -150,7 +164,7 @@ impl Store {
     /// # Errors
     /// If the folder can't be made or isn't one, or `hashes` or `have` are not of the layout's pieces.
     pub fn open(config: StoreConfig, disk: &Disk, pool: &Pool, notify: Notify) -> Result<Self, disk::Error> {
-        let StoreConfig { info_hash, kind, layout, hashes, have, unwanted, read_only } = config;
+        let StoreConfig { info_hash, kind, layout, hashes, have, unwanted, files, read_only } = config;
         if hashes.len() != layout.piece_count() as usize || have.length() != layout.piece_count() {
             return Err(disk::Error::Misuse("hashes or bitfield of another number of pieces"));
         }
@@ -158,8 +172,14 @@ impl Store {
         let (files, have) = match kind {
             Kind::Disk { dir } => {
                 prepare_folder(&dir, read_only)?;
-                let files = Files::new(dir, layout.clone(), disk.handles().clone(), id, unwanted);
+                let renamed = files.renamed.into_iter().collect();
+                let mut places = Places::new(dir, layout.clone(), info_hash, renamed);
+                places.leave_out(&unwanted);
+                let files = Files::new(places, disk.handles().clone(), id, files.allocation);
                 files.trust(have.iter());
+                if !read_only {
+                    files.leave_out(&unwanted)?;
+                }
                 (Some(files), have)
             }
             Kind::Memory => (None, Bitfield::new(layout.piece_count())),
@@ -177,8 +197,15 @@ impl Store {
             files,
             read_only,
             notify,
+            awaited: OnceLock::new(),
             idle: Condvar::new(),
         })))
+    }
+
+    /// Tells how to know which pieces somebody waits for: those are hashed as their blocks come, while others may wait a
+    /// few milliseconds so that several can be hashed at once. Only the first call counts.
+    pub fn tell_awaited(&self, awaited: Awaited) {
+        let _ = self.0.awaited.set(awaited);
     }
 
     /// Makes sure that a block finds memory when it arrives; called before a peer is asked for it, once per
@@ -331,25 +358,62 @@ impl Store {
         lock(&self.0.progress).stopped.clone()
     }
 
+    /// From now on these files aren't wanted, and all others are: files that aren't there yet are not created while
+    /// they aren't wanted, and those that are get what shared pieces brought of them before. Blocks.
+    pub fn leave_out(&self, unwanted: &[FileIndex]) -> Result<(), disk::Error> {
+        match &self.0.files {
+            Some(files) if !self.0.read_only => {
+                files.leave_out(unwanted)?;
+                // Some of those that are wanted now may have no bytes.
+                lock(&self.0.progress).empty_files_made = false;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives a file another path below the download folder; [`Resume`] remembers it. Blocks.
+    ///
+    /// # Errors
+    /// If something is there already (nothing is replaced), another file of the torrent belongs there, the path leads out
+    /// of the folder, or there are no files.
+    pub fn rename(&self, file: FileIndex, path: Vec<String>) -> Result<(), disk::Error> {
+        self.own_files()?.rename(file, path)
+    }
+
+    /// Moves all files to another folder, which is made if missing: all of them or, if anything fails, none. Blocks.
+    /// Reads go on meanwhile; a store that writes is to be paused before.
+    ///
+    /// # Errors
+    /// If something is there already (nothing is replaced), something was written meanwhile, or there are no files.
+    pub fn move_to(&self, dir: &std::path::Path) -> Result<(), disk::Error> {
+        self.own_files()?.move_to(dir)
+    }
+
     /// Makes what is written survive a power cut. Blocks.
     pub fn sync(&self) -> Result<(), disk::Error> {
         self.0.files.as_ref().map_or(Ok(()), Files::sync)
     }
 
-    /// What to remember of this torrent; `extra` is left empty for the caller. Looks at every file: blocks.
+    /// What to remember of this torrent; `extra` and `priorities` are left empty for the caller. What it says is there is synced first, so
+    /// it is there after a power cut too. Looks at every file: blocks.
     ///
-    /// After [`close`](Self::close) it's marked clean. Without a [`sync`](Self::sync) before, it is safe against a
-    /// killed process but not against a power cut.
-    pub fn snapshot(&self) -> Resume {
+    /// After [`close`](Self::close) it's marked clean.
+    pub fn snapshot(&self) -> Result<Resume, disk::Error> {
+        // In this order: what is written after the look at `written` is synced needlessly, nothing the other way round.
         let (have, clean) = {
             let progress = lock(&self.0.progress);
             (progress.written.clone(), progress.closed && progress.jobs == 0)
         };
-        let files = match &self.0.files {
-            Some(files) => files.fingerprints(),
-            None => vec![None; self.0.layout.files().len()],
+        self.sync()?;
+        let (survey, renamed) = match &self.0.files {
+            Some(files) => (files.survey(), files.renamed()),
+            None => (Survey { files: vec![None; self.0.layout.files().len()], parts: None }, Vec::new()),
         };
-        Resume { info_hash: self.0.info_hash, have, files, clean, extra: Vec::new() }
+        let Survey { files, parts } = survey;
+        let info_hash = self.0.info_hash;
+        let (partial, priorities, extra) = Default::default();
+        Ok(Resume { info_hash, have, partial, files, parts, renamed, priorities, clean, extra })
     }
 
     /// Takes no more blocks or reads, waits until what was complete is hashed and written, then lets go of
@@ -364,6 +428,12 @@ impl Store {
         if let Some(files) = &self.0.files {
             files.close();
         }
+    }
+
+    /// The files, if they may be changed.
+    fn own_files(&self) -> Result<&Files, disk::Error> {
+        let files = self.0.files.as_ref().filter(|_| !self.0.read_only);
+        files.ok_or(disk::Error::Misuse("the torrent has no files of its own"))
     }
 
     fn takes_blocks(&self, piece: PieceIndex) -> bool {

@@ -5,7 +5,7 @@
 //! may let it go. Not here: the face for callers ([`Store`](crate::Store)), reading (`read`), rechecks (`check`).
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use afflux_metainfo::{Bitfield, InfoHash, Layout, PieceIndex};
 use sha1::{Digest, Sha1};
@@ -13,12 +13,12 @@ use sha1::{Digest, Sha1};
 use crate::cache::{Key, StoreId};
 use crate::disk::{Disk, Error};
 use crate::files::Files;
-use crate::intake::{Complete, Intake, Next};
+use crate::intake::{Complete, Intake};
 use crate::limits::{EXTENT_BLOCKS, EXTENT_BYTES};
 use crate::lock::{lock, wait};
 use crate::pool::{BlockBuffer, Extent, Pool};
 use crate::read::UnderWay;
-use crate::store::{Event, Notify};
+use crate::store::{Awaited, Event, Notify};
 
 pub(crate) struct Torrent {
     pub(crate) id: StoreId,
@@ -32,6 +32,7 @@ pub(crate) struct Torrent {
     pub(crate) files: Option<Files>,
     pub(crate) read_only: bool,
     pub(crate) notify: Notify,
+    pub(crate) awaited: OnceLock<Awaited>,
     pub(crate) progress: Mutex<Progress>,
     pub(crate) under_way: UnderWay,
     /// Told when `progress.jobs` becomes zero.
@@ -110,22 +111,13 @@ impl Torrent {
         lock(&self.progress).closed
     }
 
-    /// Hashes what is ready of a piece; on a hash thread.
-    pub(crate) fn hash(self: &Arc<Self>, piece: PieceIndex) {
-        while let Some(mut run) = self.intake.take_run(piece) {
-            for block in &run.blocks {
-                run.hash.update(&block[..]);
-            }
-            match self.intake.return_run(run) {
-                Next::Continue => {}
-                Next::Gone => return,
-                Next::Complete(complete) => return self.settle(complete),
-            }
-        }
+    /// Whether some reader can't go on without the piece.
+    pub(crate) fn is_awaited(&self, piece: PieceIndex) -> bool {
+        self.awaited.get().is_some_and(|awaited| awaited(piece))
     }
 
     /// Decides about a piece whose blocks are all there and hashed.
-    fn settle(self: &Arc<Self>, complete: Complete) {
+    pub(crate) fn settle(self: &Arc<Self>, complete: Complete) {
         let Complete { piece, id, digest, blocks } = complete;
         if digest != self.hashes[piece.as_usize()] {
             let digests = block_digests(&blocks);

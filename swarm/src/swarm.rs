@@ -42,7 +42,7 @@ use crate::chance::Chance;
 use crate::choker::{self, Choker};
 use crate::config::Config;
 use crate::duplicates::Duplicates;
-use crate::input::{ReaderKey, Window};
+use crate::input::{Priority, ReaderKey, Window};
 use crate::key::{PeerKey, Slab};
 use crate::limits::{LATE_TICK, NEED_PEERS_INTERVAL, NEED_PEERS_INTERVAL_WAITING, PEERS_MAX, TICK};
 use crate::metadata::Assembly;
@@ -298,6 +298,26 @@ impl Swarm {
         self.check_complete();
         self.wake();
         self.schedule(None, now);
+    }
+
+    /// How much each file is wanted; all are alike until this is called. A piece of several files is wanted as much as the
+    /// one that is wanted most. Pieces under way and readers' windows come before any priority.
+    pub fn prioritize(&mut self, files: &[Priority], now: Instant) {
+        let Some(content) = &mut self.content else { return };
+        let count = content.layout.piece_count();
+        let mut priorities = vec![Priority::Off; count as usize];
+        for (file, priority) in content.layout.files().iter().zip(files) {
+            let range = content.layout.pieces_of(file.range());
+            for piece in &mut priorities[range.start as usize..range.end as usize] {
+                *piece = (*piece).max(*priority);
+            }
+        }
+        let mut wanted = Bitfield::new(count);
+        for (piece, _) in (0..).zip(&priorities).filter(|(_, priority)| **priority != Priority::Off) {
+            wanted.insert(PieceIndex(piece));
+        }
+        content.availability.prioritize(priorities);
+        self.select(wanted, now);
     }
 
     /// Other rules from now on. What is open, asked for and wanted by readers stays. A torrent of the memory kind goes

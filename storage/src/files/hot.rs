@@ -5,28 +5,30 @@
 use std::fmt;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard, TryLockError};
 
 use afflux_metainfo::FileIndex;
 
-use super::{Files, Handle};
+use super::{Files, Handle, PARTS, Places};
 use crate::limits::HOT_SAMPLE_BYTES;
 
 impl Files {
     /// Fills `buffer` with the torrent's bytes from `offset` on if that takes no disk and no opening of a file. If
     /// `false`, the buffer may hold anything: a disk thread is to read, and to find out what is wrong, if something is.
     pub(crate) fn read_hot(&self, offset: u64, buffer: &mut [u8]) -> bool {
+        let Some(places) = self.places_now() else { return false };
         let mut rest = buffer;
         let end = offset + rest.len() as u64;
-        for slice in self.layout.file_slices(offset..end) {
+        for slice in places.layout.file_slices(offset..end) {
             let (part, behind) = rest.split_at_mut(slice.length as usize);
             rest = behind;
-            if self.layout.files()[slice.file.as_usize()].pad {
+            if places.layout.files()[slice.file.as_usize()].pad {
                 part.fill(0);
                 continue;
             }
-            let Some(handle) = self.open_handle(slice.file) else { return false };
-            if !system::read_hot(&handle, slice.offset, part) {
+            let (file, offset) = places.place(slice.file, slice.offset);
+            let Some(handle) = self.open_handle(file) else { return false };
+            if !system::read_hot(&handle, offset, part) {
                 return false;
             }
         }
@@ -35,24 +37,38 @@ impl Files {
 
     /// Where the torrent's bytes lie from the start of `range` on, as far as they lie in one open file and in memory.
     pub(crate) fn lend(&self, range: Range<u64>) -> Option<FileLoan> {
-        let slice = self.layout.file_slices(range).next()?;
-        if self.layout.files()[slice.file.as_usize()].pad {
+        let places = self.places_now()?;
+        let slice = places.layout.file_slices(range).next()?;
+        let (file, offset) = places.place(slice.file, slice.offset);
+        // Parts move to files of their own when those are wanted, and leave holes.
+        if file == PARTS || places.layout.files()[slice.file.as_usize()].pad {
             return None;
         }
-        let handle = self.open_handle(slice.file)?;
-        let length = hot_length(&handle, slice.offset, slice.length);
+        let handle = self.open_handle(file)?;
+        let length = hot_length(&handle, offset, slice.length);
         if length < slice.length {
-            system::read_ahead(&handle, slice.offset + length, slice.length - length);
+            system::read_ahead(&handle, offset + length, slice.length - length);
         }
-        (length > 0).then_some(FileLoan { handle, offset: slice.offset, length })
+        (length > 0).then_some(FileLoan { handle, offset, length })
     }
 
     /// Lets the kernel read what is probably wanted next, without waiting for it.
     pub(crate) fn read_ahead(&self, range: Range<u64>) {
-        for slice in self.layout.file_slices(range) {
-            if let Some(handle) = self.open_handle(slice.file) {
-                system::read_ahead(&handle, slice.offset, slice.length);
+        let places = self.places();
+        for slice in places.layout.file_slices(range) {
+            let (file, offset) = places.place(slice.file, slice.offset);
+            if let Some(handle) = self.open_handle(file) {
+                system::read_ahead(&handle, offset, slice.length);
             }
+        }
+    }
+
+    /// Where files are, unless one is just being moved.
+    fn places_now(&self) -> Option<RwLockReadGuard<'_, Places>> {
+        match self.places.try_read() {
+            Ok(places) => Some(places),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
     }
 

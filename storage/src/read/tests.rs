@@ -29,6 +29,7 @@ fn open(folder: &Path, limit_bytes: usize) -> Arc<Torrent> {
         hashes: Arc::from([[0; 20]; 2]),
         have,
         unwanted: Vec::new(),
+        files: Default::default(),
         read_only: true,
     };
     let disk = Disk::start(DiskConfig { read_threads: 1, ..Default::default() }).unwrap();

@@ -72,6 +72,7 @@ impl Sample {
             hashes: self.hashes.clone(),
             have: Bitfield::new(self.layout.piece_count()),
             unwanted: Vec::new(),
+            files: Default::default(),
             read_only: false,
         }
     }
