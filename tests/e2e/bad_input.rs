@@ -43,6 +43,18 @@ fn assert_refused(mut process: Process, status: i32, words: &[&str]) {
 }
 
 #[test]
+fn more_torrents_than_the_shell_allows_files_are_seeded() {
+    let scratch = Scratch::new();
+    let shared = scratch.folder("shared");
+    let torrents: Vec<PathBuf> = (0..80)
+        .map(|nth| create(&scratch, &single(&shared, &format!("{nth}.bin"), nth, 20_000), 16 * 1024, &[]))
+        .collect();
+    let seed = Afflux::within_files(&scratch, "seed", 64).arg("seed").args(&torrents).arg("-o").arg(&shared);
+    let mut seed = seed.args(ALONE).arg("--json").start();
+    seed.said("\"seeding\":80");
+}
+
+#[test]
 fn wrong_words_are_refused_as_wrong_usage() {
     let scratch = Scratch::new();
     let out = scratch.folder("out").to_string_lossy().into_owned();
