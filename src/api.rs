@@ -55,6 +55,11 @@ pub enum StreamStorage {
         /// Order of pieces that no reader asks for.
         strategy: StrategyName,
     },
+    /// In the disk cache, within its size.
+    Cache {
+        /// In this folder.
+        folder: PathBuf,
+    },
 }
 
 /// What the routes share.
@@ -158,11 +163,12 @@ impl Api {
         }
         let (kind, strategy) = match &self.storage {
             StreamStorage::Memory => (Kind::Memory, StrategyName::Deadline),
+            StreamStorage::Cache { folder } => (self.engine.cache_in(folder.clone()), StrategyName::Deadline),
             StreamStorage::Disk { folder, strategy } => {
                 (Kind::Disk { dir: folder.join(source.hashes().wire().to_string()) }, *strategy)
             }
         };
-        let options = AddOptions { kind, read_only: false, recheck: false, strategy };
+        let options = AddOptions { strategy, ..AddOptions::new(kind) };
         self.engine.add(source, options).map_err(|failure| Box::new(unprocessable(&failure)))
     }
 }

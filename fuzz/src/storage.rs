@@ -35,6 +35,7 @@ pub fn intake(data: &[u8]) {
         hashes: (0..PIECES).map(|_| digest).collect(),
         have: Bitfield::new(PIECES),
         unwanted: Vec::new(),
+        files: Default::default(),
         read_only: false,
     };
     let notify = Arc::new(move |event| sender.send(event).unwrap_or_default());

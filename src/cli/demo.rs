@@ -12,7 +12,6 @@ use std::process::ExitCode;
 use afflux_metainfo::create::{Builder, Envelope};
 use afflux_metainfo::torrent::Torrent as TorrentFile;
 use afflux_storage::Kind;
-use afflux_swarm::StrategyName;
 use serde_json::json;
 
 use super::show::Screen;
@@ -86,13 +85,7 @@ pub(super) fn run(context: Context, arguments: DemoArguments) -> Result<ExitCode
             || json!({"event": "swarm", "seeders": SEEDERS, "rate": crowd.rate, "tracker": crowd.tracker.announce_url()}),
         );
         let source = Source::Torrent(Box::new(crowd.torrent.clone()));
-        let options = AddOptions {
-            kind: Kind::Memory,
-            read_only: false,
-            recheck: false,
-            strategy: StrategyName::Deadline,
-        };
-        let torrent = engine.add(&source, options)?;
+        let torrent = engine.add(&source, AddOptions::new(Kind::Memory))?;
         let done = if arguments.check {
             let ready = stream::metadata(&torrent, &mut screen, settings.torrent_timeout).await?;
             let (url, serving) = play::serve(server, &torrent, &ready, arguments.file.as_deref())?;
@@ -156,12 +149,8 @@ impl Crowd {
                 data_dir: scratch.join(format!("seeder-{number}")),
             };
             let engine = Engine::start(config).await?;
-            let options = AddOptions {
-                kind: Kind::Disk { dir: media.clone() },
-                read_only: true,
-                recheck: false,
-                strategy: StrategyName::Deadline,
-            };
+            let options =
+                AddOptions { read_only: true, ..AddOptions::new(Kind::Disk { dir: media.clone() }) };
             let seeded = engine.add(&Source::Torrent(Box::new(torrent.clone())), options)?;
             seeders.push(engine);
             wait_until_seeding(&seeded).await?;

@@ -5,17 +5,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use afflux_metainfo::Layout;
 use afflux_storage::Kind;
 use serde_json::json;
 
+use super::files::Preallocate;
 use super::show::{Screen, status_line};
-use super::{Context, NetworkArguments, session};
+use super::{Context, NetworkArguments, files, session};
 use crate::config::units::show_bytes;
 use crate::engine::torrent::Ready;
 use crate::engine::{AddOptions, State, Status, Torrent};
 use crate::failure::Failure;
-use crate::media_choice;
 use crate::source::Source;
 use afflux_swarm::StrategyName;
 
@@ -33,6 +32,15 @@ pub struct DownloadArguments {
     /// Files to download: numbers and ranges (0,2,4-7) or a pattern (*.mkv)
     #[arg(long, value_name = "SPEC")]
     files: Option<String>,
+    /// Files to fetch before the others, as in --files
+    #[arg(long, value_name = "SPEC")]
+    first: Option<String>,
+    /// Files to fetch after the others, as in --files
+    #[arg(long, value_name = "SPEC")]
+    last: Option<String>,
+    /// When files take their space on disk
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    preallocate: Preallocate,
     /// Seed after completion until so many times the size was sent
     #[arg(long, value_name = "R", value_parser = ratio)]
     seed_ratio: Option<f64>,
@@ -66,10 +74,12 @@ pub(super) fn run(context: Context, arguments: DownloadArguments) -> Result<Exit
         let mut screen = Screen::new(json);
         let source = engine.resolve(&arguments.source).await?;
         let options = AddOptions {
-            kind: Kind::Disk { dir: arguments.output.clone() },
-            read_only: false,
             recheck: arguments.recheck,
             strategy,
+            allocation: arguments.preallocate.into(),
+            // Which files are wanted is known when the metadata is.
+            hold: true,
+            ..AddOptions::new(Kind::Disk { dir: arguments.output.clone() })
         };
         let torrent = engine.add(&source, options)?;
         announce_start(&screen, &source);
@@ -114,15 +124,17 @@ async fn prepare(
             status = torrent.next_status(&mut seen) => show(screen, &status?),
         }
     };
-    match (&arguments.files, source) {
-        (Some(spec), _) => torrent.select(selection(&ready.layout, spec)?).await,
+    let count = ready.layout.files().len() as u32;
+    let selected = match (&arguments.files, source) {
+        (Some(spec), _) => files::selection(&ready.layout, "--files", spec)?,
         // BEP 53: the link itself names the files.
         (None, Source::Magnet(magnet)) if !magnet.select.is_empty() => {
-            let count = ready.layout.files().len() as u32;
-            torrent.select((0..count).map(|file| magnet.selects(file)).collect()).await;
+            (0..count).map(|file| magnet.selects(file)).collect()
         }
-        _ => {}
-    }
+        _ => vec![true; count as usize],
+    };
+    let (first, last) = (arguments.first.as_deref(), arguments.last.as_deref());
+    torrent.prioritize(files::priorities(&ready.layout, selected, first, last)?).await;
     Ok(ready)
 }
 
@@ -183,53 +195,4 @@ pub(super) fn show(screen: &mut Screen, status: &Status) {
             line
         },
     );
-}
-
-/// Which files a `--files` means: numbers and ranges, or a pattern over paths and names.
-fn selection(layout: &Layout, spec: &str) -> Result<Vec<bool>, Failure> {
-    let files = layout.files();
-    let mut chosen = vec![false; files.len()];
-    let numbers = spec.chars().all(|c| c.is_ascii_digit() || matches!(c, ',' | '-' | ' '));
-    if numbers {
-        for part in spec.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            match (first.trim().parse::<usize>(), last.trim().parse::<usize>()) {
-                (Ok(first), Ok(last)) if first <= last && last < files.len() => {
-                    chosen[first..=last].fill(true)
-                }
-                _ => return Err(wrong_selection(spec, files.len())),
-            }
-        }
-    } else {
-        media_choice::matching_files(layout, spec)?
-            .into_iter()
-            .for_each(|file| chosen[file.as_usize()] = true);
-    }
-    if chosen.iter().any(|&chosen| chosen) { Ok(chosen) } else { Err(wrong_selection(spec, files.len())) }
-}
-
-fn wrong_selection(spec: &str, count: usize) -> Failure {
-    Failure::usage(format!(
-        "--files {spec:?} selects nothing: the torrent has files 0 to {} (afflux inspect lists them)",
-        count - 1
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn layout() -> Layout {
-        let names = ["a.mkv", "b.srt", "c.mkv", "d.txt"];
-        Layout::new(1 << 14, names.map(|name| (vec!["t".into(), name.into()], 5, false))).unwrap()
-    }
-
-    #[test]
-    fn files_are_selected_by_numbers_ranges_and_patterns() {
-        assert_eq!(selection(&layout(), "0, 2-3").unwrap(), [true, false, true, true]);
-        assert_eq!(selection(&layout(), "*.mkv").unwrap(), [true, false, true, false]);
-        for wrong in ["4", "3-1", "-", "", "*.avi"] {
-            assert!(selection(&layout(), wrong).is_err(), "{wrong:?}");
-        }
-    }
 }

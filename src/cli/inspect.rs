@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use afflux_storage::Kind;
-use afflux_swarm::StrategyName;
 
 use super::{Context, NetworkArguments, session, show::Screen};
 use crate::config::units::show_bytes;
@@ -40,12 +39,7 @@ pub(super) fn run(context: Context, arguments: InspectArguments) -> Result<ExitC
             return Ok(ExitCode::SUCCESS);
         }
         // Only the metadata is wanted: nothing is fetched without a reader, and nothing touches the disk.
-        let options = AddOptions {
-            kind: Kind::Memory,
-            read_only: true,
-            recheck: false,
-            strategy: StrategyName::Deadline,
-        };
+        let options = AddOptions { read_only: true, ..AddOptions::new(Kind::Memory) };
         let torrent = engine.add(&source, options)?;
         let ready = session::metadata(&torrent, timeout).await?;
         print(&context, &TorrentInfo::new(&source, Some(&ready.info)));

@@ -4,6 +4,7 @@ pub mod check;
 pub mod create;
 pub mod demo;
 pub mod download;
+mod files;
 pub mod inspect;
 pub mod seed;
 pub mod serve;

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use afflux_metainfo::info::Info;
-use afflux_metainfo::{Bitfield, InfoHash, Layout, PieceIndex};
-use afflux_storage::resume::{LockError, ResumeLock};
-use afflux_storage::{Event, Kind, Resume, Store, StoreConfig};
+use afflux_metainfo::{Bitfield, FileIndex, InfoHash, Layout, PieceIndex};
+use afflux_storage::resume::{LockError, ResumeLock, Trusted, candidates};
+use afflux_storage::{Allocation, Event, FileOptions, Kind, Resume, Store, StoreConfig};
+use afflux_swarm::Priority;
 use tracing::warn;
 
 use super::Shared;
@@ -24,6 +25,8 @@ pub(super) struct Place {
     pub(super) resume_dir: Option<PathBuf>,
     /// Verify what is on disk, whatever resume data says.
     pub(super) recheck: bool,
+    /// When files take their space.
+    pub(super) allocation: Allocation,
 }
 
 /// A torrent's storage, as it was found.
@@ -38,6 +41,10 @@ pub(super) struct Opened {
     pub(super) have: Bitfield,
     /// Pieces that may be there and must be verified first.
     pub(super) recheck: Bitfield,
+    /// Pieces to believe in that are verified all the same, to see whether their files can be trusted.
+    pub(super) spots: Bitfield,
+    /// How much each file was wanted the last time; empty if nothing was ever said.
+    pub(super) priorities: Vec<Priority>,
     /// The right to its resume data, for as long as any of it may be saved.
     pub(super) lock: Option<ResumeLock>,
 }
@@ -51,20 +58,31 @@ pub(super) fn open(
 ) -> Result<Opened, String> {
     let layout = Arc::new(info.layout.clone());
     let hashes = info.piece_hashes.as_ref().ok_or("the torrent has no v1 piece hashes")?;
-    let share = shared.share(&layout, &place.kind)?;
+    let kind = shared.fitting_kind(&layout, &place.kind)?;
+    let share = shared.share(&layout, &kind)?;
     let lock = lock(place)?;
-    let (have, recheck) = found(&layout, place);
+    let hashes: Arc<[[u8; 20]]> = hashes.iter().copied().collect();
+    let found = found(&layout, &hashes, place, shared.seed());
+    let priorities: Vec<Priority> = found.priorities.iter().map(|byte| Priority::from_byte(*byte)).collect();
     let config = StoreConfig {
         info_hash: place.info_hash,
-        kind: place.kind.clone(),
+        kind,
         layout: Arc::clone(&layout),
-        hashes: hashes.iter().copied().collect(),
-        have: have.clone(),
-        unwanted: Vec::new(),
+        hashes,
+        have: found.trusted.have.clone(),
+        unwanted: unwanted(&priorities),
+        files: FileOptions { allocation: place.allocation, renamed: found.renamed },
         read_only: place.read_only,
     };
     let store = Store::open(config, &shared.disk, &shared.pool, notify).map_err(|error| error.to_string())?;
-    Ok(Opened { info, layout, store, share, have, recheck, lock })
+    let Trusted { have, recheck, spots, .. } = found.trusted;
+    Ok(Opened { info, layout, store, share, have, recheck, spots, priorities, lock })
+}
+
+/// The files that aren't wanted.
+pub(super) fn unwanted(priorities: &[Priority]) -> Vec<FileIndex> {
+    let off = (0u32..).zip(priorities).filter(|(_, priority)| **priority == Priority::Off);
+    off.map(|(file, _)| FileIndex(file)).collect()
 }
 
 /// The right to the resume data, where there is any. Two processes with one torrent's would undo each other's.
@@ -81,69 +99,86 @@ fn lock(place: &Place) -> Result<Option<ResumeLock>, String> {
     }
 }
 
-/// What is on disk already: what to believe, and what to verify first.
-fn found(layout: &Layout, place: &Place) -> (Bitfield, Bitfield) {
-    let nothing = Bitfield::new(layout.piece_count());
-    let Kind::Disk { dir } = &place.kind else { return (nothing.clone(), nothing) };
-    let remembered = match &place.resume_dir {
-        Some(folder) if !place.recheck => match Resume::load(folder, place.info_hash) {
-            Ok(resume) => resume,
-            Err(error) => {
-                warn!(%error, "the resume data can't be used; files are checked instead");
-                None
-            }
-        },
-        _ => None,
+/// What is on disk already.
+struct Found {
+    trusted: Trusted,
+    renamed: Vec<(FileIndex, Vec<String>)>,
+    priorities: Vec<u8>,
+}
+
+/// Looks for what is on disk already: what to believe, and what to verify first.
+fn found(layout: &Arc<Layout>, hashes: &[[u8; 20]], place: &Place, seed: u64) -> Found {
+    let none = || Bitfield::new(layout.piece_count());
+    let unknown = |recheck| Found {
+        trusted: Trusted { have: none(), recheck, spots: none(), partial: Vec::new() },
+        renamed: Vec::new(),
+        priorities: Vec::new(),
     };
-    let trusted = remembered.and_then(|resume| match resume.trust(layout, dir) {
-        Ok(trusted) => Some(trusted),
+    let Kind::Disk { dir } = &place.kind else { return unknown(none()) };
+    let Some(resume) = remembered(place) else {
+        return unknown(candidates(layout, dir, place.info_hash, hashes));
+    };
+    match resume.trust(layout, dir, seed) {
+        Ok(mut trusted) => {
+            if place.recheck {
+                trusted.recheck = candidates(layout, dir, place.info_hash, hashes);
+                for piece in resume.have.iter() {
+                    trusted.recheck.insert(piece);
+                }
+                (trusted.have, trusted.spots, trusted.partial) = (none(), none(), Vec::new());
+            }
+            Found { trusted, renamed: resume.renamed, priorities: resume.priorities }
+        }
         Err(error) => {
             warn!(%error, "the resume data doesn't fit the torrent; files are checked instead");
-            None
+            unknown(candidates(layout, dir, place.info_hash, hashes))
         }
-    });
-    match trusted {
-        Some(trusted) => (trusted.have, trusted.recheck),
-        None => (nothing, on_disk(layout, dir)),
     }
 }
 
-/// The pieces of files that exist with any length: they may be right.
-fn on_disk(layout: &Layout, dir: &std::path::Path) -> Bitfield {
-    let mut pieces = Bitfield::new(layout.piece_count());
-    for file in layout.files().iter().filter(|file| !file.pad && file.length > 0) {
-        let path = file.path.iter().fold(dir.to_path_buf(), |path, part| path.join(part));
-        let length =
-            std::fs::symlink_metadata(&path).map_or(0, |facts| if facts.is_file() { facts.len() } else { 0 });
-        for piece in layout.pieces_of(file.offset..file.offset + length.min(file.length)) {
-            pieces.insert(PieceIndex(piece));
-        }
-    }
-    pieces
+/// What was remembered, if it can be used.
+fn remembered(place: &Place) -> Option<Resume> {
+    let folder = place.resume_dir.as_ref()?;
+    Resume::load(folder, place.info_hash).unwrap_or_else(|error| {
+        warn!(%error, "the resume data can't be used; files are checked instead");
+        None
+    })
 }
 
 /// Remembers what is verified and written. Blocks.
-pub(super) fn save(ready: &Ready, place: &Place) {
+pub(super) fn save(ready: &Ready, place: &Place, priorities: &[Priority]) {
     let Some(folder) = place.resume_dir.as_ref().filter(|_| matches!(place.kind, Kind::Disk { .. })) else {
         return;
     };
-    let mut resume = ready.store.snapshot();
-    resume.extra = ready.info.raw.to_vec();
-    if let Err(error) = resume.save(folder) {
+    let saved = ready.store.snapshot().and_then(|mut resume| {
+        resume.extra = ready.info.raw.to_vec();
+        resume.priorities = priorities.iter().map(|priority| priority.to_byte()).collect();
+        resume.save(folder)
+    });
+    if let Err(error) = saved {
+        // What was saved before isn't marked clean, so the next start looks again at what was touched since.
         warn!(%error, "resume data can't be saved; files will be checked at the next start");
     }
 }
 
 /// Ends a torrent's storage and remembers it as left in good order. Blocks.
-pub(super) fn close(ready: &Ready, place: &Place) {
+pub(super) fn close(ready: &Ready, place: &Place, priorities: &[Priority]) {
     ready.store.close();
-    match ready.store.sync() {
-        Ok(()) => save(ready, place),
-        // What was saved before isn't marked clean, so the next start looks again at what was touched since.
-        Err(error) => {
-            warn!(%error, "what was written may not survive a power cut; it is checked at the next start")
+    save(ready, place, priorities);
+}
+
+/// All pieces of the files that these pieces lie in, but for those that were looked at already.
+pub(super) fn suspects(layout: &Layout, wrong: &Bitfield, checked: &Bitfield) -> Vec<PieceIndex> {
+    let mut suspects = Bitfield::new(layout.piece_count());
+    for piece in wrong.iter() {
+        let start = layout.piece_offset(piece);
+        for slice in layout.file_slices(start..start + u64::from(layout.length_of(piece))) {
+            for piece in layout.pieces_of(layout.files()[slice.file.as_usize()].range()).map(PieceIndex) {
+                suspects.insert(piece);
+            }
         }
     }
+    suspects.iter().filter(|piece| !checked.contains(*piece)).collect()
 }
 
 #[cfg(test)]
@@ -159,6 +194,7 @@ mod tests {
             read_only: false,
             resume_dir: Some(folder.path().join("resume")),
             recheck: false,
+            allocation: Allocation::Sparse,
         };
         let held = lock(&place).unwrap();
         assert!(held.is_some());
@@ -181,6 +217,7 @@ mod tests {
             read_only: false,
             resume_dir: Some(file),
             recheck: false,
+            allocation: Allocation::Sparse,
         };
         assert!(lock(&place).unwrap().is_none());
     }

@@ -76,6 +76,7 @@ mod tests {
             hashes: vec![[0; 20]; 2].into(),
             have: Bitfield::new(2),
             unwanted: Vec::new(),
+            files: Default::default(),
             read_only: false,
         };
         let disk = Disk::start(DiskConfig::default()).unwrap();

@@ -3,25 +3,30 @@
 //! Everything reaches it through one bounded inbox (and the flag of its readers), is handled in batches, and
 //! leaves in batches: one message per link and turn.
 
+mod checking;
+mod files;
 mod stored;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use afflux_metainfo::info::Info;
-use afflux_metainfo::{BlockRef, Layout};
+use afflux_metainfo::{BlockRef, FileIndex, Layout};
 use afflux_peer::{Command, Connection, Direction, Event, Handshake, Totals as PeerTotals};
-use afflux_storage::{Event as StorageEvent, Kind, ResumeLock, Store};
+use afflux_storage::{Event as StorageEvent, ResumeLock, Store, disk};
 use afflux_swarm::trace::Stall;
 use afflux_swarm::{
-    Connected, Gauges, Output, Parting, PeerKey, Reason, Report, Source, StrategyName, Swarm,
+    Connected, Gauges, Output, Parting, PeerKey, Priority, Reason, Report, Source, StrategyName, Swarm,
 };
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
+use self::checking::Checking;
+use self::files::{Moved, Wishes};
 use super::halt::Halt;
 use super::link::{self, COMMAND_BATCHES_MAX, Link, ToLink};
 use super::open::{self, Opened, Place};
@@ -30,7 +35,7 @@ use super::readers::{Change, Readers};
 use super::reserves::Reserves;
 use super::shares::Share;
 use super::slots::Slot;
-use super::status::{State, Status};
+use super::status::{Memory, State, Status};
 use super::{Shared, discover};
 use crate::announce::Totals;
 use crate::failure::Failure;
@@ -44,6 +49,8 @@ const BATCH: usize = 256;
 const OUTBOX_COMMANDS_MAX: usize = 16_384;
 /// How often status, totals and resume data are looked at.
 const TICK: Duration = Duration::from_millis(250);
+/// The same while nobody is there and nothing is due.
+const QUIET_TICK: Duration = Duration::from_secs(60);
 /// Resume data is saved this long after something was written. What a crash loses is rechecked.
 const SAVE_INTERVAL: Duration = Duration::from_secs(20);
 /// Without memory for another piece nothing is asked for this long, unless memory comes back before.
@@ -103,8 +110,23 @@ pub(super) enum Input {
         addrs: Vec<SocketAddr>,
         source: Source,
     },
-    /// Only these files' pieces are wanted (a bit per file).
-    Select(Vec<bool>),
+    /// Files are wanted so much (a priority per file).
+    Prioritize(Vec<Priority>),
+    /// Storage knows which files aren't wanted.
+    Sorted(Result<(), disk::Error>),
+    /// A file is to have another path.
+    Rename {
+        file: FileIndex,
+        path: Vec<String>,
+        done: oneshot::Sender<Result<(), Failure>>,
+    },
+    /// All files are to lie in another folder.
+    Move {
+        dir: PathBuf,
+        done: oneshot::Sender<Result<(), Failure>>,
+    },
+    /// They do, or they don't.
+    Moved(Moved),
     /// A reader waits too long: look for more.
     NeedPeers,
     /// Choose by this strategy.
@@ -132,6 +154,8 @@ struct Peer {
 pub(super) struct TaskConfig {
     pub(super) shared: Arc<Shared>,
     pub(super) place: Place,
+    /// Nothing is fetched before it's said which files are wanted.
+    pub(super) hold: bool,
     pub(super) inbox: mpsc::Receiver<Input>,
     pub(super) to_self: mpsc::Sender<Input>,
     pub(super) swarm: Swarm,
@@ -149,10 +173,10 @@ pub(super) struct Task {
     peers: BTreeMap<PeerKey, Peer>,
     ready: Option<Arc<Ready>>,
     /// Opened, and being checked before it's used.
-    checking: Option<Arc<Ready>>,
+    checking: Option<Checking>,
     /// The right to the resume data; given up when the last of it is saved.
     lock: Option<ResumeLock>,
-    selected: Option<Vec<bool>>,
+    wishes: Wishes,
     starved_until: Option<Instant>,
     refused: Vec<(PeerKey, BlockRef)>,
     next_tick: Instant,
@@ -179,13 +203,14 @@ pub(super) struct Task {
 pub(super) fn start(config: TaskConfig, info: Option<Info>) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         let now = Instant::now();
+        let wishes = Wishes::new(config.hold);
         let mut task = Task {
             config,
             peers: BTreeMap::new(),
             ready: None,
             checking: None,
             lock: None,
-            selected: None,
+            wishes,
             starved_until: None,
             refused: Vec::new(),
             next_tick: now,
@@ -262,9 +287,19 @@ impl Task {
         self.act(now);
         self.return_refused(now);
         self.flush();
+        if !self.is_quiet() {
+            self.next_tick = self.next_tick.min(now + TICK);
+        }
         if self.next_tick <= now {
             self.tick(now);
         }
+    }
+
+    /// Nothing changes until somebody comes: a thousand such torrents are to cost nothing.
+    fn is_quiet(&self) -> bool {
+        let is_busy = self.checking.is_some() || self.opening && self.ready.is_none();
+        let is_due = self.halt.is_some() || self.save_due.is_some() || !self.early.is_empty();
+        self.peers.is_empty() && self.config.swarm.is_at_rest() && !is_busy && !is_due
     }
 
     fn deadline(&self) -> Instant {
@@ -290,11 +325,11 @@ impl Task {
             Input::Opened(Ok(opened)) => self.opened(*opened, now),
             Input::Opened(Err(reason)) => self.fail(reason),
             Input::Candidates { addrs, source } => self.config.swarm.add_candidates(&addrs, source, now),
-            Input::Select(files) => {
-                self.selected = Some(files);
-                self.apply_selection(now);
-                self.want_only_what_is_there(now);
-            }
+            Input::Prioritize(priorities) => self.prioritize(priorities),
+            Input::Sorted(outcome) => self.sorted(outcome, now),
+            Input::Rename { file, path, done } => self.rename(file, path, done, now),
+            Input::Move { dir, done } => self.move_to(dir, done, now),
+            Input::Moved(moved) => self.moved(moved, now),
             Input::NeedPeers => self.config.discovery.need_peers(),
             Input::SetStrategy(strategy, done) => {
                 // Whoever asked may be gone.
@@ -310,9 +345,9 @@ impl Task {
     }
 
     fn set_strategy(&mut self, strategy: StrategyName, now: Instant) -> Result<(), Failure> {
-        if matches!(self.config.place.kind, Kind::Memory) && strategy != StrategyName::Deadline {
+        if self.config.place.kind.is_evictable() && strategy != StrategyName::Deadline {
             return Err(Failure::work(format!(
-                "a torrent in memory can't be fetched by {strategy}: it has room only for what its readers need soon"
+                "a torrent in memory or in the disk cache can't be fetched by {strategy}: it has room only for what its readers need soon"
             )));
         }
         self.config.swarm.set_strategy(strategy, now);
@@ -490,7 +525,7 @@ impl Task {
     }
 
     fn tick(&mut self, now: Instant) {
-        self.next_tick = now + TICK;
+        self.next_tick = now + if self.is_quiet() { QUIET_TICK } else { TICK };
         let snapshot = self.config.swarm.snapshot(now);
         let progress = self.config.swarm.progress();
         let mut totals = self.gone;
@@ -513,6 +548,8 @@ impl Task {
             snapshot,
             totals,
             copied_bytes: self.copied_bytes,
+            spills: self.ready.as_ref().map(|ready| ready.store.spills()).unwrap_or_default(),
+            memory: Memory::of(self.config.shared.pool.ledger()),
             checked: self.checked,
             error: self.error.clone(),
         });
@@ -533,8 +570,9 @@ impl Task {
 
     fn save(&mut self) {
         if let Some(ready) = self.ready.clone() {
-            let place = self.config.place.clone();
-            self.saving = Some(tokio::task::spawn_blocking(move || open::save(&ready, &place)));
+            let (place, priorities) = (self.config.place.clone(), self.remembered_priorities());
+            let save = move || open::save(&ready, &place, &priorities);
+            self.saving = Some(tokio::task::spawn_blocking(save));
         }
     }
 
@@ -546,7 +584,9 @@ impl Task {
         self.config.inbox.close();
         while self.config.inbox.try_recv().is_ok() {}
         let discovery = self.config.discovery.stop();
-        let ready = self.ready.clone().or(self.checking.clone());
+        let checking = self.checking.as_ref().map(|checking| Arc::clone(&checking.ready));
+        let ready = self.ready.clone().or(checking);
+        let priorities = self.remembered_priorities();
         let place = self.config.place.clone();
         let lock = self.lock.take();
         let saving = self.saving.take();
@@ -556,7 +596,7 @@ impl Task {
             }
             if let Some(ready) = ready {
                 let close = move || {
-                    open::close(&ready, &place);
+                    open::close(&ready, &place, &priorities);
                     // Whoever waits for it finds all that was saved.
                     drop(lock);
                 };

@@ -25,6 +25,7 @@ fn store(piece_bytes: u32, piece: &[u8]) -> (Store, mpsc::Receiver<Event>, Arc<L
         hashes: (0..PIECES).map(|_| digest).collect(),
         have: Bitfield::new(PIECES),
         unwanted: Vec::new(),
+        files: Default::default(),
         read_only: false,
     };
     let (sender, events) = mpsc::channel();

@@ -3,16 +3,17 @@
 //! Each thread reads into a scratch buffer of its own, a small constant that holds nothing for anybody and so
 //! isn't charged to the ledger: a recheck never waits for memory.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use afflux_metainfo::{Layout, PieceIndex};
+use afflux_metainfo::{InfoHash, Layout, PieceIndex};
 use sha1::{Digest, Sha1};
 
 use crate::cache::StoreId;
 use crate::disk::Error;
-use crate::files::{Files, Handles};
+use crate::files::{Allocation, Files, Handles, Places};
 use crate::limits::CHECK_READ_BYTES;
 use crate::lock::lock;
 use crate::store::Event;
@@ -164,7 +165,9 @@ fn hash_each(
 ) -> Vec<(PieceIndex, Result<[u8; 20], Error>)> {
     let threads = threads.max(1);
     let handles = Arc::new(Handles::new(threads * 2));
-    let files = Files::new(root.to_path_buf(), Arc::new(layout.clone()), handles, StoreId(0), []);
+    let places =
+        Places::new(root.to_path_buf(), Arc::new(layout.clone()), InfoHash([0; 20]), BTreeMap::new());
+    let files = Files::new(places, handles, StoreId(0), Allocation::Sparse);
     let total = layout.piece_count();
     let (next, done) = (AtomicU32::new(0), AtomicU32::new(0));
     let work = || {

@@ -1,5 +1,7 @@
 //! Every bound of this room, with what it stops.
 
+use std::time::Duration;
+
 use afflux_metainfo::BLOCK_LENGTH;
 
 /// Blocks in one extent, the unit of allocation and of the ledger: long enough for one write or one HTTP frame
@@ -21,11 +23,30 @@ pub const SPARES_PER_BLOCK_MAX: usize = 2;
 /// they leave the processor's cache before they are hashed.
 pub const HASH_RUN_BLOCKS: usize = 8;
 
+/// How long the hash thread waits for more pieces to hash beside what is there, if no reader waits for it. At 250 MiB/s
+/// a piece of 1 MiB comes in that time, and two pieces hash in little more than the time of one. Verifying a piece that
+/// much later matters to nobody: a peer's round trip takes longer.
+pub const HASH_GATHER: Duration = Duration::from_millis(4);
+
 /// Blocks that the hash thread takes at once; others get their turn at the piece's lock in between.
 pub const HASH_RUN_BLOCKS_MAX: usize = 64;
 
+/// Least memory that is made free at once where it's short: with less, every other request would find none again.
+pub const RELIEF_BYTES: usize = 4 * EXTENT_BYTES as usize;
+
+/// What the places of pieces in a bounded disk cache are multiples of: the blocks of usual file systems.
+pub const HOLE_BYTES: u64 = 4096;
+
 /// Bytes of one read: a reader that asks for more would hold the whole ledger while others wait.
 pub const READ_BYTES_MAX: u32 = 1024 * 1024;
+
+/// Bytes behind a miss that the kernel is asked to fetch meanwhile, within the piece: a few extents keep a disk busy while
+/// one is sent.
+pub const READ_AHEAD_BYTES: u32 = 1024 * 1024;
+
+/// Distance of the places where a stretch of a file is looked at for being in memory: as much as the kernel's own read-ahead
+/// fetches at least. A page missing in between makes a task wait for the disk once; more samples cost every sender.
+pub const HOT_SAMPLE_BYTES: u64 = 128 * 1024;
 
 /// Reads that may wait for the disk threads. Attack: peers that request faster than the disk can serve.
 pub const READS_QUEUED_MAX: usize = 4096;
@@ -42,3 +63,11 @@ const _: () = assert!(READ_BYTES_MAX >= EXTENT_BYTES);
 /// Largest resume file: the info dictionary (16 MiB at most from peers, 32 MiB from a .torrent), 16 bytes per file,
 /// a bit per piece. Attack: a file of any size put into the data folder.
 pub const RESUME_BYTES_MAX: usize = 48 * 1024 * 1024;
+
+/// Written stretches of one file that are told apart after a crash; what lies behind them counts as written, and is read.
+/// Attack: a file with a hole in every other page.
+pub const DATA_RANGES_MAX: usize = 65_536;
+
+/// Pieces that are hashed again after an unclean end although nothing speaks against them. Sixteen find a disk that lost
+/// a tenth of what it had promised to keep in four of five cases, and cost a fraction of a second.
+pub const SPOT_CHECKS: usize = 16;

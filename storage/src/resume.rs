@@ -1,25 +1,29 @@
 //! What is remembered of a torrent between runs: one file per torrent, `<info-hash>.resume`.
 //!
 //! ```text
-//! d 4:body d 5:clean i_e  5:extra _  5:files _  4:have _  9:info-hash 20:_  6:pieces i_e  7:version i1e e
+//! d 4:body d 5:clean i_e  5:extra _  5:files _  4:have _  9:info-hash 20:_  7:partial _  5:parts _  6:pieces i_e
+//!            10:priorities _  7:renamed _  7:version i1e e
 //!   4:sha1 20:_ e
 //! ```
 //! `sha1` is that of the raw `body` value, so that a damaged file is known from a whole one; it is no
 //! protection against somebody who writes such files on purpose, and so every number is checked all the same.
-//! `files` has 16 bytes per file of the torrent: length and time, big-endian.
+//! `files` has 16 bytes per file of the torrent, and `parts` for the part file: length and time, big-endian. How the rows
+//! of `partial` and `renamed` look stands in `rows`. What is empty is left out.
 //!
 //! A file is written whole to a temporary name, synced, and renamed: at every instant there is either the old
 //! one or the new one. Pieces verified after the last save are simply not in it.
 
 mod lock;
+mod rows;
+mod trust;
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use afflux_metainfo::bencode::{Dict, Document, Limits, Writer};
-use afflux_metainfo::limits::{FILES_MAX, PIECES_MAX, TOTAL_LENGTH_MAX};
-use afflux_metainfo::{Bitfield, FileIndex, InfoHash, Layout};
+use afflux_metainfo::limits::PIECES_MAX;
+use afflux_metainfo::{Bitfield, FileIndex, InfoHash, PieceIndex};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use sha1::{Digest, Sha1};
@@ -28,11 +32,9 @@ use crate::disk;
 use crate::limits::RESUME_BYTES_MAX;
 
 pub use self::lock::{LockError, ResumeLock};
+pub use self::trust::{Trusted, candidates};
 
 const VERSION: i64 = 1;
-const FILE_BYTES: usize = 16;
-/// Stands for a file that isn't there; no length is that large.
-const ABSENT: u64 = u64::MAX;
 const LIMITS: Limits = Limits { bytes: RESUME_BYTES_MAX, depth: 2, tokens: 64, digits: 19 };
 
 /// Size and time of a file when it was last known to be ours.
@@ -51,21 +53,29 @@ pub struct Resume {
     pub info_hash: InfoHash,
     /// Pieces that are verified and on disk.
     pub have: Bitfield,
+    /// Pieces of which some blocks are on disk, not verified.
+    pub partial: Vec<Partial>,
     /// Every file of the torrent as it was, `None` where there was none.
     pub files: Vec<Option<Fingerprint>>,
+    /// The part file, if there was one.
+    pub parts: Option<Fingerprint>,
+    /// Files that have another path than the torrent gives them.
+    pub renamed: Vec<(FileIndex, Vec<String>)>,
+    /// The caller's: how much each file is wanted. Empty if nothing was ever said.
+    pub priorities: Vec<u8>,
     /// Saved after the store was closed: nothing was written since.
     pub clean: bool,
     /// The engine's own (info dictionary, trackers); opaque here.
     pub extra: Vec<u8>,
 }
 
-/// What of a resume file can be believed, given the files as they are now.
+/// A piece under way: what is on disk of it counts as received.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trusted {
-    /// Pieces in files that are as they were.
-    pub have: Bitfield,
-    /// Pieces in files that changed, whether we had them or not: check these.
-    pub recheck: Bitfield,
+pub struct Partial {
+    /// The piece.
+    pub piece: PieceIndex,
+    /// Its blocks on disk, ascending.
+    pub blocks: Vec<u32>,
 }
 
 /// Why a resume file is of no use; the torrent is to be checked whole.
@@ -144,20 +154,26 @@ impl Resume {
 
     /// The bytes of the file.
     pub fn encode(&self) -> Vec<u8> {
-        let mut files = Vec::with_capacity(self.files.len() * FILE_BYTES);
-        for file in &self.files {
-            let (length, modified) = file.map_or((ABSENT, 0), |file| (file.length, file.modified_ns));
-            files.extend_from_slice(&length.to_be_bytes());
-            files.extend_from_slice(&modified.to_be_bytes());
-        }
         let mut writer = Writer::new();
         writer.dict(|body| {
             body.bytes("clean").int(i64::from(self.clean));
             body.bytes("extra").bytes(&self.extra);
-            body.bytes("files").bytes(&files);
+            body.bytes("files").bytes(rows::encode_files(&self.files));
             body.bytes("have").bytes(self.have.to_wire());
             body.bytes("info-hash").bytes(self.info_hash.0);
+            if !self.partial.is_empty() {
+                body.bytes("partial").bytes(rows::encode_partial(&self.partial));
+            }
+            if self.parts.is_some() {
+                body.bytes("parts").bytes(rows::encode_files(&[self.parts]));
+            }
             body.bytes("pieces").int(i64::from(self.have.length()));
+            if !self.priorities.is_empty() {
+                body.bytes("priorities").bytes(&self.priorities);
+            }
+            if !self.renamed.is_empty() {
+                body.bytes("renamed").bytes(rows::encode_renamed(&self.renamed));
+            }
             body.bytes("version").int(VERSION);
         });
         let body = writer.finish();
@@ -190,78 +206,26 @@ impl Resume {
         let pieces = pieces.ok_or(Error::Damaged("its number of pieces is wrong"))?;
         let have = body.get_bytes(b"have").ok_or(Error::Damaged("it has no pieces"))?;
         let clean = body.get_int(b"clean").filter(|clean| (0..=1).contains(clean));
+        let files = body.get_bytes(b"files").ok_or(Error::Damaged("it has no files"))?;
+        let files = rows::decode_files(files).ok_or(Error::Damaged("its files are wrong"))?;
+        let rows = |key: &[u8]| body.get_bytes(key).unwrap_or_default();
+        let parts = rows::decode_files(rows(b"parts")).filter(|rows| rows.len() <= 1);
+        let priorities =
+            Some(rows(b"priorities")).filter(|rows| rows.is_empty() || rows.len() == files.len());
         Ok(Self {
             info_hash: InfoHash(hash.ok_or(Error::Damaged("its info-hash is wrong"))?),
             have: Bitfield::from_wire(have, pieces).map_err(|_| Error::Damaged("its bitfield is wrong"))?,
-            files: decode_files(body.get_bytes(b"files").ok_or(Error::Damaged("it has no files"))?)?,
+            partial: rows::decode_partial(rows(b"partial"), pieces)
+                .ok_or(Error::Damaged("its partial pieces are wrong"))?,
+            parts: parts.ok_or(Error::Damaged("its part file is wrong"))?.pop().flatten(),
+            renamed: rows::decode_renamed(rows(b"renamed"), files.len())
+                .ok_or(Error::Damaged("its file names are wrong"))?,
+            priorities: priorities.ok_or(Error::Damaged("its priorities are wrong"))?.to_vec(),
+            files,
             clean: clean.ok_or(Error::Damaged("its clean flag is wrong"))? == 1,
             extra: body.get_bytes(b"extra").ok_or(Error::Damaged("it has no extra"))?.to_vec(),
         })
     }
-
-    /// Compares the fingerprints with the files as they are below `root` now. Looks at every file: blocks.
-    ///
-    /// After an unclean end (a kill), files that had pieces missing have been written since, by us: of those only
-    /// the length is compared. All others must be exactly as they were. What was written to a changed file since is
-    /// not known, so its missing pieces are to be checked too: they may have come before the kill.
-    ///
-    /// # Errors
-    /// [`Error::Foreign`] if this is of a torrent with other pieces or files.
-    pub fn trust(&self, layout: &Layout, root: &Path) -> Result<Trusted, Error> {
-        if self.have.length() != layout.piece_count() || self.files.len() != layout.files().len() {
-            return Err(Error::Foreign);
-        }
-        let now = crate::files::fingerprints(layout, root);
-        let mut trusted = Trusted { have: self.have.clone(), recheck: Bitfield::new(self.have.length()) };
-        for (number, file) in layout.files().iter().enumerate() {
-            if file.pad || self.files[number] == now[number] {
-                continue;
-            }
-            let believed = self.is_unchanged(layout, FileIndex(number as u32), now[number]);
-            let there = now[number].map_or(0, |fingerprint| fingerprint.length.min(file.length));
-            for piece in layout.pieces_of(file.range()) {
-                let had = self.have.contains(piece.into());
-                if had && !believed {
-                    trusted.have.remove(piece.into());
-                }
-                let written = layout.piece_offset(piece.into()) < file.offset + there;
-                if (had && !believed) || (!had && written) {
-                    trusted.recheck.insert(piece.into());
-                }
-            }
-        }
-        Ok(trusted)
-    }
-
-    fn is_unchanged(&self, layout: &Layout, file: FileIndex, now: Option<Fingerprint>) -> bool {
-        let before = self.files[file.as_usize()];
-        let mut pieces = layout.pieces_of(layout.files()[file.as_usize()].range());
-        match (before, now) {
-            (Some(before), Some(now))
-                if !self.clean && pieces.any(|piece| !self.have.contains(piece.into())) =>
-            {
-                now.length >= before.length
-            }
-            (before, now) => before == now,
-        }
-    }
-}
-
-fn decode_files(bytes: &[u8]) -> Result<Vec<Option<Fingerprint>>, Error> {
-    let (rows, rest) = bytes.as_chunks::<FILE_BYTES>();
-    if !rest.is_empty() || rows.len() > FILES_MAX {
-        return Err(Error::Damaged("its files are wrong"));
-    }
-    let row = |row: &[u8; FILE_BYTES]| {
-        let number = u128::from_be_bytes(*row);
-        let (length, modified_ns) = ((number >> 64) as u64, number as u64 as i64);
-        match length {
-            ABSENT if modified_ns == 0 => Ok(None),
-            length if length <= TOTAL_LENGTH_MAX => Ok(Some(Fingerprint { length, modified_ns })),
-            _ => Err(Error::Damaged("its files are wrong")),
-        }
-    };
-    rows.iter().map(row).collect()
 }
 
 fn path(dir: &Path, info_hash: InfoHash) -> PathBuf {

@@ -5,18 +5,22 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use afflux_metainfo::{Bitfield, BlockRef, FileIndex, InfoHash, Layout, PieceIndex};
 use bytes::Bytes;
 use thiserror::Error;
 
 use crate::check::CheckRun;
-use crate::files::Files;
+use crate::files::{Allocation, FileLoan, Files, Places, Survey};
+use crate::holes::HoleFile;
 use crate::intake::{Fill, Intake};
+use crate::limits::EXTENT_BYTES;
 use crate::lock::lock;
-use crate::torrent::{Progress, ReadJob, Torrent};
-use crate::{BlockBuffer, Disk, Full, Pool, Resume, disk};
+use crate::read::{ReadJob, UnderWay};
+use crate::spill::SpillCounts;
+use crate::torrent::{Progress, Torrent};
+use crate::{BlockBuffer, Disk, Full, Ledger, Pool, Resume, disk};
 
 /// Where verified pieces are kept.
 #[derive(Clone, Debug)]
@@ -28,6 +32,20 @@ pub enum Kind {
     },
     /// In memory only, until [`Store::evict`].
     Memory,
+    /// In a nameless file in `dir`, until [`Store::evict`] or the end of the process.
+    Cache {
+        /// The folder.
+        dir: PathBuf,
+        /// What all such torrents may take on disk together, in whole pieces.
+        places: Ledger,
+    },
+}
+
+impl Kind {
+    /// Whether verified pieces stay only until they're [evicted](Store::evict).
+    pub fn is_evictable(&self) -> bool {
+        !matches!(self, Self::Disk { .. })
+    }
 }
 
 /// What a store is made of.
@@ -43,10 +61,21 @@ pub struct StoreConfig {
     pub hashes: Arc<[[u8; 20]]>,
     /// Pieces that are on disk already, trusted from resume data ([`Resume::trust`]).
     pub have: Bitfield,
-    /// Files that aren't wanted: they are created only where a piece shared with a wanted file needs it.
+    /// Files that aren't wanted: they are never created. What shared pieces need of them lies in a hidden part file.
     pub unwanted: Vec<FileIndex>,
+    /// How files lie on disk.
+    pub files: FileOptions,
     /// Never creates or changes a file.
     pub read_only: bool,
+}
+
+/// How a torrent's files lie on disk.
+#[derive(Clone, Debug, Default)]
+pub struct FileOptions {
+    /// When they take their space.
+    pub allocation: Allocation,
+    /// Files that have another path than the torrent gives them ([`Store::rename`]).
+    pub renamed: Vec<(FileIndex, Vec<String>)>,
 }
 
 /// What happened; sent from hash and disk threads, in the order in which it happened to each piece.
@@ -65,6 +94,11 @@ pub enum Event {
         piece: PieceIndex,
         /// SHA-1 of each block as it came, to find who lied.
         digests: Vec<[u8; 20]>,
+    },
+    /// What had come of a piece couldn't be kept: it is to be begun anew.
+    Unstored {
+        /// The piece.
+        piece: PieceIndex,
     },
     /// The piece is on disk.
     Written {
@@ -122,15 +156,27 @@ pub enum ReadError {
     Disk(#[from] disk::Error),
 }
 
+/// What went to disk before its piece was whole, because memory was short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spills {
+    /// Written ahead.
+    pub spilled_bytes: u64,
+    /// Read once more to finish a hash.
+    pub read_back_bytes: u64,
+}
+
 /// Takes what was read: the range in order, in parts of up to 256 KiB that are shared with the cache.
 pub type ReadReply = Box<dyn FnOnce(Result<Vec<Bytes>, ReadError>) + Send>;
 
 /// Takes events. Called on hash and disk threads: it must be quick and must not call [`Store::close`].
 pub type Notify = Arc<dyn Fn(Event) + Send + Sync>;
 
+/// Says whether some reader can't go on without a piece. Called on hash threads: it must be quick.
+pub type Awaited = Arc<dyn Fn(PieceIndex) -> bool + Send + Sync>;
+
 /// One torrent's storage; all clones are the same. Its memory and handles go with the last clone.
 #[derive(Clone)]
-pub struct Store(Arc<Torrent>);
+pub struct Store(pub(crate) Arc<Torrent>);
 
 /// A check under way; it goes on when this is dropped.
 #[derive(Clone)]
@@ -149,50 +195,78 @@ impl Store {
     /// # Errors
     /// If the folder can't be made or isn't one, or `hashes` or `have` are not of the layout's pieces.
     pub fn open(config: StoreConfig, disk: &Disk, pool: &Pool, notify: Notify) -> Result<Self, disk::Error> {
-        let StoreConfig { info_hash, kind, layout, hashes, have, unwanted, read_only } = config;
+        let StoreConfig { info_hash, kind, layout, hashes, have, unwanted, files, read_only } = config;
         if hashes.len() != layout.piece_count() as usize || have.length() != layout.piece_count() {
             return Err(disk::Error::Misuse("hashes or bitfield of another number of pieces"));
         }
         let id = disk.next_store();
-        let (files, have) = match kind {
+        let (files, holes, have) = match kind {
             Kind::Disk { dir } => {
                 prepare_folder(&dir, read_only)?;
-                let files = Files::new(dir, layout.clone(), disk.handles().clone(), id, unwanted);
+                let renamed = files.renamed.into_iter().collect();
+                let mut places = Places::new(dir, layout.clone(), info_hash, renamed);
+                places.leave_out(&unwanted);
+                let files = Files::new(places, disk.handles().clone(), id, files.allocation);
                 files.trust(have.iter());
-                (Some(files), have)
+                if !read_only {
+                    files.leave_out(&unwanted)?;
+                }
+                (Some(files), None, have)
             }
-            Kind::Memory => (None, Bitfield::new(layout.piece_count())),
+            Kind::Memory => (None, None, Bitfield::new(layout.piece_count())),
+            Kind::Cache { dir, places } => {
+                prepare_folder(&dir, false)?;
+                let holes = HoleFile::create(dir, layout.clone(), places, id)?;
+                (None, Some(holes), Bitfield::new(layout.piece_count()))
+            }
         };
-        Ok(Self(Arc::new(Torrent {
+        let places = holes.as_ref().map(|holes| holes.places().clone());
+        let spills = files.is_some() || holes.is_some();
+        let torrent = Arc::new(Torrent {
             id,
             info_hash,
-            intake: Intake::new(layout.clone(), pool.clone()),
+            intake: Intake::new(layout.clone(), pool.clone(), spills, places),
             layout,
             hashes,
             pool: pool.clone(),
             disk: disk.clone(),
             progress: Mutex::new(Progress::new(have, files.is_some())),
+            under_way: UnderWay::default(),
             files,
+            holes,
+            spills: SpillCounts::default(),
             read_only,
             notify,
+            awaited: OnceLock::new(),
             idle: Condvar::new(),
-        })))
+        });
+        if spills {
+            disk.relief().enter(&torrent);
+        }
+        Ok(Self(torrent))
+    }
+
+    /// Tells how to know which pieces somebody waits for: those are hashed as their blocks come, while others may wait a
+    /// few milliseconds so that several can be hashed at once. Only the first call counts.
+    pub fn tell_awaited(&self, awaited: Awaited) {
+        let _ = self.0.awaited.set(awaited);
     }
 
     /// Makes sure that a block finds memory when it arrives; called before a peer is asked for it, once per
     /// request.
     ///
-    /// The first block of a piece admits the piece: all of its bytes are charged then, so later blocks of it are
-    /// never refused. For what can't arrive (a piece that we have, no block of ours, a closed or read-only store)
+    /// In memory torrents the first block of a piece admits the piece: all of its bytes are charged then, so later blocks
+    /// of it are never refused. In others each extent is charged when one of its blocks is reserved, and a refusal makes
+    /// pieces under way spill to disk. For what can't arrive (a piece that we have, no block of ours, a closed or read-only store)
     /// nothing is reserved and nothing refused. One task calls this per torrent.
     ///
     /// # Errors
-    /// [`Full`] if the piece can't be admitted; [`Pool::on_room`] tells when to try again.
+    /// [`Full`] if there is no memory, or no place in a bounded cache; [`Pool::on_room`] and [`Ledger::on_room`] tell when to try again.
     pub fn reserve(&self, block: BlockRef) -> Result<(), Full> {
         if !self.takes_blocks(block.index) {
             return Ok(());
         }
-        self.0.intake.reserve(block)
+        self.0.intake.reserve(block).inspect_err(|_| self.0.disk.relieve(EXTENT_BYTES as usize))
     }
 
     /// Undoes one [`reserve`](Self::reserve) whose block won't come: cancelled, rejected, the peer is gone. After
@@ -222,7 +296,11 @@ impl Store {
         if self.0.is_closed() {
             return false;
         }
-        match self.0.intake.fill(block, buffer) {
+        let fill = self.0.intake.fill(block, buffer);
+        if self.0.disk.relief().is_short() {
+            self.0.disk.relieve(0);
+        }
+        match fill {
             Fill::Stale => false,
             Fill::Accepted => true,
             Fill::HashDue => {
@@ -234,7 +312,7 @@ impl Store {
 
     /// Forgets all blocks of a piece under way. Buffers that links still have are worthless from then on.
     pub fn discard(&self, piece: PieceIndex) {
-        self.0.intake.discard(piece);
+        self.0.discard(piece);
     }
 
     /// Asks for block digests with the next `Verified` of this piece, to compare with those of a failure.
@@ -256,7 +334,7 @@ impl Store {
         if let Some(parts) = self.0.read_cached(piece, &range) {
             return reply(Ok(parts));
         }
-        if self.0.files.is_none() {
+        if self.0.backing().is_none() {
             return reply(Err(ReadError::Evicted));
         }
         let job = ReadJob { torrent: self.0.clone(), piece, range, reply };
@@ -271,8 +349,29 @@ impl Store {
         self.0.read_cached(piece, &range)
     }
 
-    /// Lets go of a piece in memory. A memory torrent doesn't have it from then on (no event tells); nor does a disk
-    /// torrent whose writing has stopped, if the piece is not on disk. One that is about to be written stays.
+    /// Verified bytes, if they are in memory, the kernel's copy of a file included: what takes no waiting. `None` says
+    /// nothing of the rest: [`read`](Self::read) does.
+    ///
+    /// Misses are read by whole extents on the calling thread, a copy of 256 KiB at a time.
+    pub fn try_read(&self, piece: PieceIndex, range: Range<u32>) -> Option<Vec<Bytes>> {
+        self.0.readable(piece, &range).ok()?;
+        self.0.read_hot(piece, &range)
+    }
+
+    /// Where verified bytes lie in a file, from the start of `range` (bytes of the torrent) on, if the kernel has them in memory.
+    /// The stretch may end before the range does: with the file, with what is on disk or in memory.
+    ///
+    /// Nobody writes to verified pieces in files, so they stay as they are unless somebody else changes the file.
+    pub fn lend_file(&self, range: Range<u64>) -> Option<FileLoan> {
+        if range.is_empty() || range.end > self.0.layout.total_length() {
+            return None;
+        }
+        self.0.lend_file(range)
+    }
+
+    /// Lets go of a piece in memory. A torrent in memory or in a bounded cache doesn't have it from then on (no event
+    /// tells), and its place in the cache is given back; nor does a disk torrent whose writing has stopped, if the piece
+    /// is not on disk. One that is about to be written stays.
     pub fn evict(&self, piece: PieceIndex) {
         self.0.evict(piece);
     }
@@ -304,9 +403,46 @@ impl Store {
         self.0.retry();
     }
 
+    /// What was written before its piece was whole.
+    pub fn spills(&self) -> Spills {
+        self.0.spills.read()
+    }
+
     /// Why writing has stopped, if it has.
     pub fn stopped(&self) -> Option<disk::Error> {
         lock(&self.0.progress).stopped.clone()
+    }
+
+    /// From now on these files aren't wanted, and all others are: files that aren't there yet are not created while
+    /// they aren't wanted, and those that are get what shared pieces brought of them before. Blocks.
+    pub fn leave_out(&self, unwanted: &[FileIndex]) -> Result<(), disk::Error> {
+        match &self.0.files {
+            Some(files) if !self.0.read_only => {
+                files.leave_out(unwanted)?;
+                // Some of those that are wanted now may have no bytes.
+                lock(&self.0.progress).empty_files_made = false;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives a file another path below the download folder; [`Resume`] remembers it. Blocks.
+    ///
+    /// # Errors
+    /// If something is there already (nothing is replaced), another file of the torrent belongs there, the path leads out
+    /// of the folder, or there are no files.
+    pub fn rename(&self, file: FileIndex, path: Vec<String>) -> Result<(), disk::Error> {
+        self.own_files()?.rename(file, path)
+    }
+
+    /// Moves all files to another folder, which is made if missing: all of them or, if anything fails, none. Blocks.
+    /// Reads go on meanwhile; a store that writes is to be paused before.
+    ///
+    /// # Errors
+    /// If something is there already (nothing is replaced), something was written meanwhile, or there are no files.
+    pub fn move_to(&self, dir: &std::path::Path) -> Result<(), disk::Error> {
+        self.own_files()?.move_to(dir)
     }
 
     /// Makes what is written survive a power cut. Blocks.
@@ -314,20 +450,25 @@ impl Store {
         self.0.files.as_ref().map_or(Ok(()), Files::sync)
     }
 
-    /// What to remember of this torrent; `extra` is left empty for the caller. Looks at every file: blocks.
+    /// What to remember of this torrent; `extra` and `priorities` are left empty for the caller. What it says is there is synced first, so
+    /// it is there after a power cut too. Looks at every file: blocks.
     ///
-    /// After [`close`](Self::close) it's marked clean. Without a [`sync`](Self::sync) before, it is safe against a
-    /// killed process but not against a power cut.
-    pub fn snapshot(&self) -> Resume {
+    /// After [`close`](Self::close) it's marked clean.
+    pub fn snapshot(&self) -> Result<Resume, disk::Error> {
+        // In this order: what is written after the look at `written` is synced needlessly, nothing the other way round.
         let (have, clean) = {
             let progress = lock(&self.0.progress);
             (progress.written.clone(), progress.closed && progress.jobs == 0)
         };
-        let files = match &self.0.files {
-            Some(files) => files.fingerprints(),
-            None => vec![None; self.0.layout.files().len()],
+        self.sync()?;
+        let (survey, renamed) = match &self.0.files {
+            Some(files) => (files.survey(), files.renamed()),
+            None => (Survey { files: vec![None; self.0.layout.files().len()], parts: None }, Vec::new()),
         };
-        Resume { info_hash: self.0.info_hash, have, files, clean, extra: Vec::new() }
+        let Survey { files, parts } = survey;
+        let info_hash = self.0.info_hash;
+        let (partial, priorities, extra) = Default::default();
+        Ok(Resume { info_hash, have, partial, files, parts, renamed, priorities, clean, extra })
     }
 
     /// Takes no more blocks or reads, waits until what was complete is hashed and written, then lets go of
@@ -338,10 +479,17 @@ impl Store {
         self.0.pool.ledger().wake();
         self.0.wait_for_jobs();
         self.0.intake.discard_all();
+        // The nameless file of a bounded cache gives all of its places back when its handle goes.
         self.0.pool.cache().remove_store(self.0.id);
         if let Some(files) = &self.0.files {
             files.close();
         }
+    }
+
+    /// The files, if they may be changed.
+    fn own_files(&self) -> Result<&Files, disk::Error> {
+        let files = self.0.files.as_ref().filter(|_| !self.0.read_only);
+        files.ok_or(disk::Error::Misuse("the torrent has no files of its own"))
     }
 
     fn takes_blocks(&self, piece: PieceIndex) -> bool {

@@ -1,13 +1,14 @@
 //! How many peers have each piece, and which pieces are rarest.
 //!
-//! Counts move by one in constant time: the pieces that may be picked lie in one bucket per count. Seeds are
-//! counted once for all pieces. Not here: what is worth picking (`picker`).
+//! Counts move by one in constant time: the pieces that may be picked lie in one bucket per priority and count. Seeds
+//! are counted once for all pieces. Not here: what is worth picking (`picker`).
 
 use std::ops::Range;
 
 use afflux_metainfo::{Bitfield, PieceIndex};
 
 use crate::chance::Chance;
+use crate::input::Priority;
 use crate::limits::PROBES_MAX;
 
 /// The bucket slot of a piece that may not be picked.
@@ -27,8 +28,11 @@ pub enum Counting {
 pub struct Availability {
     counts: Vec<u16>,
     seeds: u32,
-    buckets: Vec<Vec<u32>>,
+    /// By priority, the highest first, and by count.
+    buckets: [Vec<Vec<u32>>; Priority::WANTED],
     slots: Vec<u32>,
+    /// Of each piece; empty while all are alike.
+    priorities: Vec<Priority>,
     pickable: Bitfield,
     /// No pickable piece lies below this one.
     first_pickable: u32,
@@ -41,8 +45,9 @@ impl Availability {
         Self {
             counts: vec![0; piece_count as usize],
             seeds: 0,
-            buckets: vec![Vec::new()],
+            buckets: Default::default(),
             slots: vec![NOWHERE; piece_count as usize],
+            priorities: Vec::new(),
             pickable: Bitfield::new(piece_count),
             first_pickable: piece_count,
             chance: Chance::new(seed),
@@ -96,13 +101,22 @@ impl Availability {
         }
     }
 
+    /// Pieces of a higher priority are rarer than any of a lower one. One for each piece.
+    pub fn prioritize(&mut self, priorities: Vec<Priority>) {
+        self.priorities = priorities;
+        self.buckets = Default::default();
+        self.slots.fill(NOWHERE);
+        let pickable: Vec<PieceIndex> = self.pickable.iter().collect();
+        pickable.into_iter().for_each(|piece| self.enter(piece.0));
+    }
+
     /// A pickable piece out of `theirs` that is rare: random among equals, the rarest of those looked at.
     ///
     /// The buckets are probed from the rarest; when that many probes find nothing of theirs, their own pieces are
     /// scanned by words from a random place, and the rarest of the first few wins.
     pub fn rarest(&mut self, theirs: &Bitfield) -> Option<PieceIndex> {
         let mut probes = 0;
-        for bucket in &self.buckets {
+        for bucket in self.buckets.iter().flatten() {
             let start = self.chance.below(bucket.len());
             for nth in 0..bucket.len() {
                 let piece = PieceIndex(bucket[(start + nth) % bucket.len()]);
@@ -153,7 +167,9 @@ impl Availability {
                 }
                 _ => break,
             };
-            let rarer = best.is_none_or(|best| self.counts[found.as_usize()] < self.counts[best.as_usize()]);
+            let rarity =
+                |piece: PieceIndex| (level(&self.priorities, piece.0), self.counts[piece.as_usize()]);
+            let rarer = best.is_none_or(|best| rarity(found) < rarity(best));
             if rarer {
                 best = Some(found);
             }
@@ -175,15 +191,17 @@ impl Availability {
 
     fn enter(&mut self, piece: u32) {
         let count = usize::from(self.counts[piece as usize]);
-        if self.buckets.len() <= count {
-            self.buckets.resize_with(count + 1, Vec::new);
+        let buckets = &mut self.buckets[level(&self.priorities, piece)];
+        if buckets.len() <= count {
+            buckets.resize_with(count + 1, Vec::new);
         }
-        self.slots[piece as usize] = self.buckets[count].len() as u32;
-        self.buckets[count].push(piece);
+        self.slots[piece as usize] = buckets[count].len() as u32;
+        buckets[count].push(piece);
     }
 
     fn leave(&mut self, piece: u32) {
-        let bucket = &mut self.buckets[usize::from(self.counts[piece as usize])];
+        let count = usize::from(self.counts[piece as usize]);
+        let bucket = &mut self.buckets[level(&self.priorities, piece)][count];
         let slot = self.slots[piece as usize];
         bucket.swap_remove(slot as usize);
         if let Some(&moved) = bucket.get(slot as usize) {
@@ -191,6 +209,11 @@ impl Availability {
         }
         self.slots[piece as usize] = NOWHERE;
     }
+}
+
+/// Which of the rows of buckets a piece lies in.
+fn level(priorities: &[Priority], piece: u32) -> usize {
+    priorities.get(piece as usize).copied().unwrap_or_default().level()
 }
 
 /// The first piece at or behind `start` that is in both sets.
@@ -261,6 +284,29 @@ mod tests {
         assert_eq!(availability.rarest(&theirs), Some(PieceIndex(3)));
         availability.set_pickable(PieceIndex(3), false);
         assert!([40, 90].contains(&availability.rarest(&theirs).unwrap().0));
+    }
+
+    #[test]
+    fn a_higher_priority_comes_before_rarity() {
+        let mut availability = all_pickable();
+        availability.add(&set(&[40, 90]));
+        let mut priorities = vec![Priority::Normal; PIECES as usize];
+        (priorities[3], priorities[40], priorities[90]) = (Priority::Low, Priority::High, Priority::High);
+        availability.prioritize(priorities);
+        let theirs = set(&[3, 5, 40, 90]);
+        let order: Vec<u32> = std::iter::from_fn(|| {
+            let piece = availability.rarest(&theirs)?;
+            availability.set_pickable(piece, false);
+            Some(piece.0)
+        })
+        .collect();
+        assert!(
+            [[40, 90, 5, 3], [90, 40, 5, 3]].contains(&[order[0], order[1], order[2], order[3]]),
+            "{order:?}"
+        );
+        availability.lost(PieceIndex(40));
+        availability.set_pickable(PieceIndex(40), true);
+        assert_eq!(availability.rarest(&theirs), Some(PieceIndex(40)));
     }
 
     #[test]

@@ -150,3 +150,37 @@ pub struct Window {
     /// What it looks like.
     pub kind: Kind,
 }
+
+/// How much a file, or a piece, is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Not at all.
+    Off,
+    /// When there is nothing else to fetch.
+    Low,
+    /// As usual.
+    #[default]
+    Normal,
+    /// Before all else but what readers wait for.
+    High,
+}
+
+impl Priority {
+    /// How many there are but `Off`.
+    pub(crate) const WANTED: usize = 3;
+
+    /// Its number for a file of settings or resume data.
+    pub fn to_byte(self) -> u8 {
+        self as u8
+    }
+
+    /// The priority of a number; one that doesn't exist is as usual.
+    pub fn from_byte(byte: u8) -> Self {
+        [Self::Off, Self::Low, Self::Normal, Self::High].get(usize::from(byte)).copied().unwrap_or_default()
+    }
+
+    /// Its place among those that are wanted, the highest first. What isn't wanted may be all the same, by a reader.
+    pub(crate) fn level(self) -> usize {
+        Self::WANTED - (self as usize).max(1)
+    }
+}

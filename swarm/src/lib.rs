@@ -33,7 +33,7 @@ pub mod trace;
 pub mod wants;
 
 pub use config::Config;
-pub use input::{Connected, Direction, Gauges, Kind, Parting, ReaderKey, Refusal, Report, Window};
+pub use input::{Connected, Direction, Gauges, Kind, Parting, Priority, ReaderKey, Refusal, Report, Window};
 pub use key::{PeerKey, Slab};
 pub use output::{Output, Reason};
 pub use roster::Source;

@@ -42,7 +42,7 @@ use crate::chance::Chance;
 use crate::choker::{self, Choker};
 use crate::config::Config;
 use crate::duplicates::Duplicates;
-use crate::input::{ReaderKey, Window};
+use crate::input::{Priority, ReaderKey, Window};
 use crate::key::{PeerKey, Slab};
 use crate::limits::{LATE_TICK, NEED_PEERS_INTERVAL, NEED_PEERS_INTERVAL_WAITING, PEERS_MAX, TICK};
 use crate::metadata::Assembly;
@@ -300,6 +300,26 @@ impl Swarm {
         self.schedule(None, now);
     }
 
+    /// How much each file is wanted; all are alike until this is called. A piece of several files is wanted as much as the
+    /// one that is wanted most. Pieces under way and readers' windows come before any priority.
+    pub fn prioritize(&mut self, files: &[Priority], now: Instant) {
+        let Some(content) = &mut self.content else { return };
+        let count = content.layout.piece_count();
+        let mut priorities = vec![Priority::Off; count as usize];
+        for (file, priority) in content.layout.files().iter().zip(files) {
+            let range = content.layout.pieces_of(file.range());
+            for piece in &mut priorities[range.start as usize..range.end as usize] {
+                *piece = (*piece).max(*priority);
+            }
+        }
+        let mut wanted = Bitfield::new(count);
+        for (piece, _) in (0..).zip(&priorities).filter(|(_, priority)| **priority != Priority::Off) {
+            wanted.insert(PieceIndex(piece));
+        }
+        content.availability.prioritize(priorities);
+        self.select(wanted, now);
+    }
+
     /// Other rules from now on. What is open, asked for and wanted by readers stays. A torrent of the memory kind goes
     /// on by deadlines whatever is said here.
     pub fn set_strategy(&mut self, name: StrategyName, now: Instant) {
@@ -410,8 +430,23 @@ impl Swarm {
         ];
         let strategy =
             self.strategy.as_ref().filter(|_| !self.paused).and_then(|strategy| strategy.deadline());
+        if self.is_at_rest() {
+            let need_peers = self.is_hungry().then_some(self.timers.need_peers.max(self.timers.tick));
+            return leaves[1..].iter().copied().chain([need_peers]).flatten().min();
+        }
         let own = [Some(self.timers.tick), self.timers.late, self.timers.retarget, strategy];
         leaves.into_iter().chain(own).flatten().min()
+    }
+
+    /// Nobody is there to serve, to ask or to be told: of a thousand torrents most are like this, and none of their timers
+    /// has anything to do.
+    pub fn is_at_rest(&self) -> bool {
+        self.peers.is_empty() && self.wants.is_empty()
+    }
+
+    /// Whether more peers would help.
+    fn is_hungry(&self) -> bool {
+        !self.paused && self.content.as_ref().is_none_or(|content| !content.missing.is_empty())
     }
 
     /// The next thing to do.
@@ -452,9 +487,8 @@ impl Swarm {
     /// Asks for addresses while few peers are connected, and not too often. How many addresses are known says
     /// little: most of them may be dead.
     fn need_peers(&mut self, now: Instant) {
-        let hungry = self.content.as_ref().is_none_or(|content| !content.missing.is_empty());
         let few = self.roster.counts().connected < self.config.peers_max.div_ceil(2);
-        if self.paused || !hungry || !few || now < self.timers.need_peers {
+        if !self.is_hungry() || !few || now < self.timers.need_peers {
             return;
         }
         let waiting = self.wants.anyone_waits();

@@ -47,9 +47,26 @@ impl Film {
         Self::at(scratch, path)
     }
 
+    /// A folder of files of noise, so long each, in this order.
+    pub(crate) fn set(lengths: &[usize]) -> Self {
+        let scratch = Scratch::new();
+        let folder = scratch.folder("shared").join("set");
+        std::fs::create_dir_all(&folder).expect("our own folder");
+        for (nth, length) in lengths.iter().enumerate() {
+            single(&folder, &format!("{nth}.bin"), nth as u64 + 1, *length);
+        }
+        Self::at(scratch, folder)
+    }
+
     fn at(scratch: Scratch, path: PathBuf) -> Self {
         let torrent = create(&scratch, &path, PIECE_LENGTH, &[]);
-        let bytes = std::fs::read(&path).expect("the samples are in the repository");
+        let mut files: Vec<PathBuf> = match std::fs::read_dir(&path) {
+            Ok(folder) => folder.map(|file| file.expect("our own folder").path()).collect(),
+            Err(_) => vec![path.clone()],
+        };
+        files.sort();
+        let read = |file: &PathBuf| std::fs::read(file).expect("the samples are in the repository");
+        let bytes: Vec<u8> = files.iter().flat_map(read).collect();
         let content = Content::new(&info_hash(&scratch, &torrent), PIECE_LENGTH as usize, bytes);
         Self { scratch, content, torrent, path }
     }

@@ -12,7 +12,6 @@ use afflux::source::Source;
 use afflux_metainfo::create::Builder;
 use afflux_metainfo::torrent::Torrent as TorrentFile;
 use afflux_storage::Kind;
-use afflux_swarm::StrategyName;
 use tempfile::TempDir;
 
 /// Long enough for a machine under load.
@@ -115,7 +114,7 @@ impl House {
 }
 
 pub(crate) fn options(kind: Kind, read_only: bool) -> AddOptions {
-    AddOptions { kind, read_only, recheck: false, strategy: StrategyName::Deadline }
+    AddOptions { read_only, ..AddOptions::new(kind) }
 }
 
 /// Waits until a look at the torrent satisfies.

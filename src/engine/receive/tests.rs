@@ -64,6 +64,7 @@ impl Rig {
             hashes: hashes.collect(),
             have: afflux_metainfo::Bitfield::new(layout.piece_count()),
             unwanted: Vec::new(),
+            files: Default::default(),
             read_only: false,
         };
         let pool = Pool::new(Ledger::new(16 << 20));

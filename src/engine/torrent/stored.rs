@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use afflux_metainfo::Bitfield;
 use afflux_metainfo::info::Info;
-use afflux_metainfo::{Bitfield, PieceIndex};
 use afflux_peer::Command;
 use afflux_storage::Event as StorageEvent;
 use tracing::{info, warn};
@@ -12,7 +12,6 @@ use tracing::{info, warn};
 use super::super::halt::{Due, Halt};
 use super::super::link::ToLink;
 use super::super::open::{self, Opened};
-use super::super::split;
 use super::{EARLY_VERDICT_MAX, Input, OUTBOX_COMMANDS_MAX, Ready, SAVE_INTERVAL, Task};
 
 impl Task {
@@ -65,14 +64,10 @@ impl Task {
                 self.config.swarm.handle_lost(&[piece], now);
                 self.want_only_what_is_there(now);
             }
+            StorageEvent::Unstored { piece } => self.config.swarm.handle_unstored(piece, now),
             StorageEvent::Stopped(error) => self.pause(error.to_string(), now),
-            StorageEvent::Checked { done, total, .. } => self.checked = Some((done, total)),
-            StorageEvent::CheckFinished { have } => {
-                self.checked = None;
-                if let Some(ready) = self.checking.take() {
-                    self.begin(ready, have, now);
-                }
-            }
+            StorageEvent::Checked { piece, ok, done, total } => self.checked(piece, ok, (done, total)),
+            StorageEvent::CheckFinished { have } => self.check_finished(have, now),
         }
     }
 
@@ -92,8 +87,12 @@ impl Task {
             // Fails only when the torrent is gone; then nobody cares.
             let _ = to_events.blocking_send(Input::Storage(event));
         });
+        let waiting = Arc::clone(&self.config.readers);
         tokio::task::spawn_blocking(move || {
             let opened = open::open(info, &place, &shared, notify);
+            if let Ok(opened) = &opened {
+                opened.store.tell_awaited(Arc::new(move |piece| waiting.is_awaited(piece)));
+            }
             let _ = to_self.blocking_send(Input::Opened(opened.map(Box::new)));
         });
     }
@@ -102,14 +101,20 @@ impl Task {
         self.lock = opened.lock;
         self.share = opened.share.map(|share| (share, 0));
         self.apply_share(now);
+        if self.share.is_none() {
+            // Those that are written as they come need memory only for what is asked for.
+            let open_bytes = self.config.shared.open_bytes_max(&opened.layout);
+            self.config.swarm.set_open_bytes_max(open_bytes, now);
+        }
+        if !opened.priorities.is_empty() {
+            // What was said since the start is newer than what is remembered.
+            self.wishes.priorities.get_or_insert(opened.priorities);
+        }
         let ready = Arc::new(Ready { layout: opened.layout, info: opened.info, store: opened.store });
-        if opened.recheck.is_empty() {
+        if opened.recheck.is_empty() && opened.spots.is_empty() {
             return self.begin(ready, opened.have, now);
         }
-        info!(pieces = opened.recheck.count(), "checking files that may have changed");
-        self.checked = Some((0, opened.recheck.count()));
-        ready.store.check(opened.recheck.iter().collect::<Vec<_>>());
-        self.checking = Some(ready);
+        self.check(ready, opened.recheck, opened.spots);
     }
 
     /// Tells the swarm how much memory it may use, if that has changed: other torrents came or went.
@@ -117,14 +122,19 @@ impl Task {
         let Some((share, told_bytes)) = &mut self.share else { return };
         let share_bytes = share.bytes();
         if std::mem::replace(told_bytes, share_bytes) != share_bytes {
-            let (open_bytes, keep_bytes) = split(share_bytes);
+            let (open_bytes, keep_bytes) = share.split(share_bytes);
             self.config.swarm.set_open_bytes_max(open_bytes, now);
             self.config.swarm.set_keep_bytes_max(keep_bytes, now);
         }
     }
 
     /// Metadata and storage are there: transfer.
-    fn begin(&mut self, ready: Arc<Ready>, have: Bitfield, now: Instant) {
+    pub(super) fn begin(&mut self, ready: Arc<Ready>, have: Bitfield, now: Instant) {
+        // What is wanted is told when storage knows of it too.
+        self.wishes.hold |= self.wishes.priorities.is_some();
+        if self.wishes.hold {
+            self.config.swarm.pause(now);
+        }
         self.config.swarm.learn_layout(Arc::clone(&ready.layout), have, now);
         for peer in self.peers.values_mut() {
             // A link whose channel is full is closed at the next flush.
@@ -133,7 +143,7 @@ impl Task {
             }
         }
         self.ready = Some(Arc::clone(&ready));
-        self.apply_selection(now);
+        self.apply_priorities();
         self.want_only_what_is_there(now);
         self.config.ready.send_replace(Some(ready));
         self.save_due = Some(now);
@@ -142,18 +152,6 @@ impl Task {
         self.completed = false;
         self.tick(now);
         self.config.discovery.start_trackers();
-    }
-
-    pub(super) fn apply_selection(&mut self, now: Instant) {
-        let (Some(files), Some(ready)) = (&self.selected, &self.ready) else { return };
-        let layout = &ready.layout;
-        let mut wanted = Bitfield::new(layout.piece_count());
-        for (file, _) in layout.files().iter().zip(files).filter(|(_, selected)| **selected) {
-            for piece in layout.pieces_of(file.range()) {
-                wanted.insert(PieceIndex(piece));
-            }
-        }
-        self.config.swarm.select(wanted, now);
     }
 
     /// Read-only storage takes no blocks, so what is missing there isn't wanted.
@@ -190,7 +188,7 @@ impl Task {
     }
 
     /// Writing has stopped: nothing more is asked, what is there is served on.
-    fn pause(&mut self, reason: String, now: Instant) {
+    pub(super) fn pause(&mut self, reason: String, now: Instant) {
         warn!(%reason, "writing has stopped");
         self.error = Some(reason);
         self.halt = Some(Halt::new(now));
@@ -216,7 +214,10 @@ impl Task {
     fn go_on(&mut self, now: Instant) {
         info!("writing goes on");
         (self.halt, self.error) = (None, None);
-        self.config.swarm.resume(now);
+        if self.wishes.hold {
+            self.apply_priorities();
+        }
+        self.unpause(now);
         self.next_tick = now;
     }
 }

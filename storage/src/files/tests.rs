@@ -1,8 +1,15 @@
 //! Offsets, lazy and safe opening, bounded handles.
 
+mod changes;
+
+use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use afflux_metainfo::{InfoHash, Layout};
 
 use super::*;
+use crate::resume::Fingerprint;
 
 fn layout(piece_length: u64, files: &[(&str, u64, bool)]) -> Arc<Layout> {
     let rows = files
@@ -11,10 +18,22 @@ fn layout(piece_length: u64, files: &[(&str, u64, bool)]) -> Arc<Layout> {
     Arc::new(Layout::new(piece_length, rows).unwrap())
 }
 
-fn files(root: &Path, layout: &Arc<Layout>, unwanted: &[u32]) -> Files {
-    let unwanted = unwanted.iter().map(|&file| FileIndex(file));
-    Files::new(root.to_path_buf(), layout.clone(), Arc::new(Handles::new(4)), StoreId(0), unwanted)
+fn places(root: &Path, layout: &Arc<Layout>) -> Places {
+    Places::new(root.to_path_buf(), layout.clone(), InfoHash([7; 20]), BTreeMap::new())
 }
+
+fn files(root: &Path, layout: &Arc<Layout>, unwanted: &[u32]) -> Files {
+    let unwanted: Vec<FileIndex> = unwanted.iter().map(|&file| FileIndex(file)).collect();
+    let mut places = places(root, layout);
+    places.leave_out(&unwanted);
+    Files::new(places, Arc::new(Handles::new(4)), StoreId(0), Allocation::Sparse)
+}
+
+fn fingerprints(layout: &Arc<Layout>, root: &Path) -> Vec<Option<Fingerprint>> {
+    places(root, layout).survey().files
+}
+
+const PARTS_NAME: &str = ".0707070707070707070707070707070707070707.parts";
 
 fn listing(root: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(root)
@@ -60,7 +79,7 @@ fn files_are_created_when_first_written_at_full_length_with_a_hole() {
 }
 
 #[test]
-fn a_file_that_is_not_wanted_gets_no_more_than_a_shared_piece_needs() {
+fn what_a_shared_piece_needs_of_an_unwanted_file_goes_to_the_part_file() {
     let folder = tempfile::tempdir().unwrap();
     let layout = layout(
         16,
@@ -69,8 +88,10 @@ fn a_file_that_is_not_wanted_gets_no_more_than_a_shared_piece_needs() {
     let files = files(folder.path(), &layout, &[1, 3]);
     files.write_at(0, &[&[1; 16]]).unwrap();
     files.create_empty().unwrap();
-    assert_eq!(listing(folder.path()), ["none", "unwanted", "wanted"]);
-    assert_eq!(std::fs::metadata(folder.path().join("unwanted")).unwrap().len(), 6);
+    assert_eq!(listing(folder.path()), [PARTS_NAME, "none", "wanted"]);
+    let mut read = [0; 16];
+    files.read_at(0, &mut read).unwrap();
+    assert_eq!(read, [1; 16]);
 }
 
 #[test]
@@ -147,7 +168,7 @@ fn handles_stay_bounded_and_the_least_used_closes_first() {
     assert_eq!(files.handles.open_count(), 4);
     files.read_at(160, &mut [0]).unwrap();
     files.write_at(0, &[&[8]]).unwrap();
-    let open: Vec<u32> = lock(&files.handles.open).handles.keys().map(|(_, file)| file.0).collect();
+    let open: Vec<u32> = files.handles.keys().iter().map(|(_, file)| file.0).collect();
     assert_eq!(open, [0, 16, 18, 19]);
     let handles = files.handles.clone();
     drop(files);

@@ -1,6 +1,13 @@
 //! Hostile and damaged files, and what is believed after a stop or a kill.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use afflux_metainfo::Layout;
+
 use super::*;
+use crate::files::Places;
+use crate::limits::SPOT_CHECKS;
 
 fn sample() -> Resume {
     let mut have = Bitfield::new(10);
@@ -9,7 +16,11 @@ fn sample() -> Resume {
     Resume {
         info_hash: InfoHash([7; 20]),
         have,
+        partial: vec![Partial { piece: PieceIndex(4), blocks: vec![0, 9] }],
         files: vec![Some(Fingerprint { length: 100, modified_ns: -5 }), None],
+        parts: Some(Fingerprint { length: 9, modified_ns: 5 }),
+        renamed: vec![(FileIndex(1), vec!["other".to_owned(), "name".to_owned()])],
+        priorities: vec![2, 0],
         clean: true,
         extra: b"d1:xi1ee".to_vec(),
     }
@@ -31,6 +42,10 @@ fn what_is_encoded_is_decoded() {
     resume.clean = false;
     resume.extra.clear();
     resume.files.clear();
+    resume.partial.clear();
+    resume.renamed.clear();
+    resume.priorities.clear();
+    resume.parts = None;
     assert_eq!(Resume::decode(&resume.encode()), Ok(resume));
 }
 
@@ -127,10 +142,10 @@ fn an_endless_file_is_refused() {
 }
 
 /// Two files of 30 bytes, pieces of 20: piece 1 has bytes of both.
-fn two_files(folder: &Path) -> Layout {
+fn two_files(folder: &Path) -> Arc<Layout> {
     std::fs::write(folder.join("a"), [1; 30]).unwrap();
     std::fs::write(folder.join("b"), [2; 30]).unwrap();
-    Layout::new(20, ["a", "b"].map(|name| (vec![name.to_owned()], 30, false))).unwrap()
+    Arc::new(Layout::new(20, ["a", "b"].map(|name| (vec![name.to_owned()], 30, false))).unwrap())
 }
 
 fn touched(path: &Path) {
@@ -138,13 +153,16 @@ fn touched(path: &Path) {
     file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
 }
 
-fn resume_of(layout: &Layout, folder: &Path, have: &[u32], clean: bool) -> Resume {
+fn resume_of(layout: &Arc<Layout>, folder: &Path, have: &[u32], clean: bool) -> Resume {
     let mut pieces = Bitfield::new(layout.piece_count());
     for &piece in have {
         pieces.insert(piece.into());
     }
-    let files = crate::files::fingerprints(layout, folder);
-    Resume { info_hash: InfoHash([1; 20]), have: pieces, files, clean, extra: Vec::new() }
+    let info_hash = InfoHash([1; 20]);
+    let survey = Places::new(folder.to_path_buf(), layout.clone(), info_hash, BTreeMap::new()).survey();
+    let (partial, renamed, priorities, extra) = Default::default();
+    let (files, parts) = (survey.files, survey.parts);
+    Resume { info_hash, have: pieces, partial, files, parts, renamed, priorities, clean, extra }
 }
 
 fn numbers(field: &Bitfield) -> Vec<u32> {
@@ -156,13 +174,13 @@ fn only_the_pieces_of_changed_files_are_rechecked() {
     let folder = tempfile::tempdir().unwrap();
     let layout = two_files(folder.path());
     let resume = resume_of(&layout, folder.path(), &[0, 1, 2], true);
-    let trusted = resume.trust(&layout, folder.path()).unwrap();
+    let trusted = resume.trust(&layout, folder.path(), 1).unwrap();
     assert_eq!((numbers(&trusted.have), numbers(&trusted.recheck)), (vec![0, 1, 2], vec![]));
     touched(&folder.path().join("b"));
-    let trusted = resume.trust(&layout, folder.path()).unwrap();
+    let trusted = resume.trust(&layout, folder.path(), 1).unwrap();
     assert_eq!((numbers(&trusted.have), numbers(&trusted.recheck)), (vec![0], vec![1, 2]));
     std::fs::remove_file(folder.path().join("a")).unwrap();
-    let trusted = resume.trust(&layout, folder.path()).unwrap();
+    let trusted = resume.trust(&layout, folder.path(), 1).unwrap();
     assert_eq!((numbers(&trusted.have), numbers(&trusted.recheck)), (vec![], vec![0, 1, 2]));
 }
 
@@ -172,15 +190,15 @@ fn after_a_kill_files_under_way_may_be_newer_but_not_shorter() {
     let layout = two_files(folder.path());
     let resume = resume_of(&layout, folder.path(), &[0, 1], false);
     touched(&folder.path().join("b"));
-    let trusted = resume.trust(&layout, folder.path()).unwrap();
+    let trusted = resume.trust(&layout, folder.path(), 1).unwrap();
     assert_eq!(numbers(&trusted.have), [0, 1], "b had a piece missing: it was being written");
     touched(&folder.path().join("a"));
-    let trusted = resume.trust(&layout, folder.path()).unwrap();
+    let trusted = resume.trust(&layout, folder.path(), 1).unwrap();
     assert!(trusted.have.is_empty(), "a was complete: nobody should have written it");
     std::fs::write(folder.path().join("b"), [2; 29]).unwrap();
     let clean = resume_of(&two_files(folder.path()), folder.path(), &[0, 1], false);
     std::fs::write(folder.path().join("b"), [2; 29]).unwrap();
-    assert_eq!(numbers(&clean.trust(&layout, folder.path()).unwrap().have), [0]);
+    assert_eq!(numbers(&clean.trust(&layout, folder.path(), 1).unwrap().have), [0]);
 }
 
 #[test]
@@ -189,19 +207,83 @@ fn missing_pieces_of_changed_files_may_have_come_before_the_kill() {
     let layout = two_files(folder.path());
     std::fs::write(folder.path().join("b"), b"").unwrap();
     let resume = resume_of(&layout, folder.path(), &[0], false);
-    let untouched = resume.trust(&layout, folder.path()).unwrap();
+    let untouched = resume.trust(&layout, folder.path(), 1).unwrap();
     assert_eq!((numbers(&untouched.have), numbers(&untouched.recheck)), (vec![0], vec![]));
     std::fs::write(folder.path().join("b"), [2; 30]).unwrap();
-    let trusted = resume.trust(&layout, folder.path()).unwrap();
+    let trusted = resume.trust(&layout, folder.path(), 1).unwrap();
     assert_eq!((numbers(&trusted.have), numbers(&trusted.recheck)), (vec![0], vec![1, 2]));
+}
+
+#[test]
+fn holes_need_no_look_after_a_kill() {
+    const PIECE: usize = 64 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::new(PIECE as u64, [(vec!["a".to_owned()], 16 * PIECE as u64, false)]);
+    let layout = Arc::new(layout.unwrap());
+    let file = std::fs::File::create(folder.path().join("a")).unwrap();
+    file.set_len(16 * PIECE as u64).unwrap();
+    let resume = resume_of(&layout, folder.path(), &[], false);
+    std::os::unix::fs::FileExt::write_all_at(&file, &[1; PIECE], 5 * PIECE as u64).unwrap();
+    let trusted = resume.trust(&layout, folder.path(), 1).unwrap();
+    assert_eq!(numbers(&trusted.recheck), [5]);
+}
+
+#[test]
+fn without_a_memory_all_that_is_written_is_looked_at_and_zeros_in_holes() {
+    const PIECE: usize = 64 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::new(PIECE as u64, [(vec!["a".to_owned()], 8 * PIECE as u64, false)]);
+    let layout = Arc::new(layout.unwrap());
+    let file = std::fs::File::create(folder.path().join("a")).unwrap();
+    file.set_len(6 * PIECE as u64).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[1; PIECE], 3 * PIECE as u64).unwrap();
+    let mut hashes = vec![[0; 20]; 8];
+    (hashes[2], hashes[7]) = (Sha1::digest([0; PIECE]).into(), Sha1::digest([0; PIECE]).into());
+    let found = candidates(&layout, folder.path(), InfoHash([1; 20]), &hashes);
+    assert_eq!(numbers(&found), [2, 3]);
+}
+
+#[test]
+fn after_an_unclean_end_spots_of_what_nothing_speaks_against_are_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a"), vec![1; 2000]).unwrap();
+    let layout = Arc::new(Layout::new(20, [(vec!["a".to_owned()], 2000, false)]).unwrap());
+    let all: Vec<u32> = (0..100).collect();
+    let spots = |have: &[u32], clean, seed| {
+        let resume = resume_of(&layout, folder.path(), have, clean);
+        let trusted = resume.trust(&layout, folder.path(), seed).unwrap();
+        assert!(trusted.recheck.is_empty() && numbers(&trusted.have) == have);
+        numbers(&trusted.spots)
+    };
+    assert_eq!(spots(&all, true, 1), []);
+    assert_eq!(spots(&[4, 9], false, 1), [4, 9]);
+    let some = spots(&all, false, 1);
+    assert!((SPOT_CHECKS / 2..=SPOT_CHECKS).contains(&some.len()), "{some:?}");
+    assert_ne!(some, spots(&all, false, 2), "nobody knows which");
+}
+
+#[test]
+fn what_lies_in_the_part_file_is_believed_as_long_as_that_is_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = two_files(folder.path());
+    std::fs::remove_file(folder.path().join("b")).unwrap();
+    let parts = folder.path().join(format!(".{}.parts", InfoHash([1; 20])));
+    std::fs::write(&parts, [2; 40]).unwrap();
+    let mut resume = resume_of(&layout, folder.path(), &[0, 1], true);
+    resume.partial = vec![Partial { piece: PieceIndex(2), blocks: vec![0] }];
+    let trusted = resume.trust(&layout, folder.path(), 1).unwrap();
+    assert_eq!((numbers(&trusted.have), trusted.partial.len()), (vec![0, 1], 1));
+    std::fs::remove_file(&parts).unwrap();
+    let trusted = resume.trust(&layout, folder.path(), 1).unwrap();
+    assert_eq!((numbers(&trusted.have), trusted.partial.len()), (vec![0], 0));
 }
 
 #[test]
 fn resume_data_of_another_geometry_is_foreign() {
     let folder = tempfile::tempdir().unwrap();
     let layout = two_files(folder.path());
-    assert_eq!(sample().trust(&layout, folder.path()), Err(Error::Foreign));
+    assert_eq!(sample().trust(&layout, folder.path(), 1), Err(Error::Foreign));
     let mut resume = resume_of(&layout, folder.path(), &[0], true);
     resume.files.pop();
-    assert_eq!(resume.trust(&layout, folder.path()), Err(Error::Foreign));
+    assert_eq!(resume.trust(&layout, folder.path(), 1), Err(Error::Foreign));
 }

@@ -49,11 +49,11 @@ fn a_piece_is_readable_when_it_is_verified_and_in_the_snapshot_when_it_is_writte
     assert_eq!(bench.event(), verified(2));
     assert_eq!(bench.read_piece(2).unwrap(), bench.sample.piece(2));
     assert_eq!(bench.event(), written(2));
-    let snapshot = bench.store.snapshot();
+    let snapshot = bench.store.snapshot().unwrap();
     assert!(!snapshot.clean);
     assert_eq!(snapshot.have.iter().collect::<Vec<_>>(), [PieceIndex(2)]);
     bench.store.close();
-    assert!(bench.store.snapshot().clean);
+    assert!(bench.store.snapshot().unwrap().clean);
 }
 
 #[test]
@@ -205,13 +205,13 @@ fn after_a_stop_nothing_is_checked_and_after_a_change_only_that_file() {
     bench.download_all();
     bench.store.sync().unwrap();
     bench.store.close();
-    let mut saved = bench.store.snapshot();
+    let mut saved = bench.store.snapshot().unwrap();
     saved.extra = b"le".to_vec();
     saved.save(&state).unwrap();
 
     let loaded = Resume::load(&state, saved.info_hash).unwrap().unwrap();
     assert_eq!(loaded, saved);
-    let trusted = loaded.trust(&bench.sample.layout, &root).unwrap();
+    let trusted = loaded.trust(&bench.sample.layout, &root, 1).unwrap();
     assert!(trusted.have.is_full() && trusted.recheck.is_empty());
     std::fs::write(root.join("second"), b"xyz").unwrap();
     std::fs::File::options()
@@ -220,7 +220,7 @@ fn after_a_stop_nothing_is_checked_and_after_a_change_only_that_file() {
         .unwrap()
         .set_modified(std::time::UNIX_EPOCH)
         .unwrap();
-    let trusted = loaded.trust(&bench.sample.layout, &root).unwrap();
+    let trusted = loaded.trust(&bench.sample.layout, &root, 1).unwrap();
     assert_eq!(trusted.recheck.iter().collect::<Vec<_>>(), [PieceIndex(1)], "the piece of the 3 bytes");
 
     let have = trusted.have.clone();
@@ -249,9 +249,7 @@ fn a_download_far_larger_than_the_bound_never_passes_it() {
         }
         bench.download(piece.0);
     }
-    for piece in bench.sample.layout.pieces() {
-        bench.wait_for(&written(piece.0));
-    }
+    bench.wait_for_all(bench.sample.layout.pieces().map(|piece| written(piece.0)));
     bench.store.close();
     assert!(bench.pool.ledger().peak() <= MIB, "after {refusals} refusals: {:?}", bench.pool);
     assert_eq!(bench.sample.read_from(&folder.path().join("downloads")), bench.sample.content);
