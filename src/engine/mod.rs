@@ -67,6 +67,8 @@ const DIALS_MAX: u32 = 20;
 const UNCHOKE_SLOTS: u32 = 8;
 /// Connections of one address to one torrent. More are a swarm behind one router, or a test on loopback.
 const PEERS_PER_ADDRESS_MAX: u32 = 16;
+/// Memory that nobody has used for so long is given back: what is on disk too, and films in memory that nobody reads.
+const UNREAD_MAX: Duration = Duration::from_secs(30);
 /// The whole of a tracker's or web server's answer must be here by then.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -218,6 +220,7 @@ impl Engine {
             config,
         });
         listen::accept(listeners, Arc::clone(&shared));
+        tokio::spawn(forget_unused(Arc::downgrade(&shared)));
         Ok(Self { shared })
     }
 
@@ -485,6 +488,15 @@ impl Torrent {
     }
 }
 
+/// Gives memory back that nobody uses, for as long as the engine lives.
+async fn forget_unused(shared: std::sync::Weak<Shared>) {
+    loop {
+        tokio::time::sleep(UNREAD_MAX).await;
+        let Some(shared) = shared.upgrade() else { return };
+        shared.pool.forget_unused();
+    }
+}
+
 fn ended() -> Failure {
     Failure::work("the torrent was ended")
 }
@@ -500,6 +512,7 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
         peers_per_address_max: PEERS_PER_ADDRESS_MAX,
         open_bytes_max,
         keep_bytes_max,
+        unread_max: matches!(options.kind, Kind::Memory).then_some(UNREAD_MAX),
         strategy: options.strategy,
         duplicate_percent: shared.config.tuning.duplicate_percent,
         unchoke_slots: UNCHOKE_SLOTS,

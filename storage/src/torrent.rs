@@ -333,7 +333,12 @@ impl Torrent {
     pub(crate) fn retry(self: &Arc<Self>) {
         let (error, unwritten): (Error, Vec<PieceIndex>) = {
             let mut progress = lock(&self.progress);
+            if progress.closed {
+                return;
+            }
             let Some(error) = progress.stopped.take() else { return };
+            // A job of its own: the store isn't closed while only some of its pieces are queued.
+            progress.jobs += 1;
             (error, progress.unwritten.iter().copied().collect())
         };
         for piece in unwritten {
@@ -345,6 +350,7 @@ impl Torrent {
                 self.lose(piece, error.clone());
             }
         }
+        self.job_done();
     }
 
     /// A piece turned out to be gone.

@@ -232,6 +232,26 @@ fn only_those_that_can_unlearn_are_told_of_pieces_that_can_go() {
 }
 
 #[test]
+fn what_nobody_reads_any_more_is_forgotten_after_a_while() {
+    let config = Config {
+        keep_bytes_max: Some(8 * MIB),
+        open_bytes_max: 2 * MIB,
+        unread_max: Some(Duration::from_secs(30)),
+        ..config()
+    };
+    let mut world = World::new(config, layout(256 * KIB, FILM), 13);
+    world.seed(4 * MIB, 20, Manner::Honest);
+    read_to(&mut world, 0, 16 * MIB, 10);
+    world.swarm.forget(ReaderKey(1), world.now);
+    world.run_for(Duration::from_secs(25));
+    assert!(world.swarm.progress().pieces_have > 0, "it may come back");
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(world.swarm.progress().pieces_have, 0);
+    read_to(&mut world, 0, MIB, 10);
+    assert!(world.banned.is_empty());
+}
+
+#[test]
 fn a_memory_torrent_drops_what_a_seek_abandons() {
     let mut world = memory_world(11, 8 * MIB);
     world.want(1, play(0, FILM));

@@ -107,10 +107,34 @@ impl Swarm {
         while let Some(content) = &self.content {
             let victim = content.keep.as_ref().and_then(|keep| keep.victim(&self.wants, &content.layout));
             let Some(victim) = victim else { return };
-            self.lose(victim);
-            self.blame.forget(victim);
-            self.outputs.push_back(Output::Evict(victim));
+            self.give_up(victim);
         }
+    }
+
+    /// Memory kind: a reader that has been gone for long hardly comes back, and others can use the memory.
+    pub(super) fn forget_unread(&mut self, now: Instant) {
+        let Some(unread_max) = self.config.unread_max else { return };
+        if !self.wants.is_empty() {
+            self.unread_since = None;
+            return;
+        }
+        let since = *self.unread_since.get_or_insert(now);
+        if now.saturating_duration_since(since) < unread_max {
+            return;
+        }
+        let Some(content) = &self.content else { return };
+        let under_way: Vec<PieceIndex> =
+            content.table.iter().filter(|(_, open)| !open.is_whole()).map(|(piece, _)| piece).collect();
+        under_way.into_iter().for_each(|piece| self.discard(piece, now));
+        while let Some(piece) = self.content.as_ref().and_then(|content| content.keep.as_ref()?.any()) {
+            self.give_up(piece);
+        }
+    }
+
+    fn give_up(&mut self, piece: PieceIndex) {
+        self.lose(piece);
+        self.blame.forget(piece);
+        self.outputs.push_back(Output::Evict(piece));
     }
 
     /// Everybody learns that we have the piece, and how much use each peer still is: of one that wasn't wanted any more, none
