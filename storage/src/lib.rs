@@ -21,6 +21,7 @@ mod cache;
 mod check;
 pub mod disk;
 mod files;
+mod holes;
 mod intake;
 pub mod ledger;
 pub mod limits;
@@ -28,6 +29,7 @@ mod lock;
 pub mod pool;
 mod queue;
 pub mod resume;
+mod spill;
 pub mod store;
 mod torrent;
 
@@ -38,4 +40,6 @@ pub use intake::Full;
 pub use ledger::{Charge, Ledger};
 pub use pool::{BlockBuffer, Pool};
 pub use resume::{Resume, ResumeLock};
-pub use store::{Check, Event, FileOptions, Kind, Notify, ReadError, ReadReply, Store, StoreConfig};
+pub use store::{
+    Check, Event, FileOptions, Kind, Notify, ReadError, ReadReply, Spills, Store, StoreConfig,
+};
