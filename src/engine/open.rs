@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use afflux_metainfo::info::Info;
 use afflux_metainfo::{Bitfield, FileIndex, InfoHash, Layout, PieceIndex};
-use afflux_storage::resume::{LockError, ResumeLock, Trusted, candidates};
+use afflux_storage::resume::{LockError, Partial, ResumeLock, Trusted, candidates};
 use afflux_storage::{Allocation, Event, FileOptions, Kind, Resume, Store, StoreConfig};
 use afflux_swarm::Priority;
 use tracing::warn;
@@ -43,6 +43,8 @@ pub(super) struct Opened {
     pub(super) recheck: Bitfield,
     /// Pieces to believe in that are verified all the same, to see whether their files can be trusted.
     pub(super) spots: Bitfield,
+    /// Pieces that were under way: what is on disk of them.
+    pub(super) partial: Vec<Partial>,
     /// How much each file was wanted the last time; empty if nothing was ever said.
     pub(super) priorities: Vec<Priority>,
     /// The right to its resume data, for as long as any of it may be saved.
@@ -74,8 +76,9 @@ pub(super) fn open(
         read_only: place.read_only,
     };
     let store = Store::open(config, &shared.disk, &shared.pool, notify).map_err(|error| error.to_string())?;
-    let Trusted { have, recheck, spots, .. } = found.trusted;
-    Ok(Opened { info, layout, store, share, have, recheck, spots, priorities, lock })
+    let Trusted { have, recheck, spots, mut partial } = found.trusted;
+    partial.retain(|partial| !recheck.contains(partial.piece) && store.resume(partial));
+    Ok(Opened { info, layout, store, share, have, recheck, spots, partial, priorities, lock })
 }
 
 /// The files that aren't wanted.

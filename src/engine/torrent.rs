@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::info::Info;
 use afflux_metainfo::{BlockRef, FileIndex, Layout};
 use afflux_peer::{Command, Connection, Direction, Event, Handshake, Totals as PeerTotals};
+use afflux_storage::resume::Partial;
 use afflux_storage::{Event as StorageEvent, Kind, ResumeLock, Store, disk};
 use afflux_swarm::trace::Stall;
 use afflux_swarm::{
@@ -172,6 +173,8 @@ pub(super) struct Task {
     ready: Option<Arc<Ready>>,
     /// Opened, and being checked before it's used.
     checking: Option<Checking>,
+    /// Pieces that were under way at the last stop, until the swarm is told.
+    partial: Vec<Partial>,
     /// The right to the resume data; given up when the last of it is saved.
     lock: Option<ResumeLock>,
     wishes: Wishes,
@@ -207,6 +210,7 @@ pub(super) fn start(config: TaskConfig, info: Option<Info>) -> tokio::task::Join
             peers: BTreeMap::new(),
             ready: None,
             checking: None,
+            partial: Vec::new(),
             lock: None,
             wishes,
             starved_until: None,

@@ -12,6 +12,7 @@
 //!
 //! Not here: the hashing itself (`hasher`), and what becomes of a piece when it is complete (`torrent`).
 
+mod parked;
 mod piece;
 mod spill;
 
@@ -24,6 +25,7 @@ use sha1::{Digest, Sha1};
 use thiserror::Error;
 
 use self::piece::{Asked, Block, ExtentState, Piece, Slot};
+pub(crate) use self::parked::Parked;
 pub(crate) use self::spill::{Reach, Spill};
 use crate::holes::HoleFile;
 use crate::ledger::{Charge, Ledger};

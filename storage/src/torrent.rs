@@ -22,6 +22,7 @@ use crate::ledger::Charge;
 use crate::limits::{EXTENT_BLOCKS, EXTENT_BYTES, READ_BYTES_MAX};
 use crate::lock::{lock, wait};
 use crate::pool::{BlockBuffer, Extent, Grant, Pool};
+use crate::resume::Partial;
 use crate::spill::SpillCounts;
 use crate::store::{Event, Notify, ReadError, ReadReply};
 
@@ -66,6 +67,8 @@ pub(crate) struct Progress {
     /// Why nothing is written any more.
     pub(crate) stopped: Option<Error>,
     pub(crate) closed: bool,
+    /// What came of pieces that were under way when it was closed.
+    pub(crate) parked: Vec<Partial>,
     /// Jobs of this torrent that hash and write threads have, or will.
     pub(crate) jobs: usize,
     /// The files without bytes were created.
@@ -86,6 +89,7 @@ impl Progress {
             digests_wanted: BTreeSet::new(),
             stopped: None,
             closed: false,
+            parked: Vec::new(),
             jobs: 0,
             empty_files_made: false,
         }

@@ -65,6 +65,7 @@ impl Task {
                 self.config.swarm.handle_lost(&[piece], now);
                 self.want_only_what_is_there(now);
             }
+            StorageEvent::Unstored { piece } => self.config.swarm.handle_unstored(piece, now),
             StorageEvent::Stopped(error) => self.pause(error.to_string(), now),
             StorageEvent::Checked { piece, ok, done, total } => self.checked(piece, ok, (done, total)),
             StorageEvent::CheckFinished { have } => self.check_finished(have, now),
@@ -101,6 +102,7 @@ impl Task {
             // What was said since the start is newer than what is remembered.
             self.wishes.priorities.get_or_insert(opened.priorities);
         }
+        self.partial = opened.partial;
         let ready = Arc::new(Ready { layout: opened.layout, info: opened.info, store: opened.store });
         if opened.recheck.is_empty() && opened.spots.is_empty() {
             return self.begin(ready, opened.have, now);
@@ -127,6 +129,11 @@ impl Task {
             self.config.swarm.pause(now);
         }
         self.config.swarm.learn_layout(Arc::clone(&ready.layout), have, now);
+        for partial in std::mem::take(&mut self.partial) {
+            if !self.config.swarm.resume_piece(partial.piece, &partial.blocks, now) {
+                ready.store.discard(partial.piece);
+            }
+        }
         for peer in self.peers.values_mut() {
             // A link whose channel is full is closed at the next flush.
             if peer.commands.try_send(ToLink::Ready(Arc::clone(&ready))).is_err() {
