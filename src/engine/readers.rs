@@ -106,6 +106,11 @@ impl Readers {
         woken.into_values().for_each(Waker::wake);
     }
 
+    /// Whether a reader can't go on without the piece.
+    pub(super) fn is_awaited(&self, piece: PieceIndex) -> bool {
+        lock(&self.waiting).range((piece, 0)..=(piece, u64::MAX)).next().is_some()
+    }
+
     /// Everybody looks again: the torrent ended, or can't go on.
     pub(super) fn wake_all(&self) {
         let woken = std::mem::take(&mut *lock(&self.waiting));

@@ -17,7 +17,7 @@ use afflux_metainfo::info::Info;
 use afflux_metainfo::{BlockRef, FileIndex, Layout};
 use afflux_peer::{Command, Connection, Direction, Event, Handshake, Totals as PeerTotals};
 use afflux_storage::resume::Partial;
-use afflux_storage::{Event as StorageEvent, Kind, ResumeLock, Store, disk};
+use afflux_storage::{Event as StorageEvent, ResumeLock, Store, disk};
 use afflux_swarm::trace::Stall;
 use afflux_swarm::{
     Connected, Gauges, Output, Parting, PeerKey, Priority, Reason, Report, Source, StrategyName, Swarm,
@@ -36,7 +36,7 @@ use super::readers::{Change, Readers};
 use super::reserves::Reserves;
 use super::shares::Share;
 use super::slots::Slot;
-use super::status::{State, Status};
+use super::status::{Memory, State, Status};
 use super::{Shared, discover};
 use crate::announce::Totals;
 use crate::failure::Failure;
@@ -337,9 +337,9 @@ impl Task {
     }
 
     fn set_strategy(&mut self, strategy: StrategyName, now: Instant) -> Result<(), Failure> {
-        if matches!(self.config.place.kind, Kind::Memory) && strategy != StrategyName::Deadline {
+        if self.config.place.kind.is_evictable() && strategy != StrategyName::Deadline {
             return Err(Failure::work(format!(
-                "a torrent in memory can't be fetched by {strategy}: it has room only for what its readers need soon"
+                "a torrent in memory or in the disk cache can't be fetched by {strategy}: it has room only for what its readers need soon"
             )));
         }
         self.config.swarm.set_strategy(strategy, now);
@@ -540,6 +540,8 @@ impl Task {
             snapshot,
             totals,
             copied_bytes: self.copied_bytes,
+            spills: self.ready.as_ref().map(|ready| ready.store.spills()).unwrap_or_default(),
+            memory: Memory::of(self.config.shared.pool.ledger()),
             checked: self.checked,
             error: self.error.clone(),
         });

@@ -19,11 +19,13 @@ use thiserror::Error;
 use crate::cache::StoreId;
 use crate::check::CheckRun;
 use crate::files::Handles;
+use crate::hashing::{self, HashJob};
 use crate::ledger::Charge;
 use crate::limits::READS_QUEUED_MAX;
 use crate::queue::Queue;
+use crate::read::ReadJob;
 use crate::spill::Relief;
-use crate::torrent::{ReadJob, Torrent};
+use crate::torrent::Torrent;
 
 /// What went wrong with a file: ours, so the torrent stops with this as its reason.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -161,7 +163,7 @@ struct Threads {
 }
 
 struct Queues {
-    hash: Queue<(Arc<Torrent>, PieceIndex)>,
+    hash: Queue<HashJob>,
     write: Queue<WriteWork>,
     read: Queue<ReadWork>,
 }
@@ -194,9 +196,8 @@ impl Disk {
             next_store: AtomicU64::new(0),
         }));
         spawn("hash", config.hash_threads, &queues, |queues| {
-            while let Some((torrent, piece)) = queues.hash.pop() {
-                shielded(|| torrent.hash(piece));
-                torrent.job_done();
+            while let Some(jobs) = hashing::gather(&queues.hash) {
+                hashing::hash(jobs);
             }
         })?;
         spawn("write", config.write_threads, &queues, |queues| {
@@ -244,7 +245,7 @@ impl Disk {
 
     /// The caller counts the job ([`Torrent::job_queued`]) before.
     pub(crate) fn queue_hash(&self, torrent: Arc<Torrent>, piece: PieceIndex) {
-        self.0.queues.hash.push((torrent, piece));
+        self.0.queues.hash.push(HashJob { torrent, piece });
     }
 
     /// The caller counts the job ([`Torrent::job_queued`]) before.
@@ -275,6 +276,11 @@ impl Disk {
             ReadWork::Read(job) => job,
             ReadWork::Check(_) => unreachable!("a read was pushed"),
         })
+    }
+
+    /// For a job that was taken from the queue already.
+    pub(crate) fn queue_read_again(&self, job: ReadJob) {
+        self.0.queues.read.push(ReadWork::Read(job));
     }
 
     /// Lets every read thread take part in a check.
@@ -321,7 +327,7 @@ fn spawn(
 }
 
 /// Runs a job so that a panic in a callback costs that job and not the thread.
-fn shielded(job: impl FnOnce()) {
+pub(crate) fn shielded(job: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(job)).is_err() {
         tracing::error!("a disk job panicked; the thread goes on");
     }

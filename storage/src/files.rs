@@ -6,6 +6,7 @@
 //! wanted lies elsewhere (`places`, `parts`). Not here: threads, and what the bytes mean.
 
 mod handles;
+mod hot;
 mod moving;
 mod parts;
 mod places;

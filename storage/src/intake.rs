@@ -24,9 +24,10 @@ use afflux_metainfo::{BLOCK_LENGTH, BlockRef, Layout, PieceIndex};
 use sha1::{Digest, Sha1};
 use thiserror::Error;
 
-use self::piece::{Asked, Block, ExtentState, Piece, Slot};
 pub(crate) use self::parked::Parked;
+use self::piece::{Asked, Block, ExtentState, Piece, Slot};
 pub(crate) use self::spill::{Reach, Spill};
+use crate::hasher::{Hasher, Lane, update_lanes};
 use crate::holes::HoleFile;
 use crate::ledger::{Charge, Ledger};
 use crate::limits::{EXTENT_BLOCKS, EXTENT_BYTES, HASH_RUN_BLOCKS_MAX};
@@ -66,17 +67,32 @@ pub(crate) struct Run {
     id: u64,
     first: usize,
     /// State of the hash of everything before these blocks.
-    pub(crate) hash: Sha1,
+    hash: Hasher,
     /// The blocks, in order.
-    pub(crate) blocks: Vec<BlockBuffer>,
+    blocks: Vec<BlockBuffer>,
     /// Bytes to read back instead, from this offset of the piece: blocks that are on disk already.
-    pub(crate) spilled: Option<(u32, usize)>,
+    spilled: Option<(u32, usize)>,
+}
+
+impl Run {
+    /// Hashes the blocks of several runs, of different pieces, side by side.
+    pub(crate) fn hash<'a>(runs: impl Iterator<Item = &'a mut Run>) {
+        let lane = |run: &'a mut Run| Lane::new(&mut run.hash, run.blocks.iter().map(|block| &block[..]));
+        update_lanes(&mut runs.map(lane).collect::<Vec<_>>());
+    }
+
+    /// What is to be read back for the hash, and the hash.
+    pub(crate) fn spilled(&mut self) -> Option<(u32, usize, &mut Hasher)> {
+        self.spilled.map(|(begin, length)| (begin, length, &mut self.hash))
+    }
 }
 
 /// What is next after a run.
 pub(crate) enum Next {
-    /// More blocks may be ready: take another run.
+    /// More blocks are ready: take another run.
     Continue,
+    /// The hash thread will be called when they are.
+    Wait,
     /// The piece was discarded meanwhile.
     Gone,
     /// Every block is hashed.
@@ -286,7 +302,8 @@ impl Intake {
         }
         if piece.cursor < piece.blocks.len() {
             piece.hash = Some(run.hash);
-            return Next::Continue;
+            piece.queued = piece.hash_is_due();
+            return if piece.queued { Next::Continue } else { Next::Wait };
         }
         piece.complete = true;
         // From here only the blocks hold the leases, so that dropping the shared extents can recycle them.
@@ -304,14 +321,7 @@ impl Intake {
                 *block = home;
             }
         }
-        Next::Complete(Complete {
-            piece: run.piece,
-            id,
-            digest: run.hash.finalize().into(),
-            blocks,
-            spilled,
-            place,
-        })
+        Next::Complete(Complete { piece: run.piece, id, digest: run.hash.finish(), blocks, spilled, place })
     }
 
     /// The fate of a complete piece is known; it may be begun again from here on.

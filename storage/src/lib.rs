@@ -21,6 +21,8 @@ mod cache;
 mod check;
 pub mod disk;
 mod files;
+pub mod hasher;
+mod hashing;
 mod holes;
 mod intake;
 pub mod ledger;
@@ -28,6 +30,7 @@ pub mod limits;
 mod lock;
 pub mod pool;
 mod queue;
+mod read;
 pub mod resume;
 mod spill;
 pub mod store;
@@ -40,6 +43,4 @@ pub use intake::Full;
 pub use ledger::{Charge, Ledger};
 pub use pool::{BlockBuffer, Pool};
 pub use resume::{Resume, ResumeLock};
-pub use store::{
-    Check, Event, FileOptions, Kind, Notify, ReadError, ReadReply, Spills, Store, StoreConfig,
-};
+pub use store::{Check, Event, FileOptions, Kind, Notify, ReadError, ReadReply, Spills, Store, StoreConfig};

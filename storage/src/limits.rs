@@ -1,5 +1,7 @@
 //! Every bound of this room, with what it stops.
 
+use std::time::Duration;
+
 use afflux_metainfo::BLOCK_LENGTH;
 
 /// Blocks in one extent, the unit of allocation and of the ledger: long enough for one write or one HTTP frame
@@ -21,6 +23,11 @@ pub const SPARES_PER_BLOCK_MAX: usize = 2;
 /// they leave the processor's cache before they are hashed.
 pub const HASH_RUN_BLOCKS: usize = 8;
 
+/// How long the hash thread waits for more pieces to hash beside what is there, if no reader waits for it. At 250 MiB/s
+/// a piece of 1 MiB comes in that time, and two pieces hash in little more than the time of one. Verifying a piece that
+/// much later matters to nobody: a peer's round trip takes longer.
+pub const HASH_GATHER: Duration = Duration::from_millis(4);
+
 /// Blocks that the hash thread takes at once; others get their turn at the piece's lock in between.
 pub const HASH_RUN_BLOCKS_MAX: usize = 64;
 
@@ -32,6 +39,10 @@ pub const HOLE_BYTES: u64 = 4096;
 
 /// Bytes of one read: a reader that asks for more would hold the whole ledger while others wait.
 pub const READ_BYTES_MAX: u32 = 1024 * 1024;
+
+/// Bytes behind a miss that the kernel is asked to fetch meanwhile, within the piece: a few extents keep a disk busy while
+/// one is sent.
+pub const READ_AHEAD_BYTES: u32 = 1024 * 1024;
 
 /// Reads that may wait for the disk threads. Attack: peers that request faster than the disk can serve.
 pub const READS_QUEUED_MAX: usize = 4096;

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex};
+use std::time::Instant;
 
-use crate::lock::{lock, wait};
+use crate::lock::{lock, wait, wait_timeout};
 
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
@@ -49,6 +50,19 @@ impl<T> Queue<T> {
                 return None;
             }
             state = wait(&self.filled, state);
+        }
+    }
+
+    /// An item that is there before `until`.
+    pub(crate) fn pop_before(&self, until: Instant) -> Option<T> {
+        let mut state = lock(&self.state);
+        loop {
+            let item = state.items.pop_front();
+            let left = until.saturating_duration_since(Instant::now());
+            if item.is_some() || left.is_zero() || state.closed {
+                return item;
+            }
+            state = wait_timeout(&self.filled, state, left);
         }
     }
 

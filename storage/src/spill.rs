@@ -11,6 +11,7 @@ use afflux_metainfo::PieceIndex;
 use sha1::{Digest, Sha1};
 
 use crate::disk::Error;
+use crate::hasher::Hasher;
 use crate::intake::{Fill, Parked, Reach, Spill};
 use crate::limits::{EXTENT_BYTES, RELIEF_BYTES};
 use crate::lock::lock;
@@ -144,7 +145,10 @@ impl Torrent {
             let in_memory = || blocks.iter().filter_map(|(number, block)| Some((*number, block.as_ref()?)));
             let stopped = lock(&self.progress).stopped.is_some() && in_memory().next().is_some();
             let written = || {
-                self.write_blocks(piece, in_memory().map(|(number, block)| (Spill::begin(number), &block[..])))
+                self.write_blocks(
+                    piece,
+                    in_memory().map(|(number, block)| (Spill::begin(number), &block[..])),
+                )
             };
             // What can't be written is fetched again; that is all there is to say about it now.
             if !stopped && written().is_ok() {
@@ -161,7 +165,7 @@ impl Torrent {
         piece: PieceIndex,
         begin: u32,
         length: usize,
-        hash: &mut Sha1,
+        hash: &mut Hasher,
     ) -> Result<(), Error> {
         let backing = self.backing().ok_or(Error::Misuse("spilled without a disk"))?;
         // A small constant that holds nothing for anybody, so it isn't charged; the hash thread can't wait for memory.

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use afflux_metainfo::{Bitfield, BlockRef, FileIndex, InfoHash, Layout, PieceIndex};
 use bytes::Bytes;
@@ -17,9 +17,10 @@ use crate::holes::HoleFile;
 use crate::intake::{Fill, Intake};
 use crate::limits::EXTENT_BYTES;
 use crate::lock::lock;
+use crate::read::{ReadJob, UnderWay};
 use crate::resume::Partial;
 use crate::spill::SpillCounts;
-use crate::torrent::{Progress, ReadJob, Torrent};
+use crate::torrent::{Progress, Torrent};
 use crate::{BlockBuffer, Disk, Full, Ledger, Pool, Resume, disk};
 
 /// Where verified pieces are kept.
@@ -39,6 +40,13 @@ pub enum Kind {
         /// What all such torrents may take on disk together, in whole pieces.
         places: Ledger,
     },
+}
+
+impl Kind {
+    /// Whether verified pieces stay only until they're [evicted](Store::evict).
+    pub fn is_evictable(&self) -> bool {
+        !matches!(self, Self::Disk { .. })
+    }
 }
 
 /// What a store is made of.
@@ -164,9 +172,12 @@ pub type ReadReply = Box<dyn FnOnce(Result<Vec<Bytes>, ReadError>) + Send>;
 /// Takes events. Called on hash and disk threads: it must be quick and must not call [`Store::close`].
 pub type Notify = Arc<dyn Fn(Event) + Send + Sync>;
 
+/// Says whether some reader can't go on without a piece. Called on hash threads: it must be quick.
+pub type Awaited = Arc<dyn Fn(PieceIndex) -> bool + Send + Sync>;
+
 /// One torrent's storage; all clones are the same. Its memory and handles go with the last clone.
 #[derive(Clone)]
-pub struct Store(Arc<Torrent>);
+pub struct Store(pub(crate) Arc<Torrent>);
 
 /// A check under way; it goes on when this is dropped.
 #[derive(Clone)]
@@ -221,17 +232,25 @@ impl Store {
             pool: pool.clone(),
             disk: disk.clone(),
             progress: Mutex::new(Progress::new(have, files.is_some())),
+            under_way: UnderWay::default(),
             files,
             holes,
             spills: SpillCounts::default(),
             read_only,
             notify,
+            awaited: OnceLock::new(),
             idle: Condvar::new(),
         });
         if spills {
             disk.relief().enter(&torrent);
         }
         Ok(Self(torrent))
+    }
+
+    /// Tells how to know which pieces somebody waits for: those are hashed as their blocks come, while others may wait a
+    /// few milliseconds so that several can be hashed at once. Only the first call counts.
+    pub fn tell_awaited(&self, awaited: Awaited) {
+        let _ = self.0.awaited.set(awaited);
     }
 
     /// Makes sure that a block finds memory when it arrives; called before a peer is asked for it, once per
@@ -331,8 +350,18 @@ impl Store {
         self.0.read_cached(piece, &range)
     }
 
+    /// Verified bytes, if they are in memory, the kernel's copy of a file included: what takes no waiting. `None` says
+    /// nothing of the rest: [`read`](Self::read) does.
+    ///
+    /// Misses are read by whole extents on the calling thread, a copy of 256 KiB at a time.
+    pub fn try_read(&self, piece: PieceIndex, range: Range<u32>) -> Option<Vec<Bytes>> {
+        self.0.readable(piece, &range).ok()?;
+        self.0.read_hot(piece, &range)
+    }
+
     /// Lets go of a piece in memory. A torrent in memory or in a bounded cache doesn't have it from then on (no event
-    /// tells), and its place in the cache is given back; nor does a disk torrent whose writing has stopped, if the piece is not on disk. One that is about to be written stays.
+    /// tells), and its place in the cache is given back; nor does a disk torrent whose writing has stopped, if the piece
+    /// is not on disk. One that is about to be written stays.
     pub fn evict(&self, piece: PieceIndex) {
         self.0.evict(piece);
     }

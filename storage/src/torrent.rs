@@ -2,29 +2,27 @@
 //!
 //! The life of a piece: blocks fill (`intake`), are hashed, and then the piece is *had*: in the cache, kept. For
 //! torrents with a disk it's also *unwritten* until a write thread is done with it; then it is *written*, and the cache
-//! may let it go. Not here: the face for callers ([`Store`](crate::Store)), and what is written before a piece is whole
-//! (`spill`).
+//! may let it go. Not here: the face for callers ([`Store`](crate::Store)), reading (`read`), rechecks (`check`), and what is
+//! written before a piece is whole (`spill`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use afflux_metainfo::{BLOCK_LENGTH, Bitfield, InfoHash, Layout, PieceIndex};
-use bytes::Bytes;
-use sha1::Digest;
 
 use crate::cache::{Key, StoreId};
 use crate::disk::{Disk, Error};
 use crate::files::Files;
 use crate::holes::HoleFile;
-use crate::intake::{Complete, Intake, Next};
+use crate::intake::{Complete, Intake};
 use crate::ledger::Charge;
-use crate::limits::{EXTENT_BLOCKS, EXTENT_BYTES, READ_BYTES_MAX};
+use crate::limits::{EXTENT_BLOCKS, EXTENT_BYTES};
 use crate::lock::{lock, wait};
-use crate::pool::{BlockBuffer, Extent, Grant, Pool};
+use crate::pool::{BlockBuffer, Extent, Pool};
+use crate::read::UnderWay;
 use crate::resume::Partial;
 use crate::spill::SpillCounts;
-use crate::store::{Event, Notify, ReadError, ReadReply};
+use crate::store::{Awaited, Event, Notify};
 
 pub(crate) struct Torrent {
     pub(crate) id: StoreId,
@@ -41,7 +39,9 @@ pub(crate) struct Torrent {
     pub(crate) spills: SpillCounts,
     pub(crate) read_only: bool,
     pub(crate) notify: Notify,
+    pub(crate) awaited: OnceLock<Awaited>,
     pub(crate) progress: Mutex<Progress>,
+    pub(crate) under_way: UnderWay,
     /// Told when `progress.jobs` becomes zero.
     pub(crate) idle: Condvar,
 }
@@ -60,6 +60,8 @@ pub(crate) struct Progress {
     pub(crate) spilled: BTreeMap<PieceIndex, BTreeSet<u32>>,
     /// Places in a bounded cache of the pieces that are had.
     pub(crate) places: BTreeMap<PieceIndex, Charge>,
+    /// How often a piece was evicted: whoever reads a place meanwhile may have read a hole.
+    pub(crate) evictions: u64,
     /// Places there that could not be given back.
     pub(crate) stuck: Vec<Charge>,
     /// Pieces whose block digests are asked for.
@@ -85,6 +87,7 @@ impl Progress {
             unwritten: BTreeSet::new(),
             spilled: BTreeMap::new(),
             places: BTreeMap::new(),
+            evictions: 0,
             stuck: Vec::new(),
             digests_wanted: BTreeSet::new(),
             stopped: None,
@@ -185,34 +188,20 @@ impl Torrent {
         lock(&self.progress).closed
     }
 
-    /// Hashes what is ready of a piece; on a hash thread.
-    pub(crate) fn hash(self: &Arc<Self>, piece: PieceIndex) {
-        while let Some(mut run) = self.intake.take_run(piece) {
-            for block in &run.blocks {
-                run.hash.update(&block[..]);
-            }
-            if let Some((begin, length)) = run.spilled
-                && let Err(error) = self.read_back(piece, begin, length, &mut run.hash)
-            {
-                return self.lose_unstored(piece, &error);
-            }
-            match self.intake.return_run(run) {
-                Next::Continue => {}
-                Next::Gone => return,
-                Next::Complete(complete) => return self.settle(complete),
-            }
-        }
+    /// Whether some reader can't go on without the piece.
+    pub(crate) fn is_awaited(&self, piece: PieceIndex) -> bool {
+        self.awaited.get().is_some_and(|awaited| awaited(piece))
     }
 
     /// What came of a piece can't be kept, or not be read back.
-    fn lose_unstored(self: &Arc<Self>, piece: PieceIndex, error: &Error) {
+    pub(crate) fn lose_unstored(self: &Arc<Self>, piece: PieceIndex, error: &Error) {
         self.drop_unstored(piece);
         self.stop_writing(error.clone());
         self.lose_damaged(error);
     }
 
     /// Decides about a piece whose blocks are all there and hashed.
-    fn settle(self: &Arc<Self>, complete: Complete) {
+    pub(crate) fn settle(self: &Arc<Self>, complete: Complete) {
         let piece = complete.piece;
         if complete.digest != self.hashes[piece.as_usize()] {
             let digests = complete.block_digests();
@@ -411,6 +400,7 @@ impl Torrent {
                 progress.have.remove(piece);
                 progress.unwritten.remove(&piece);
             }
+            progress.evictions += 1;
             progress.spilled.remove(&piece);
             progress.places.remove(&piece)
         };
@@ -420,118 +410,15 @@ impl Torrent {
         }
     }
 
-    /// Says whether such bytes can be asked for now.
-    pub(crate) fn readable(&self, piece: PieceIndex, range: &Range<u32>) -> Result<(), ReadError> {
-        let progress = lock(&self.progress);
-        if progress.closed {
-            return Err(ReadError::Closed);
-        }
-        let length = self.layout.length_of(piece);
-        if range.is_empty() || range.end > length || range.end - range.start > READ_BYTES_MAX {
-            return Err(ReadError::Range);
-        }
-        match progress.have.contains(piece) {
-            true => Ok(()),
-            false if progress.evicted.contains(piece) => Err(ReadError::Evicted),
-            false => Err(ReadError::NotHave),
-        }
-    }
-
-    /// The range from memory, if all of it is there.
-    pub(crate) fn read_cached(&self, piece: PieceIndex, range: &Range<u32>) -> Option<Vec<Bytes>> {
-        let cache = self.pool.cache();
-        let mut parts = Vec::new();
-        for number in extents_of(range) {
-            parts.extend(lend(cache.get(self.key(piece, number))?, number, range));
-        }
-        Some(parts)
-    }
-
-    /// Reads, from disk what isn't in memory; on a read thread. Waits for memory without holding any.
-    fn read_disk(&self, piece: PieceIndex, range: &Range<u32>) -> Result<Vec<Bytes>, ReadError> {
-        loop {
-            self.readable(piece, range)?;
-            let missing: usize = extents_of(range)
-                .filter(|&number| !self.pool.cache().contains(self.key(piece, number)))
-                .map(|number| self.extent_length(piece, number))
-                .sum();
-            if missing == 0 {
-                if let Some(parts) = self.read_cached(piece, range) {
-                    return Ok(parts);
-                }
-                continue;
-            }
-            self.gone_unwritten(piece, range)?;
-            let Some(backing) = self.backing() else { return Err(ReadError::Evicted) };
-            let unit = missing.min(EXTENT_BYTES as usize);
-            if self.pool.spare_bytes() < missing {
-                self.disk.relieve(missing);
-            }
-            let Some(mut grant) = self.pool.wait_grant(missing, unit, || self.is_closed()) else {
-                return Err(if self.is_closed() { ReadError::Closed } else { ReadError::Range });
-            };
-            if let Some(parts) = self.read_into(&backing, piece, range, &mut grant)? {
-                return Ok(parts);
-            }
-        }
-    }
-
-    /// `None` if more went out of memory than was granted.
-    fn read_into(
-        &self,
-        backing: &Backing<'_>,
-        piece: PieceIndex,
-        range: &Range<u32>,
-        grant: &mut Grant,
-    ) -> Result<Option<Vec<Bytes>>, ReadError> {
-        let mut parts = Vec::new();
-        for number in extents_of(range) {
-            let key = self.key(piece, number);
-            let extent = match self.pool.cache().get(key) {
-                Some(extent) => extent,
-                None => {
-                    let Some(part) = grant.split(self.extent_length(piece, number)) else { return Ok(None) };
-                    let mut buffer = part.lease();
-                    let offset = self.layout.piece_offset(piece) + u64::from(number * EXTENT_BYTES);
-                    backing.read_at(offset, &mut buffer)?;
-                    let extent = buffer.share();
-                    self.pool.cache().insert(key, extent.clone(), false);
-                    extent
-                }
-            };
-            parts.extend(lend(extent, number, range));
-        }
-        Ok(Some(parts))
-    }
-
-    /// A piece that could not be written, and of which the cache has let go something since, is nowhere.
-    fn gone_unwritten(&self, piece: PieceIndex, range: &Range<u32>) -> Result<(), ReadError> {
-        let (error, spilled) = {
-            let progress = lock(&self.progress);
-            let stopped = progress.stopped.clone().filter(|_| progress.unwritten.contains(&piece));
-            (stopped, progress.spilled.get(&piece).cloned().unwrap_or_default())
-        };
-        let is_here =
-            |number| spilled.contains(&number) || self.pool.cache().contains(self.key(piece, number));
-        let error = error.filter(|_| !extents_of(range).all(is_here));
-        match error {
-            None => Ok(()),
-            Some(error) => {
-                self.lose(piece, error);
-                Err(ReadError::NotHave)
-            }
-        }
-    }
-
     fn extent_count(&self, piece: PieceIndex) -> usize {
         self.layout.length_of(piece).div_ceil(EXTENT_BYTES) as usize
     }
 
-    fn extent_length(&self, piece: PieceIndex, number: u32) -> usize {
+    pub(crate) fn extent_length(&self, piece: PieceIndex, number: u32) -> usize {
         (self.layout.length_of(piece) - number * EXTENT_BYTES).min(EXTENT_BYTES) as usize
     }
 
-    fn key(&self, piece: PieceIndex, extent: u32) -> Key {
+    pub(crate) fn key(&self, piece: PieceIndex, extent: u32) -> Key {
         Key { store: self.id, piece, extent }
     }
 }
@@ -540,40 +427,6 @@ impl Drop for Torrent {
     fn drop(&mut self) {
         self.pool.cache().remove_store(self.id);
     }
-}
-
-/// A read that waits for a disk thread.
-pub(crate) struct ReadJob {
-    pub(crate) torrent: Arc<Torrent>,
-    pub(crate) piece: PieceIndex,
-    pub(crate) range: Range<u32>,
-    pub(crate) reply: ReadReply,
-}
-
-impl ReadJob {
-    pub(crate) fn run(self) {
-        let outcome = self.torrent.read_disk(self.piece, &self.range);
-        if let Err(ReadError::Disk(error)) = &outcome
-            && error.is_loss()
-        {
-            self.torrent.lose(self.piece, error.clone());
-            self.torrent.lose_damaged(error);
-        }
-        (self.reply)(outcome);
-    }
-}
-
-/// The numbers of the extents that a range of a piece touches.
-fn extents_of(range: &Range<u32>) -> Range<u32> {
-    range.start / EXTENT_BYTES..range.end.div_ceil(EXTENT_BYTES)
-}
-
-/// The part of an extent that a range of its piece covers.
-fn lend(extent: Arc<Extent>, number: u32, range: &Range<u32>) -> impl Iterator<Item = Bytes> {
-    let first = number * EXTENT_BYTES;
-    let start = range.start.saturating_sub(first) as usize;
-    let end = ((range.end - first) as usize).min(extent.len());
-    extent.lend(start..end)
 }
 
 /// Puts the blocks of a piece together: extents that are only read from here on, the numbers of those that are on disk,

@@ -74,7 +74,9 @@ impl Download<'_> {
             let there = std::fs::read(self.path(nth)).unwrap_or_default();
             bytes[file.offset as usize..][..there.len()].copy_from_slice(&there);
         }
-        let right = |piece: &PieceIndex| bytes[self.bytes_of(*piece)] == self.film.content.bytes[self.bytes_of(*piece)];
+        let right = |piece: &PieceIndex| {
+            bytes[self.bytes_of(*piece)] == self.film.content.bytes[self.bytes_of(*piece)]
+        };
         self.layout().pieces().filter(right).collect()
     }
 
@@ -126,7 +128,8 @@ fn damage(file: &File, bytes: Range<usize>, luck: &mut Luck) {
 
 fn killed_many_times(power_cuts: bool, ip: &str) {
     let film = Film::set(&[900_000, 1_500_000, 10_000, 20_000, 2_500_000]);
-    let torrent = Torrent::parse(&std::fs::read(&film.torrent).expect("our own torrent")).expect("our own torrent");
+    let torrent =
+        Torrent::parse(&std::fs::read(&film.torrent).expect("our own torrent")).expect("our own torrent");
     let folder = film.scratch.folder("fetched");
     let download = Download { film: &film, torrent, folder };
     let mut luck = Luck::new();

@@ -64,13 +64,17 @@ impl Set {
     }
 
     fn assert_file(&self, folder: &Path, nth: usize) {
-        assert!(std::fs::read(folder.join(format!("set/{nth}"))).unwrap() == self.files[nth], "file {nth} differs");
+        assert!(
+            std::fs::read(folder.join(format!("set/{nth}"))).unwrap() == self.files[nth],
+            "file {nth} differs"
+        );
     }
 }
 
 fn names(folder: &Path) -> Vec<String> {
     let listing = std::fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> = listing.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> =
+        listing.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }

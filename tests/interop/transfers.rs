@@ -216,3 +216,22 @@ fn transmission_fetches_a_single_file_in_large_pieces() {
 fn transmission_fetches_twenty_files_in_small_pieces() {
     Share::twenty(16 * KIB, 700_000).fetched_by_transmission();
 }
+
+/// One command, two torrents: each is fetched from the same port.
+#[test]
+fn one_seed_serves_several_torrents() {
+    let scratch = Scratch::new();
+    let (shared, fetched) = (scratch.folder("shared"), scratch.folder("fetched"));
+    let payloads = [("one.bin", 300_001), ("other.bin", 200_003)]
+        .map(|(name, length)| payload::single(&shared, name, 3, length));
+    let torrents = payloads.map(|payload| create(&scratch, &payload, 16 * KIB, &[]));
+    let port = free_port().to_string();
+    let seed = Afflux::new(&scratch, "seed").arg("seed").args(&torrents).arg("-o").arg(&shared);
+    let mut seed = seed.args(["--bind", "127.0.0.1", "--no-dht", "--peer-port", &port, "--json"]).start();
+    seed.said("\"seeding\":2");
+    for torrent in &torrents {
+        let download = Afflux::new(&scratch, "download").arg("download").arg(torrent).arg("-o").arg(&fetched);
+        download.args(["--peer", &format!("127.0.0.1:{port}")]).args(ALONE).succeed();
+    }
+    payload::assert_same(&shared, &fetched);
+}

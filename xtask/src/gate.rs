@@ -39,7 +39,7 @@ const STEPS: [Step; 10] = [
         name: "tools for the tests with real clients",
         advice: "run it as root once, or `cargo xtask test --quick` to do without them",
         extent: Extent::Everything,
-        run: |house, _| tools::provide(house),
+        run: |house, _| tools::provide_all(house),
     },
     Step {
         name: "format",

@@ -32,10 +32,14 @@ Commands:
   test --quick                  only what needs nothing but Rust and a C compiler
   fuzz TARGET [--seconds N]     fuzzes one target (60 s); without TARGET says which there are
   samples                       makes the sample media again (needs ffmpeg)
-  bench stream                  measures streaming over slow links beside other clients, which it installs into
-                                target/bench; the table is printed, and saved there as md, json, csv and svg.
-                                --rounds N (5), --only afflux,libtorrent,..., --link NAME,...,
-                                --quick (watches films for two minutes rather than five or ten)
+  bench [WORK...]               measures Afflux beside other clients, which it installs into target/bench (on Debian, as
+                                root, also with apt-get); each table is printed, and saved there as md, json, csv and
+                                svg after every run, so that Ctrl-C keeps what is done. Without WORK all of these, but
+                                of `stream` only the links that take minutes:
+{works}
+                                stream: films over slow links (hours)
+                                --rounds N (7), --only afflux,libtorrent,..., --quick (a quarter of the bytes, shorter
+                                films), --link NAME,... (of `stream`)
   tools                         installs what the tests with real clients need, and does nothing else
 
 Exit status: 0 done, 1 something failed, 2 wrong usage.";
@@ -48,7 +52,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments[..] {
         ["--help" | "-h" | "help"] => {
-            println!("{HELP}");
+            println!("{}", help());
             Ok(())
         }
         ["test"] => House::find().and_then(|house| gate::run(&house, gate::Extent::Everything)),
@@ -61,8 +65,9 @@ fn main() -> ExitCode {
             Ok(arguments) => House::find().and_then(|house| bench::run(&house, &arguments)),
             Err(error) => return usage(&format!("{error:#}")),
         },
+        [bench::PART, ref words @ ..] => bench::run_part(words),
         ["samples"] => House::find().and_then(|house| samples(&house)),
-        ["tools"] => House::find().and_then(|house| tools::provide(&house)),
+        ["tools"] => House::find().and_then(|house| tools::provide_all(&house)),
         [] => return usage("a command is missing"),
         _ => return usage(&format!("`{}` is no command", arguments.join(" "))),
     };
@@ -76,8 +81,14 @@ fn main() -> ExitCode {
 }
 
 fn usage(what: &str) -> ExitCode {
-    eprintln!("xtask: {what}\n\n{HELP}");
+    eprintln!("xtask: {what}\n\n{}", help());
     ExitCode::from(2)
+}
+
+fn help() -> String {
+    let works: Vec<String> =
+        bench::WORKS.iter().map(|work| format!("{:32}{}: {}", "", work.name, work.about)).collect();
+    HELP.replace("{works}", &works.join("\n"))
 }
 
 /// The target (none: list them) and how long to fuzz it.

@@ -49,8 +49,8 @@ const VLC_AS_NOBODY: [&str; 5] = ["setpriv", "--reuid=65534", "--regid=65534", "
 const ATTEMPTS: u32 = 3;
 const RETRY_WAIT: Duration = Duration::from_secs(5);
 
-/// Makes sure that everything is there: what is found is used as it is, what isn't is installed.
-pub(crate) fn provide(house: &House) -> Result<()> {
+/// Makes sure of all that the tests use: what is found is used as it is, what isn't is installed.
+pub(crate) fn provide_all(house: &House) -> Result<()> {
     if !missing().is_empty() {
         install(house, &missing())?;
     }
@@ -61,6 +61,17 @@ pub(crate) fn provide(house: &House) -> Result<()> {
     println!("   {} programs are there", TOOLS.len());
     provide_libtorrent(house)?;
     check_vlc()
+}
+
+/// Makes sure of one program, which these Debian packages bring.
+pub(crate) fn provide(house: &House, program: &'static str, packages: &'static [&'static str]) -> Result<()> {
+    if !is_on_path(program) {
+        install(house, &[&Tool { program, packages }])?;
+    }
+    if !is_on_path(program) {
+        bail!("{program} not found even after installing");
+    }
+    Ok(())
 }
 
 /// Whether a program is found by name, by us and so by the tests.
@@ -135,9 +146,14 @@ impl Drop for NoServices {
     }
 }
 
-/// Makes sure of libtorrent in `target/venv`.
+/// Makes sure of the libtorrent that the tests know, in `target/venv`.
 pub(crate) fn provide_libtorrent(house: &House) -> Result<()> {
-    let venv = house.root.join("target/venv");
+    provide_python_libtorrent(house, "target/venv", LIBTORRENT)
+}
+
+/// Makes sure of a release of libtorrent in a virtual environment of Python.
+pub(crate) fn provide_python_libtorrent(house: &House, folder: &str, release: &str) -> Result<()> {
+    let venv = house.root.join(folder);
     let python = venv.join("bin/python3");
     let python = python.to_str().context("the path of the repository is not UTF-8")?;
     let found = || {
@@ -145,25 +161,23 @@ pub(crate) fn provide_libtorrent(house: &House) -> Result<()> {
             .args(["-c", "import libtorrent; print(libtorrent.__version__)"])
             .output()
     };
-    if !found().is_ok_and(|version| is_wanted_libtorrent(&version)) {
+    if !found().is_ok_and(|version| is_libtorrent(release, &version)) {
         make_venv(house, &venv)?;
-        let wanted = format!("libtorrent=={LIBTORRENT}");
+        let wanted = format!("libtorrent=={release}");
         retry(|| Command::new(python, &house.root).args(["-m", "pip", "install", "--quiet", &wanted]).run())
-            .with_context(|| {
-                format!("libtorrent {LIBTORRENT} can't be installed from PyPI into target/venv")
-            })?;
+            .with_context(|| format!("libtorrent {release} can't be installed from PyPI into {folder}"))?;
         let version = found()?;
-        if !is_wanted_libtorrent(&version) {
-            bail!("target/venv has libtorrent {}, not {LIBTORRENT}: remove the folder", version.trim());
+        if !is_libtorrent(release, &version) {
+            bail!("{folder} has libtorrent {}, not {release}: remove the folder", version.trim());
         }
     }
-    println!("   libtorrent {LIBTORRENT} is in target/venv");
+    println!("   libtorrent {release} is in {folder}");
     Ok(())
 }
 
 /// Its binding says a fourth number (2.1.1.0).
-fn is_wanted_libtorrent(version: &str) -> bool {
-    version.trim().strip_prefix(LIBTORRENT).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+fn is_libtorrent(release: &str, version: &str) -> bool {
+    version.trim().strip_prefix(release).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn make_venv(house: &House, folder: &Path) -> Result<()> {
@@ -206,8 +220,8 @@ mod tests {
 
     #[test]
     fn only_the_known_libtorrent_will_do() {
-        assert!(is_wanted_libtorrent("2.1.1.0\n") && is_wanted_libtorrent("2.1.1"));
-        assert!(!is_wanted_libtorrent("2.1.10") && !is_wanted_libtorrent("2.0.8.0"));
+        assert!(is_libtorrent("2.1.1", "2.1.1.0\n") && is_libtorrent("2.1.1", "2.1.1"));
+        assert!(!is_libtorrent("2.1.1", "2.1.10") && !is_libtorrent("2.1.1", "2.0.8.0"));
     }
 
     #[test]

@@ -51,6 +51,8 @@ impl<'a> Walker<'a> {
 /// Size and time of what was examined, if it is a regular file.
 pub(super) fn fingerprint_of(stat: &rustix::fs::Stat) -> Option<Fingerprint> {
     let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    // Their types differ between systems.
+    #[allow(clippy::unnecessary_cast)]
     let (seconds, nanoseconds) = (stat.st_mtime as i64, stat.st_mtime_nsec as i64);
     let modified_ns = seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds);
     regular.then_some(Fingerprint { length: stat.st_size as u64, modified_ns })

@@ -39,11 +39,12 @@ impl Intake {
     pub(crate) fn park(&self) -> Vec<Parked> {
         let pieces = std::mem::take(&mut *lock(&self.pieces));
         let park = |(index, piece): (PieceIndex, Piece)| {
-            let blocks = piece.blocks.into_iter().enumerate().filter_map(|(number, block)| match block.slot {
-                Slot::Filled(buffer) | Slot::Hashed(buffer) => Some((number, Some(buffer))),
-                Slot::Spilled => Some((number, None)),
-                _ => None,
-            });
+            let blocks =
+                piece.blocks.into_iter().enumerate().filter_map(|(number, block)| match block.slot {
+                    Slot::Filled(buffer) | Slot::Hashed(buffer) => Some((number, Some(buffer))),
+                    Slot::Spilled => Some((number, None)),
+                    _ => None,
+                });
             Parked { piece: index, blocks: blocks.collect() }
         };
         pieces.into_iter().map(park).filter(|parked| !parked.blocks.is_empty()).collect()

@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use afflux_metainfo::BLOCK_LENGTH;
-use sha1::{Digest, Sha1};
 
 use super::Fill;
+use crate::hasher::Hasher;
 use crate::ledger::Charge;
 use crate::limits::{
     EXTENT_BLOCKS, EXTENT_BYTES, HASH_RUN_BLOCKS, HASH_RUN_BLOCKS_MAX, SPARES_PER_BLOCK_MAX,
@@ -41,7 +41,7 @@ pub(super) struct Piece {
     /// Sum of all blocks' `asked`.
     pub(super) asked: usize,
     /// `None` while the hash thread has it.
-    pub(super) hash: Option<Sha1>,
+    pub(super) hash: Option<Hasher>,
     /// A hash thread is at it, or will be.
     pub(super) queued: bool,
     /// SHA-1 of the blocks that are on disk ahead of the rest, as they came.
@@ -117,7 +117,7 @@ impl Piece {
             taken: 0,
             spares: Vec::new(),
             asked: 0,
-            hash: Some(Sha1::new()),
+            hash: Some(Hasher::new()),
             queued: false,
             spilled: BTreeMap::new(),
             complete: false,
@@ -218,12 +218,16 @@ impl Piece {
         }
         self.filled += 1;
         self.asked -= usize::from(std::mem::take(&mut self.blocks[number].asked));
-        let due = || self.filled == self.blocks.len() || self.ready_blocks() >= HASH_RUN_BLOCKS;
-        if self.queued || !due() {
+        if self.queued || !self.hash_is_due() {
             return Fill::Accepted;
         }
         self.queued = true;
         Fill::HashDue
+    }
+
+    pub(super) fn hash_is_due(&self) -> bool {
+        let ready = || self.ready_blocks().max(self.spilled_blocks());
+        self.filled == self.blocks.len() || ready() >= HASH_RUN_BLOCKS
     }
 
     /// Blocks from the cursor on that could be hashed now; counted no further than one run.

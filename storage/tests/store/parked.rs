@@ -84,7 +84,9 @@ fn what_was_changed_on_disk_meanwhile_fails_with_its_piece() {
     let file = std::fs::File::options().write(true).open(folder.path().join("downloads/film")).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 100], 5).unwrap();
     let bench = opened(&folder);
-    assert!(saved.trust(&bench.sample.layout, &folder.path().join("downloads"), 1).unwrap().partial.is_empty());
+    assert!(
+        saved.trust(&bench.sample.layout, &folder.path().join("downloads"), 1).unwrap().partial.is_empty()
+    );
     // Even if nobody had noticed.
     assert!(bench.store.resume(&saved.partial[0]));
     bring(&bench, blocks(&bench.sample, 0).into_iter().skip(1).step_by(2));

@@ -65,7 +65,9 @@ impl Swarm {
     /// Storage has these blocks of a piece from an earlier run, unverified: they count as received, from nobody. `false` if
     /// the piece isn't wanted, or there is no room for it; then storage may forget them.
     pub fn resume_piece(&mut self, piece: PieceIndex, blocks: &[u32], now: Instant) -> bool {
-        let Some(content) = self.content.as_mut().filter(|content| content.exists(piece)) else { return false };
+        let Some(content) = self.content.as_mut().filter(|content| content.exists(piece)) else {
+            return false;
+        };
         let length = u64::from(content.layout.length_of(piece));
         // Half of the room, so that what readers want can be begun all the same.
         let fits = content.table.open_bytes() + length <= self.config.open_bytes_max / 2;
@@ -135,11 +137,12 @@ impl Swarm {
     /// Everybody learns that we have the piece, and how much use each peer still is: of one that wasn't wanted any more, none
     /// was expected.
     fn announce(&mut self, piece: PieceIndex, was_missing: bool) {
-        let advertised = self.content.as_ref().is_some_and(|content| content.keep.is_none());
+        let stays = self.content.as_ref().is_some_and(|content| content.keep.is_none());
         self.collect_keys();
         for nth in 0..self.scratch.keys.len() {
             let key = self.scratch.keys[nth];
             let Some(peer) = self.peers.get_mut(key) else { continue };
+            let advertised = stays || peer.unlearns;
             if peer.pieces.contains(piece) {
                 peer.useful = peer.useful.saturating_sub(u32::from(was_missing));
                 self.tell_interest(key);
@@ -154,17 +157,17 @@ impl Swarm {
         if !content.lose(piece) {
             return;
         }
-        let advertised = content.keep.is_none();
-        let missing = content.missing.contains(piece);
+        let (stays, missing) = (content.keep.is_none(), content.missing.contains(piece));
         self.collect_keys();
         for nth in 0..self.scratch.keys.len() {
             let key = self.scratch.keys[nth];
             let Some(peer) = self.peers.get_mut(key) else { continue };
+            let unlearns = peer.unlearns;
             if missing && peer.pieces.contains(piece) {
                 peer.useful += 1;
                 self.tell_interest(key);
             }
-            if advertised {
+            if stays || unlearns {
                 self.send(key, Command::DontHave(piece));
             }
         }

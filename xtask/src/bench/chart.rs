@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::report::{Report, show};
-use super::scenario::{Row, Scenario};
+use super::case::{Case, Row, show};
+use super::report::Report;
 
 const WIDTH: u32 = 960;
 /// Where bars begin, and the longest of them ends.
@@ -12,19 +12,16 @@ const RIGHT: f64 = 840.0;
 const LINE: u32 = 16;
 const COLOURS: [&str; 7] = ["#1b6ca8", "#7fb2d6", "#c0392b", "#e08a80", "#d68910", "#239b56", "#7d3c98"];
 
-/// An SVG: for each figure of each link a bar per client, and the link's limit as a line across them.
+/// An SVG: for each figure of each case a bar per subject, and the limit as a line across them.
 pub(crate) fn draw(report: &Report) -> String {
     let mut body = String::new();
     let mut y = 10;
-    for scenario in &report.scenarios {
+    for case in &report.cases {
         y += 2 * LINE;
-        let _ = writeln!(
-            body,
-            r#"<text x="10" y="{y}" font-weight="bold">{}: {}</text>"#,
-            scenario.name, scenario.title
-        );
-        for row in &scenario.rows {
-            y = group(&mut body, report, scenario, row, y + LINE);
+        let _ =
+            writeln!(body, r#"<text x="10" y="{y}" font-weight="bold">{}: {}</text>"#, case.name, case.title);
+        for row in &case.rows {
+            y = group(&mut body, report, case, row, y + LINE);
         }
     }
     let height = y + 2 * LINE;
@@ -36,14 +33,12 @@ pub(crate) fn draw(report: &Report) -> String {
 }
 
 /// The bars of one figure; where the next ones begin.
-fn group(body: &mut String, report: &Report, scenario: &Scenario, row: &Row, top: u32) -> u32 {
+fn group(body: &mut String, report: &Report, case: &Case, row: &Row, top: u32) -> u32 {
     let bars: Vec<(usize, &str, Option<f64>)> = report
-        .clients
+        .subjects
         .iter()
         .enumerate()
-        .filter_map(|(nth, client)| {
-            report.cell(scenario, row, *client).map(|cell| (nth, client.name(), cell.median))
-        })
+        .filter_map(|(nth, subject)| report.cell(case, row, subject).map(|cell| (nth, *subject, cell.median)))
         .collect();
     let longest = bars.iter().filter_map(|bar| bar.2).chain(row.limit).fold(0.0, f64::max);
     let scale = if longest > 0.0 { (RIGHT - LEFT) / longest } else { 0.0 };
@@ -77,23 +72,22 @@ fn group(body: &mut String, report: &Report, scenario: &Scenario, row: &Row, top
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::sync::Arc;
 
     use super::*;
-    use crate::bench::client::Client;
     use crate::bench::report::Run;
     use crate::bench::scenario;
 
     #[test]
     fn each_figure_has_its_bar() {
         let report = Report {
-            scenarios: scenario::all(true).into_iter().map(Arc::new).collect(),
-            clients: vec![Client::Afflux],
+            name: "stream",
+            cases: scenario::all(true).into_iter().map(|scenario| scenario.case).collect(),
+            subjects: vec!["afflux"],
             missing: BTreeMap::new(),
             runs: vec![Run {
                 round: 1,
-                scenario: "tight",
-                client: Client::Afflux,
+                case: "tight",
+                subject: "afflux",
                 outcome: Ok(BTreeMap::from([("startup", Some(2.5)), ("resume_p50", None)])),
                 status: None,
                 load: 0.0,

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
 use super::http::{Response, Url};
-use crate::tools;
+use super::install::Programs;
+use super::process;
 
 /// The rivals' drivers, written beside each run so that what was measured can be seen.
 const LIBTORRENT_DRIVER: &str = include_str!("clients/libtorrent_stream.py");
@@ -71,17 +72,6 @@ impl Client {
     }
 }
 
-/// Where the clients' programs are.
-#[derive(Clone, Debug)]
-pub(crate) struct Programs {
-    pub(crate) afflux: PathBuf,
-    pub(crate) python: PathBuf,
-    pub(crate) rqbit: PathBuf,
-    pub(crate) node: PathBuf,
-    /// The folder with `node_modules`.
-    pub(crate) modules: PathBuf,
-}
-
 /// A client that serves the film. Ends when dropped, at once and without goodbyes.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -133,7 +123,7 @@ struct Starting<'a> {
 
 impl Starting<'_> {
     fn afflux(&self, more: &[&str]) -> Result<Running> {
-        let mut command = self.command(&self.programs.afflux);
+        let mut command = process::command(&self.programs.afflux, self.folder);
         command.arg("--json").arg("--data-dir").arg(self.folder.join("state"));
         command.arg("stream").arg(self.torrent).args(["--file", "0", "--no-dht"]);
         command.args(["--allow-local-addresses", "--peer-port", "0", "--port", "0"]).args(more);
@@ -161,7 +151,7 @@ impl Starting<'_> {
         fs::write(&driver, text).with_context(|| driver.display().to_string())?;
         let film = self.folder.join("film");
         fs::create_dir(&film).with_context(|| film.display().to_string())?;
-        let mut command = self.command(program);
+        let mut command = process::command(program, self.folder);
         command.arg(&driver).arg(first_argument).arg(self.torrent).arg(film);
         let (mut child, said, last_status) = self.spawn(command)?;
         first(&said, &mut child, |line| (line == "ready").then(String::new))?;
@@ -174,7 +164,7 @@ impl Starting<'_> {
 
     fn rqbit(&self) -> Result<Running> {
         let host = free_address()?;
-        let mut command = self.command(&self.programs.rqbit);
+        let mut command = process::command(&self.programs.rqbit, self.folder);
         command.args(["--http-api-listen-addr", &host.to_string()]);
         command.args(["--disable-dht", "--disable-lsd", "--disable-upnp-port-forward"]);
         command.args(["server", "start", "--disable-persistence"]).arg(self.folder.join("film"));
@@ -193,23 +183,6 @@ impl Starting<'_> {
         Ok(running)
     }
 
-    /// `program`, which the kernel ends with the thread that starts it: with the runner, however that ends.
-    fn command(&self, program: &Path) -> Command {
-        let mut command = if tools::is_on_path("setpriv") {
-            let mut command = Command::new("setpriv");
-            command.args(["--pdeathsig", "KILL"]).arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
-        // What is set for other uses of these programs has no place in a comparison.
-        for (name, _) in std::env::vars().filter(|(name, _)| is_setting(name)) {
-            command.env_remove(name);
-        }
-        command.current_dir(self.folder);
-        command
-    }
-
     fn spawn(&self, mut command: Command) -> Result<(Child, Receiver<String>, Status)> {
         let log = self.folder.join("stderr.log");
         let log = File::create(&log).with_context(|| log.display().to_string())?;
@@ -222,12 +195,6 @@ impl Starting<'_> {
         thread::spawn(move || listen(BufReader::new(stdout), &said, &last));
         Ok((child, lines, last_status))
     }
-}
-
-/// Settings of the clients that are taken from the environment.
-fn is_setting(name: &str) -> bool {
-    ["AFFLUX_", "RQBIT_", "STREAM_", "WEBTORRENT_"].iter().any(|start| name.starts_with(start))
-        || ["MAX_PEERS", "TORRENT_TIMEOUT", "PEER_TIMEOUT", "ANNOUNCE_TIMEOUT"].contains(&name)
 }
 
 /// Reads on until the client ends, so that it never waits for us.
@@ -271,7 +238,8 @@ fn first(
     found
 }
 
-fn free_address() -> Result<SocketAddr> {
+/// A free port on loopback.
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
@@ -289,6 +257,6 @@ fn wait_for_port(host: SocketAddr, child: &mut Child) -> Result<()> {
     bail!("it didn't listen within {} s", PATIENCE.as_secs())
 }
 
-fn path_text(path: &Path) -> Result<&str> {
+pub(crate) fn path_text(path: &Path) -> Result<&str> {
     path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
 }

@@ -1,19 +1,16 @@
 //! What is done with a running client, and the figures of it. All bytes are compared with the film's.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::case::{Figures, median};
 use super::client::Running;
 use super::film::{BLOCK_BYTES, FILM_BYTES_PER_SECOND, Film, Random};
 use super::http::Response;
 use super::player::{IN_HAND_BYTES, Player, STEP_BYTES};
 use super::scenario::{Course, DYING};
 use super::swarm::Swarm;
-
-/// The figures of a run by their keys; nothing where what was waited for never came.
-pub(crate) type Figures = BTreeMap<&'static str, Option<f64>>;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -238,19 +235,6 @@ impl Picture<'_> {
     }
 }
 
-/// The middle one; what never came is later than all else.
-pub(crate) fn median(figures: &[Option<f64>]) -> Option<f64> {
-    let mut sorted: Vec<f64> = figures.iter().map(|figure| figure.unwrap_or(f64::INFINITY)).collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    let median = match sorted.len() {
-        0 => return None,
-        odd if odd % 2 == 1 => sorted[middle],
-        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
-    };
-    median.is_finite().then_some(median)
-}
-
 fn worst(figures: &[Option<f64>]) -> Option<f64> {
     figures.iter().copied().reduce(|worst, figure| Some(worst?.max(figure?))).flatten()
 }
@@ -261,10 +245,6 @@ mod tests {
 
     #[test]
     fn what_never_came_is_the_worst() {
-        assert_eq!(median(&[Some(3.0), None, Some(1.0)]), Some(3.0));
-        assert_eq!(median(&[Some(3.0), Some(1.0)]), Some(2.0));
-        assert_eq!(median(&[Some(3.0), None]), None);
-        assert_eq!(median(&[]), None);
         assert_eq!(worst(&[Some(3.0), None, Some(1.0)]), None);
         assert_eq!(worst(&[Some(1.0), Some(3.0)]), Some(3.0));
     }

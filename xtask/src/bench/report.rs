@@ -9,20 +9,18 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::case::{Case, Figures, Row, median, show};
 use super::chart;
-use super::client::Client;
-use super::course::{Figures, median};
-use super::scenario::{Row, Scenario, Unit};
 
-/// One client on one link, once.
+/// One subject in one case, once.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) round: u32,
-    pub(crate) scenario: &'static str,
-    pub(crate) client: Client,
+    pub(crate) case: &'static str,
+    pub(crate) subject: &'static str,
     /// Its figures, or why there are none.
     pub(crate) outcome: Result<Figures, String>,
-    /// What the client itself said last.
+    /// What the subject itself said last.
     pub(crate) status: Option<Value>,
     /// The machine's load average over the last minute, at the end.
     pub(crate) load: f64,
@@ -31,10 +29,13 @@ pub(crate) struct Run {
 /// All runs so far.
 #[derive(Debug)]
 pub(crate) struct Report {
-    pub(crate) scenarios: Vec<Arc<Scenario>>,
-    pub(crate) clients: Vec<Client>,
-    /// Clients that can't be had, and why.
-    pub(crate) missing: BTreeMap<Client, String>,
+    /// Its name, and that of its files.
+    pub(crate) name: &'static str,
+    pub(crate) cases: Vec<Arc<Case>>,
+    /// Names of those that are measured, in the order of the columns.
+    pub(crate) subjects: Vec<&'static str>,
+    /// Subjects that can't be had, and why.
+    pub(crate) missing: BTreeMap<&'static str, String>,
     pub(crate) runs: Vec<Run>,
 }
 
@@ -50,22 +51,22 @@ pub(crate) struct Cell {
 }
 
 impl Report {
-    /// Writes `stream.md`, `.json`, `.csv` and `.svg` into `folder`.
+    /// Writes `NAME.md`, `.json`, `.csv` and `.svg` into `folder`.
     pub(crate) fn save(&self, folder: &Path) -> Result<()> {
-        let write = |name: &str, text: String| {
-            let path = folder.join(name);
+        let write = |ending: &str, text: String| {
+            let path = folder.join(format!("{}.{ending}", self.name));
             fs::write(&path, text).with_context(|| path.display().to_string())
         };
-        write("stream.md", self.table())?;
-        write("stream.json", format!("{:#}\n", self.json()))?;
-        write("stream.csv", self.csv())?;
-        write("stream.svg", chart::draw(self))
+        write("md", self.table())?;
+        write("json", format!("{:#}\n", self.json()))?;
+        write("csv", self.csv())?;
+        write("svg", chart::draw(self))
     }
 
-    /// The figures of one cell; nothing if the client was never measured there.
-    pub(crate) fn cell(&self, scenario: &Scenario, row: &Row, client: Client) -> Option<Cell> {
+    /// The figures of one cell; nothing if the subject was never measured there.
+    pub(crate) fn cell(&self, case: &Case, row: &Row, subject: &str) -> Option<Cell> {
         let figures: Vec<Option<f64>> = self
-            .runs_of(scenario, client)
+            .runs_of(case, subject)
             .filter_map(|run| run.outcome.as_ref().ok())
             .filter_map(|figures| figures.get(row.key).copied())
             .collect();
@@ -75,49 +76,57 @@ impl Report {
             least: known().reduce(f64::min),
             most: if figures.contains(&None) { None } else { known().reduce(f64::max) },
             count: figures.len(),
-            failed: self.runs_of(scenario, client).filter(|run| run.outcome.is_err()).count(),
+            failed: self.runs_of(case, subject).filter(|run| run.outcome.is_err()).count(),
         })
     }
 
     /// Markdown.
     pub(crate) fn table(&self) -> String {
         let mut text = String::new();
-        for scenario in &self.scenarios {
-            let rounds =
-                self.clients.iter().map(|client| self.runs_of(scenario, *client).count()).max().unwrap_or(0);
-            let _ = writeln!(text, "### `{}`: {}, rounds: {rounds}\n", scenario.name, scenario.title);
-            let names: Vec<&str> = self.clients.iter().map(|client| client.name()).collect();
-            let _ = writeln!(text, "| | the link's limit | {} |", names.join(" | "));
-            let _ = writeln!(text, "|---|---|{}", "---|".repeat(names.len()));
-            for row in &scenario.rows {
-                let cells: Vec<String> =
-                    self.clients.iter().map(|client| self.show(scenario, row, *client)).collect();
-                let limit = row.limit.map_or_else(String::new, |limit| show(row.unit, limit));
-                let _ = writeln!(text, "| {} | {limit} | {} |", row.title, cells.join(" | "));
-            }
-            text.push('\n');
+        for case in &self.cases {
+            self.write_case(&mut text, case);
         }
-        for (client, why) in &self.missing {
-            let _ = writeln!(text, "- {} is missing: {why}", client.name());
+        for (subject, why) in &self.missing {
+            let _ = writeln!(text, "- {subject} is missing: {why}");
         }
         for run in &self.runs {
             if let Err(why) = &run.outcome {
-                let _ = writeln!(
-                    text,
-                    "- {} on {}, round {}, failed: {why}",
-                    run.client.name(),
-                    run.scenario,
-                    run.round
-                );
+                let _ =
+                    writeln!(text, "- {} on {}, round {}, failed: {why}", run.subject, run.case, run.round);
             }
         }
         text
     }
 
-    fn show(&self, scenario: &Scenario, row: &Row, client: Client) -> String {
-        let Some(cell) = self.cell(scenario, row, client) else {
-            let is_missing = self.missing.contains_key(&client);
-            let has_failed = self.runs_of(scenario, client).next().is_some();
+    /// Columns are those that were measured in this case, or should have been.
+    fn write_case(&self, text: &mut String, case: &Case) {
+        let subjects: Vec<&str> = self
+            .subjects
+            .iter()
+            .copied()
+            .filter(|subject| {
+                self.missing.contains_key(subject) || self.runs_of(case, subject).next().is_some()
+            })
+            .collect();
+        let rounds = subjects.iter().map(|subject| self.rounds_of(case, subject)).max().unwrap_or(0);
+        let _ = writeln!(text, "### `{}`: {}, rounds: {rounds}\n", case.name, case.title);
+        let has_limits = case.rows.iter().any(|row| row.limit.is_some());
+        let limit = |text: &str| if has_limits { format!(" {text} |") } else { String::new() };
+        let _ = writeln!(text, "| |{} {} |", limit("the link's limit"), subjects.join(" | "));
+        let _ =
+            writeln!(text, "|---|{}{}", if has_limits { "---|" } else { "" }, "---|".repeat(subjects.len()));
+        for row in &case.rows {
+            let cells: Vec<String> = subjects.iter().map(|subject| self.show(case, row, subject)).collect();
+            let told = row.limit.map_or_else(String::new, |limit| show(row.unit, limit));
+            let _ = writeln!(text, "| {} |{} {} |", row.title, limit(&told), cells.join(" | "));
+        }
+        text.push('\n');
+    }
+
+    fn show(&self, case: &Case, row: &Row, subject: &str) -> String {
+        let Some(cell) = self.cell(case, row, subject) else {
+            let is_missing = self.missing.contains_key(subject);
+            let has_failed = self.runs_of(case, subject).next().is_some();
             return if is_missing {
                 "missing"
             } else if has_failed {
@@ -138,9 +147,14 @@ impl Report {
         text
     }
 
-    fn runs_of(&self, scenario: &Scenario, client: Client) -> impl Iterator<Item = &Run> {
-        let name = scenario.name;
-        self.runs.iter().filter(move |run| run.scenario == name && run.client == client)
+    fn runs_of<'a>(&'a self, case: &Case, subject: &'a str) -> impl Iterator<Item = &'a Run> {
+        let name = case.name;
+        self.runs.iter().filter(move |run| run.case == name && run.subject == subject)
+    }
+
+    /// How often it was measured: round 0 only counts.
+    fn rounds_of(&self, case: &Case, subject: &str) -> usize {
+        self.runs_of(case, subject).filter(|run| run.round > 0).count()
     }
 
     fn json(&self) -> Value {
@@ -150,8 +164,8 @@ impl Report {
             .map(|run| {
                 json!({
                     "round": run.round,
-                    "link": run.scenario,
-                    "client": run.client.name(),
+                    "case": run.case,
+                    "subject": run.subject,
                     "figures": run.outcome.as_ref().ok(),
                     "failed": run.outcome.as_ref().err(),
                     "lastStatus": run.status,
@@ -160,35 +174,23 @@ impl Report {
             })
             .collect();
         let limits: BTreeMap<&str, BTreeMap<&str, Option<f64>>> = self
-            .scenarios
+            .cases
             .iter()
-            .map(|scenario| (scenario.name, scenario.rows.iter().map(|row| (row.key, row.limit)).collect()))
+            .map(|case| (case.name, case.rows.iter().map(|row| (row.key, row.limit)).collect()))
             .collect();
-        let missing: BTreeMap<&str, &str> =
-            self.missing.iter().map(|(client, why)| (client.name(), why.as_str())).collect();
-        json!({"runs": runs, "limits": limits, "missing": missing})
+        json!({"runs": runs, "limits": limits, "missing": self.missing})
     }
 
     /// A line for each figure; nothing in the last column where it never came.
     fn csv(&self) -> String {
-        let mut text = "link,client,round,figure,value\n".to_owned();
+        let mut text = "case,subject,round,figure,value\n".to_owned();
         for run in &self.runs {
             for (key, value) in run.outcome.iter().flatten() {
                 let value = value.map_or_else(String::new, |value| value.to_string());
-                let _ = writeln!(text, "{},{},{},{key},{value}", run.scenario, run.client.name(), run.round);
+                let _ = writeln!(text, "{},{},{},{key},{value}", run.case, run.subject, run.round);
             }
         }
         text
-    }
-}
-
-/// A figure with its unit.
-pub(crate) fn show(unit: Unit, figure: f64) -> String {
-    match unit {
-        Unit::Seconds => format!("{figure:.2} s"),
-        Unit::Count => format!("{figure:.0}"),
-        Unit::Share => format!("{:.1} %", 100.0 * figure),
-        Unit::MibPerSecond => format!("{figure:.2} MiB/s"),
     }
 }
 
@@ -198,30 +200,31 @@ mod tests {
     use crate::bench::scenario;
 
     fn report() -> Report {
-        let run = |round, client, outcome| Run {
+        let run = |round, subject, outcome| Run {
             round,
-            scenario: "waiting",
-            client,
+            case: "waiting",
+            subject,
             outcome,
             status: None,
             load: 0.0,
         };
         let figures = |rate| Ok(Figures::from([("rate_alone", rate)]));
         Report {
-            scenarios: scenario::all(true)
+            name: "stream",
+            cases: scenario::all(true)
                 .into_iter()
-                .filter(|scenario| scenario.name == "waiting")
-                .map(Arc::new)
+                .map(|scenario| scenario.case)
+                .filter(|case| case.name == "waiting")
                 .collect(),
-            clients: vec![Client::Afflux, Client::Libtorrent, Client::Rqbit, Client::Peerflix],
-            missing: BTreeMap::from([(Client::Peerflix, "npm is missing".to_owned())]),
+            subjects: vec!["afflux", "libtorrent", "rqbit", "peerflix"],
+            missing: BTreeMap::from([("peerflix", "npm is missing".to_owned())]),
             runs: vec![
-                run(1, Client::Afflux, figures(Some(1.25))),
-                run(1, Client::Libtorrent, figures(None)),
-                run(1, Client::Rqbit, Err("it broke off".to_owned())),
-                run(2, Client::Afflux, figures(Some(1.5))),
-                run(2, Client::Libtorrent, figures(Some(1.0))),
-                run(3, Client::Libtorrent, Err("it broke off".to_owned())),
+                run(1, "afflux", figures(Some(1.25))),
+                run(1, "libtorrent", figures(None)),
+                run(1, "rqbit", Err("it broke off".to_owned())),
+                run(2, "afflux", figures(Some(1.5))),
+                run(2, "libtorrent", figures(Some(1.0))),
+                run(3, "libtorrent", Err("it broke off".to_owned())),
             ],
         }
     }

@@ -1,7 +1,9 @@
 //! The links and what is done on them: the rows of the table.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::case::{Case, Row, Unit};
 use super::film::FILM_BYTES_PER_SECOND;
 use super::seeder::Manner;
 use super::swarm::{DELAY, SeederPlan};
@@ -12,13 +14,11 @@ const MIB: u64 = 1024 * KIB;
 /// A link with its course.
 #[derive(Debug)]
 pub(crate) struct Scenario {
-    pub(crate) name: &'static str,
-    pub(crate) title: &'static str,
+    pub(crate) case: Arc<Case>,
     pub(crate) film_bytes: u64,
     pub(crate) piece_bytes: u64,
     pub(crate) seeders: Vec<SeederPlan>,
     pub(crate) course: Course,
-    pub(crate) rows: Vec<Row>,
 }
 
 /// What is done with a client.
@@ -41,26 +41,6 @@ impl Course {
     }
 }
 
-/// One line of the table.
-#[derive(Debug)]
-pub(crate) struct Row {
-    /// The figure of a run that it shows.
-    pub(crate) key: &'static str,
-    pub(crate) title: &'static str,
-    pub(crate) unit: Unit,
-    /// What the link itself would let.
-    pub(crate) limit: Option<f64>,
-}
-
-/// How a figure is written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Unit {
-    Seconds,
-    Count,
-    Share,
-    MibPerSecond,
-}
-
 /// All of them. `quick` shortens those in which a film is watched.
 pub(crate) fn all(quick: bool) -> Vec<Scenario> {
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
@@ -76,6 +56,10 @@ pub(crate) fn all(quick: bool) -> Vec<Scenario> {
 
 fn honest(rate: u64) -> SeederPlan {
     SeederPlan { rate, manner: Manner::Honest }
+}
+
+fn case(name: &'static str, title: &str, rows: Vec<Row>) -> Arc<Case> {
+    Arc::new(Case { name, title: title.to_owned(), rows })
 }
 
 fn row(key: &'static str, title: &'static str, unit: Unit, limit: Option<f64>) -> Row {
@@ -98,26 +82,33 @@ fn seeks(name: &'static str, title: &'static str, rate: u64, piece_bytes: u64) -
     let mib_pieces = if piece_bytes <= MIB { 2 } else { 1 };
     let in_hand_pieces = (2 * FILM_BYTES_PER_SECOND).div_ceil(piece_bytes);
     Scenario {
-        name,
-        title,
+        case: case(
+            name,
+            title,
+            vec![
+                row(
+                    "start_first_byte",
+                    "first byte after adding",
+                    Unit::Seconds,
+                    least(1, START_ROUND_TRIPS),
+                ),
+                row(
+                    "start_in_hand",
+                    "start-up with 2 s in hand",
+                    Unit::Seconds,
+                    least(in_hand_pieces, START_ROUND_TRIPS),
+                ),
+                row("seek_first_byte_p50", "seek, first byte p50", Unit::Seconds, least(1, 1)),
+                row("seek_first_byte_worst", "seek, first byte worst of 20", Unit::Seconds, least(1, 1)),
+                row("seek_first_mib_p50", "seek, first MiB p50", Unit::Seconds, least(mib_pieces, 1)),
+                row("sent_again", "blocks sent more than once", Unit::Share, Some(0.0)),
+            ],
+        ),
         // A client that downloads all of it in the background leaves fresh places to the end.
         film_bytes: 1024 * MIB,
         piece_bytes,
         seeders: vec![honest(rate); 8],
         course: Course::Seeks,
-        rows: vec![
-            row("start_first_byte", "first byte after adding", Unit::Seconds, least(1, START_ROUND_TRIPS)),
-            row(
-                "start_in_hand",
-                "start-up with 2 s in hand",
-                Unit::Seconds,
-                least(in_hand_pieces, START_ROUND_TRIPS),
-            ),
-            row("seek_first_byte_p50", "seek, first byte p50", Unit::Seconds, least(1, 1)),
-            row("seek_first_byte_worst", "seek, first byte worst of 20", Unit::Seconds, least(1, 1)),
-            row("seek_first_mib_p50", "seek, first MiB p50", Unit::Seconds, least(mib_pieces, 1)),
-            row("sent_again", "blocks sent more than once", Unit::Share, Some(0.0)),
-        ],
     }
 }
 
@@ -128,30 +119,37 @@ fn tight(span: Duration) -> Scenario {
     let mut seeders = vec![honest(each); 8];
     seeders[3].rate = each / 10;
     Scenario {
-        name: "tight",
-        title: "1.1 times the film's rate in all, one of 8 seeders ten times slower, 1 MiB pieces",
+        case: case(
+            "tight",
+            "1.1 times the film's rate in all, one of 8 seeders ten times slower, 1 MiB pieces",
+            vec![
+                row(
+                    "startup",
+                    "start-up",
+                    Unit::Seconds,
+                    Some(least_seconds(2, MIB, total, START_ROUND_TRIPS)),
+                ),
+                row("stalls", "stalls", Unit::Count, Some(0.0)),
+                row("stalled_seconds", "stalled in all", Unit::Seconds, Some(0.0)),
+                row(
+                    "resume_p50",
+                    "resume after a seek to a piece, p50 of 3",
+                    Unit::Seconds,
+                    Some(least_seconds(2, MIB, total, 1)),
+                ),
+                row(
+                    "resume_worst",
+                    "resume after a seek to a piece, worst of 3",
+                    Unit::Seconds,
+                    Some(least_seconds(2, MIB, total, 1)),
+                ),
+                row("sent_again", "blocks sent more than once", Unit::Share, Some(0.0)),
+            ],
+        ),
         film_bytes: 1024 * MIB,
         piece_bytes: MIB,
         seeders,
         course: Course::Watch { span },
-        rows: vec![
-            row("startup", "start-up", Unit::Seconds, Some(least_seconds(2, MIB, total, START_ROUND_TRIPS))),
-            row("stalls", "stalls", Unit::Count, Some(0.0)),
-            row("stalled_seconds", "stalled in all", Unit::Seconds, Some(0.0)),
-            row(
-                "resume_p50",
-                "resume after a seek to a piece, p50 of 3",
-                Unit::Seconds,
-                Some(least_seconds(2, MIB, total, 1)),
-            ),
-            row(
-                "resume_worst",
-                "resume after a seek to a piece, worst of 3",
-                Unit::Seconds,
-                Some(least_seconds(2, MIB, total, 1)),
-            ),
-            row("sent_again", "blocks sent more than once", Unit::Share, Some(0.0)),
-        ],
     }
 }
 
@@ -159,18 +157,20 @@ fn waiting() -> Scenario {
     let rate = 192 * KIB;
     let total = Some((8 * rate) as f64 / MIB as f64);
     Scenario {
-        name: "waiting",
-        title: "8 seeders x 192 KiB/s that lack the last quarter; one reader beside 64 that wait there",
+        case: case(
+            "waiting",
+            "8 seeders x 192 KiB/s that lack the last quarter; one reader beside 64 that wait there",
+            vec![
+                row("rate_alone", "one reader alone", Unit::MibPerSecond, total),
+                row("rate_beside", "beside 64 that wait", Unit::MibPerSecond, total),
+                row("rate_kept", "of its rate alone", Unit::Share, Some(1.0)),
+                row("waited", "of the 64, still waiting at the end", Unit::Count, Some(64.0)),
+            ],
+        ),
         film_bytes: 512 * MIB,
         piece_bytes: MIB,
         seeders: vec![honest(rate); 8],
         course: Course::Waiting,
-        rows: vec![
-            row("rate_alone", "one reader alone", Unit::MibPerSecond, total),
-            row("rate_beside", "beside 64 that wait", Unit::MibPerSecond, total),
-            row("rate_kept", "of its rate alone", Unit::Share, Some(1.0)),
-            row("waited", "of the 64, still waiting at the end", Unit::Count, Some(64.0)),
-        ],
     }
 }
 
@@ -180,18 +180,20 @@ fn odd(span: Duration) -> Scenario {
     seeders.extend([SeederPlan { rate: MIB, manner: Manner::Silent }; 2]);
     seeders.push(SeederPlan { rate: 192 * KIB, manner: Manner::Corrupt });
     Scenario {
-        name: "odd",
-        title: "one seeder of 2 MiB/s, six of 64 KiB/s of which one dies each minute, two silent, one corrupt",
+        case: case(
+            "odd",
+            "one seeder of 2 MiB/s, six of 64 KiB/s of which one dies each minute, two silent, one corrupt",
+            vec![
+                row("startup", "start-up", Unit::Seconds, None),
+                row("stalls", "stalls", Unit::Count, Some(0.0)),
+                row("stalled_seconds", "stalled in all", Unit::Seconds, Some(0.0)),
+                row("sent_again", "right blocks sent more than once", Unit::Share, Some(0.0)),
+            ],
+        ),
         film_bytes: 512 * MIB,
         piece_bytes: MIB,
         seeders,
         course: Course::Deaths { span },
-        rows: vec![
-            row("startup", "start-up", Unit::Seconds, None),
-            row("stalls", "stalls", Unit::Count, Some(0.0)),
-            row("stalled_seconds", "stalled in all", Unit::Seconds, Some(0.0)),
-            row("sent_again", "right blocks sent more than once", Unit::Share, Some(0.0)),
-        ],
     }
 }
 
@@ -204,8 +206,8 @@ mod tests {
 
     fn limit(name: &str, key: &str) -> f64 {
         let all = all(false);
-        let scenario = all.iter().find(|scenario| scenario.name == name).unwrap();
-        scenario.rows.iter().find(|row| row.key == key).unwrap().limit.unwrap()
+        let scenario = all.iter().find(|scenario| scenario.case.name == name).unwrap();
+        scenario.case.rows.iter().find(|row| row.key == key).unwrap().limit.unwrap()
     }
 
     #[test]

@@ -90,7 +90,8 @@ impl Swarm {
     }
 }
 
-fn torrent_bytes(announce: &str, info: &[u8]) -> Vec<u8> {
+/// A .torrent with this tracker.
+pub(crate) fn torrent_bytes(announce: &str, info: &[u8]) -> Vec<u8> {
     let head = format!("d8:announce{}:{announce}4:info", announce.len());
     [head.as_bytes(), info, b"e"].concat()
 }

@@ -1,0 +1,159 @@
+//! A seeder that costs almost nothing, so that the client is what's measured: BEP 3 without extensions, payload from the page
+//! cache by sendfile, nothing hashed, nothing looked up. It answers requests in their order and everything that is asked.
+//!
+//! On a second port it sends the bare file to whoever connects.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Context, Result};
+use rustix::fs::sendfile;
+use rustix::net::sockopt::set_tcp_cork;
+use rustix::net::{SendFlags, send};
+
+use super::film::BLOCK_BYTES;
+
+/// BEP 3.
+const HANDSHAKE_BYTES: usize = 68;
+const BITFIELD: u8 = 5;
+const REQUEST: u8 = 6;
+const PIECE: u8 = 7;
+const UNCHOKE: [u8; 5] = [0, 0, 0, 1, 1];
+
+/// What is read at once: more than a thousand requests.
+const INBOX_BYTES: usize = 32 * 1024;
+
+/// Longer messages come from nobody that has nothing to offer but a bitfield of a few KiB.
+const MESSAGE_BYTES_MAX: usize = INBOX_BYTES / 2;
+
+/// Serves until standard input closes.
+pub(crate) fn run(path: &Path, piece_bytes: u64) -> Result<()> {
+    let file = File::open(path).with_context(|| path.display().to_string())?;
+    let length = file.metadata()?.len();
+    let wares = Arc::new(Wares { file, length, piece_bytes });
+    let peers = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let bare = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    println!("listening {} {}", peers.local_addr()?, bare.local_addr()?);
+    let id = peers.local_addr()?.port();
+    listen(peers, &wares, move |wares, socket| wares.seed(socket, id));
+    listen(bare, &wares, |wares, socket| wares.send(socket, 0, wares.length));
+    let _ = io::stdin().read(&mut [0]);
+    Ok(())
+}
+
+fn listen(
+    listener: TcpListener,
+    wares: &Arc<Wares>,
+    serve: impl Fn(&Wares, &TcpStream) -> io::Result<()> + Clone + Send + 'static,
+) {
+    let wares = Arc::clone(wares);
+    thread::spawn(move || {
+        for socket in listener.incoming().map_while(Result::ok) {
+            let (wares, serve) = (Arc::clone(&wares), serve.clone());
+            // Who hangs up has what it wanted.
+            thread::spawn(move || serve(&wares, &socket));
+        }
+    });
+}
+
+struct Wares {
+    file: File,
+    length: u64,
+    piece_bytes: u64,
+}
+
+impl Wares {
+    fn seed(&self, mut socket: &TcpStream, id: u16) -> io::Result<()> {
+        socket.set_nodelay(true)?;
+        let mut handshake = [0; HANDSHAKE_BYTES];
+        socket.read_exact(&mut handshake)?;
+        // No extensions; whatever torrent is asked for is what is served.
+        handshake[20..28].fill(0);
+        handshake[48..].copy_from_slice(format!("-AB0001-{id:012}").as_bytes());
+        socket.write_all(&[&handshake[..], &self.bitfield(), &UNCHOKE].concat())?;
+        let mut inbox = vec![0; INBOX_BYTES];
+        let mut held = 0;
+        loop {
+            let count = socket.read(&mut inbox[held..])?;
+            if count == 0 {
+                return Ok(());
+            }
+            held += count;
+            let used = self.answer(socket, &inbox[..held])?;
+            inbox.copy_within(used..held, 0);
+            held -= used;
+        }
+    }
+
+    fn bitfield(&self) -> Vec<u8> {
+        let pieces = self.length.div_ceil(self.piece_bytes);
+        let mut bits = vec![0xff; pieces.div_ceil(8) as usize];
+        if let Some(last) = bits.last_mut() {
+            *last <<= (8 - pieces % 8) % 8;
+        }
+        let length = (1 + bits.len()) as u32;
+        [&length.to_be_bytes()[..], &[BITFIELD], &bits].concat()
+    }
+
+    /// Answers all whole messages; how many bytes they are. What is sent in one go leaves in as few packets as can be.
+    fn answer(&self, socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        let mut used = 0;
+        set_tcp_cork(socket, true)?;
+        while let Some(message) = message(&bytes[used..])? {
+            used += 4 + message.len();
+            if let Some((&REQUEST, words)) = message.split_first() {
+                self.answer_request(socket, words)?;
+            }
+        }
+        set_tcp_cork(socket, false)?;
+        Ok(used)
+    }
+
+    fn answer_request(&self, socket: &TcpStream, words: &[u8]) -> io::Result<()> {
+        let (index, begin, length) = match *words {
+            [a, b, c, d, e, f, g, h, i, j, k, l] => (
+                u32::from_be_bytes([a, b, c, d]),
+                u32::from_be_bytes([e, f, g, h]),
+                u32::from_be_bytes([i, j, k, l]),
+            ),
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        };
+        let place = u64::from(index) * self.piece_bytes + u64::from(begin);
+        if u64::from(length) > BLOCK_BYTES || place + u64::from(length) > self.length {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut header = [0; 13];
+        header[..4].copy_from_slice(&(9 + length).to_be_bytes());
+        header[4] = PIECE;
+        header[5..13].copy_from_slice(&words[..8]);
+        let mut left = &header[..];
+        while !left.is_empty() {
+            left = &left[send(socket, left, SendFlags::MORE)?..];
+        }
+        self.send(socket, place, place + u64::from(length))
+    }
+
+    fn send(&self, socket: &TcpStream, mut place: u64, end: u64) -> io::Result<()> {
+        while place < end {
+            let left = (end - place) as usize;
+            if sendfile(socket, &self.file, Some(&mut place), left)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The message at the start, without its length; nothing if it isn't all there.
+fn message(bytes: &[u8]) -> io::Result<Option<&[u8]>> {
+    let Some((length, rest)) = bytes.split_first_chunk() else { return Ok(None) };
+    let length = u32::from_be_bytes(*length) as usize;
+    if length > MESSAGE_BYTES_MAX {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(rest.get(..length))
+}

@@ -1,0 +1,17 @@
+//! stub
+use super::{Contender, Done, Job};
+use crate::bench::process::Process;
+use anyhow::{Result, bail};
+use std::net::SocketAddrV4;
+pub(super) struct Webtorrent;
+impl Contender for Webtorrent {
+    fn download(&self, _: &Job, _: &[SocketAddrV4]) -> Result<Done> {
+        bail!("")
+    }
+    fn seed(&self, _: &Job, _: SocketAddrV4) -> Result<Process> {
+        bail!("")
+    }
+    fn check(&self, _: &Job) -> Result<Done> {
+        bail!("")
+    }
+}
