@@ -111,6 +111,8 @@ pub(super) enum Input {
     },
     /// Files are wanted so much (a priority per file).
     Prioritize(Vec<Priority>),
+    /// A new torrent is remembered.
+    Saved,
     /// Storage knows which files aren't wanted.
     Sorted(Result<(), disk::Error>),
     /// A file is to have another path.
@@ -318,6 +320,7 @@ impl Task {
             Input::Opened(Err(reason)) => self.fail(reason),
             Input::Candidates { addrs, source } => self.config.swarm.add_candidates(&addrs, source, now),
             Input::Prioritize(priorities) => self.prioritize(priorities),
+            Input::Saved => self.saved(now),
             Input::Sorted(outcome) => self.sorted(outcome, now),
             Input::Rename { file, path, done } => self.rename(file, path, done, now),
             Input::Move { dir, done } => self.move_to(dir, done, now),
@@ -576,8 +579,9 @@ impl Task {
         self.config.inbox.close();
         while self.config.inbox.try_recv().is_ok() {}
         let discovery = self.config.discovery.stop();
-        let checking = self.checking.as_ref().map(|checking| Arc::clone(&checking.ready));
-        let ready = self.ready.clone().or(checking);
+        let ready = self.ready.clone();
+        // What a check hasn't come to yet is unknown, not missing: what was remembered before stays.
+        let checking = self.checking.take().map(|checking| checking.ready);
         let priorities = self.remembered_priorities();
         let place = self.config.place.clone();
         let lock = self.lock.take();
@@ -585,6 +589,9 @@ impl Task {
         let storage = async move {
             if let Some(saving) = saving {
                 let _ = saving.await;
+            }
+            if let Some(checking) = checking {
+                let _ = tokio::task::spawn_blocking(move || checking.store.close()).await;
             }
             if let Some(ready) = ready {
                 let close = move || {
