@@ -16,6 +16,7 @@ mod readers;
 mod receive;
 mod reserves;
 mod room;
+mod serve;
 mod shares;
 mod slots;
 mod status;

@@ -50,6 +50,8 @@ const BATCH: usize = 256;
 const OUTBOX_COMMANDS_MAX: usize = 16_384;
 /// How often status, totals and resume data are looked at.
 const TICK: Duration = Duration::from_millis(250);
+/// The same while nobody is there and nothing is due.
+const QUIET_TICK: Duration = Duration::from_secs(60);
 /// Resume data is saved this long after something was written. What a crash loses is rechecked.
 const SAVE_INTERVAL: Duration = Duration::from_secs(20);
 /// Without memory for another piece nothing is asked for this long, unless memory comes back before.
@@ -291,9 +293,19 @@ impl Task {
         self.act(now);
         self.return_refused(now);
         self.flush();
+        if !self.is_quiet() {
+            self.next_tick = self.next_tick.min(now + TICK);
+        }
         if self.next_tick <= now {
             self.tick(now);
         }
+    }
+
+    /// Nothing changes until somebody comes: a thousand such torrents are to cost nothing.
+    fn is_quiet(&self) -> bool {
+        let is_busy = self.checking.is_some() || self.opening && self.ready.is_none();
+        let is_due = self.halt.is_some() || self.save_due.is_some() || !self.early.is_empty();
+        self.peers.is_empty() && self.config.swarm.is_at_rest() && !is_busy && !is_due
     }
 
     fn deadline(&self) -> Instant {
@@ -520,7 +532,7 @@ impl Task {
     }
 
     fn tick(&mut self, now: Instant) {
-        self.next_tick = now + TICK;
+        self.next_tick = now + if self.is_quiet() { QUIET_TICK } else { TICK };
         let snapshot = self.config.swarm.snapshot(now);
         let progress = self.config.swarm.progress();
         let mut totals = self.gone;

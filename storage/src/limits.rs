@@ -44,6 +44,10 @@ pub const READ_BYTES_MAX: u32 = 1024 * 1024;
 /// one is sent.
 pub const READ_AHEAD_BYTES: u32 = 1024 * 1024;
 
+/// Distance of the places where a stretch of a file is looked at for being in memory: as much as the kernel's own read-ahead
+/// fetches at least. A page missing in between makes a task wait for the disk once; more samples cost every sender.
+pub const HOT_SAMPLE_BYTES: u64 = 128 * 1024;
+
 /// Reads that may wait for the disk threads. Attack: peers that request faster than the disk can serve.
 pub const READS_QUEUED_MAX: usize = 4096;
 

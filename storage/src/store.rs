@@ -12,7 +12,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::check::CheckRun;
-use crate::files::{Allocation, Files, Places, Survey};
+use crate::files::{Allocation, FileLoan, Files, Places, Survey};
 use crate::holes::HoleFile;
 use crate::intake::{Fill, Intake};
 use crate::limits::EXTENT_BYTES;
@@ -357,6 +357,17 @@ impl Store {
     pub fn try_read(&self, piece: PieceIndex, range: Range<u32>) -> Option<Vec<Bytes>> {
         self.0.readable(piece, &range).ok()?;
         self.0.read_hot(piece, &range)
+    }
+
+    /// Where verified bytes lie in a file, from the start of `range` (bytes of the torrent) on, if the kernel has them in memory.
+    /// The stretch may end before the range does: with the file, with what is on disk or in memory.
+    ///
+    /// Nobody writes to verified pieces in files, so they stay as they are unless somebody else changes the file.
+    pub fn lend_file(&self, range: Range<u64>) -> Option<FileLoan> {
+        if range.is_empty() || range.end > self.0.layout.total_length() {
+            return None;
+        }
+        self.0.lend_file(range)
     }
 
     /// Lets go of a piece in memory. A torrent in memory or in a bounded cache doesn't have it from then on (no event
