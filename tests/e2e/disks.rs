@@ -1,6 +1,7 @@
 //! Disks that are full, read-only or gone, and folders where other things lie than a torrent's files: a clear sentence,
 //! nothing overwritten, nothing lost.
 
+use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -244,6 +245,11 @@ fn a_stream_is_read_on_while_the_disk_is_full_and_goes_on_when_it_is_not() {
     let seeder = film.seeder("127.0.0.40", Manner::Honest, FAST);
     let (folder, peer) = (disk.text(), seeder.address.to_string());
     let stream = film.stream(&[peer], &["--keep", "-o", &folder, "--stream-cache-size", "4M"]);
+    let (url, length) = (stream.url.clone(), film.length());
+    let reader = std::thread::spawn(move || {
+        let mut bytes = Vec::with_capacity(length);
+        http::get(&url, None).body.take(length as u64).read_to_end(&mut bytes).map(|_| bytes)
+    });
     let error = || stream.process.objects().iter().rev().find_map(|object| object.get("error").cloned());
     let said = wait_for("the disk is full", error);
     assert!(said.as_str().expect("a sentence").contains("full"), "{said}");
@@ -257,7 +263,8 @@ fn a_stream_is_read_on_while_the_disk_is_full_and_goes_on_when_it_is_not() {
     assert!(media.bytes() == film.content.bytes[start as usize..start as usize + 1000]);
 
     disk.run(&["-o", "remount,size=32m"]);
-    assert!(http::get(&stream.url, None).bytes() == film.content.bytes, "the stream differs");
+    let read = reader.join().expect("it ends").expect("the body is held open");
+    assert!(read == film.content.bytes, "the stream differs");
     wait_for("all of it is there", || (stream.progress() >= 1.0).then_some(()));
     stream.end();
     assert_same(&film.path, &disk.path.join("noise.mkv"));
