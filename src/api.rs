@@ -55,6 +55,11 @@ pub enum StreamStorage {
         /// Order of pieces that no reader asks for.
         strategy: StrategyName,
     },
+    /// In the disk cache, within its size.
+    Cache {
+        /// In this folder.
+        folder: PathBuf,
+    },
 }
 
 /// What the routes share.
@@ -158,6 +163,7 @@ impl Api {
         }
         let (kind, strategy) = match &self.storage {
             StreamStorage::Memory => (Kind::Memory, StrategyName::Deadline),
+            StreamStorage::Cache { folder } => (self.engine.cache_in(folder.clone()), StrategyName::Deadline),
             StreamStorage::Disk { folder, strategy } => {
                 (Kind::Disk { dir: folder.join(source.hashes().wire().to_string()) }, *strategy)
             }

@@ -71,6 +71,10 @@ pub const INVALID_REQUESTS_MAX: u32 = 50;
 /// Requests beyond our announced queue, before the peer is dropped; each block served takes one off.
 pub const EXCESS_REQUESTS_MAX: u32 = 2_000;
 
+/// Pieces that are remembered after the peer was told that they're gone: its requests for them crossed that word and are
+/// nobody's fault. More than go within a round trip.
+pub const GONE_PIECES_MAX: usize = 32;
+
 /// Payload that nobody asked, before the peer is dropped. A sixteenth of what it sent and we wanted comes to
 /// this, for a long talk with a client that is a little wrong.
 pub const UNREQUESTED_BYTES_MAX: u64 = 1 << 20;

@@ -270,6 +270,23 @@ fn attack_26_a_request_flood_is_bounded_by_the_announced_queue() {
 }
 
 #[test]
+fn requests_that_crossed_a_dont_have_are_nobodys_fault_and_a_flood_is() {
+    let (mut connection, now) = serving();
+    let handshake = Message::Extended { id: 0, payload: b"d1:md11:lt_donthavei7eee" };
+    feed(&mut connection, &handshake, now).unwrap();
+    for piece in 0..20 {
+        connection.handle_command(Command::DontHave(PieceIndex(piece)), now);
+        for _ in 0..500 {
+            feed(&mut connection, &Message::Request(block(piece, 0)), now).unwrap();
+        }
+        take_sent(&mut connection, now);
+    }
+    let request = Message::Request(block(0, 0));
+    let (_, violation) = until_violation(&mut connection, &request, now, 3000);
+    assert_eq!(violation, Violation::RequestFlood);
+}
+
+#[test]
 fn attack_26_nothing_is_read_for_a_peer_that_takes_nothing() {
     let (mut connection, now) = serving();
     for number in 0..100 {

@@ -16,10 +16,11 @@ use crate::shelf::Shelf;
 /// Arguments of `afflux serve`.
 #[derive(Debug, clap::Args)]
 pub struct ServeArguments {
-    /// Folder for what streams keep on disk [default: downloads in the data folder]
+    /// Folder for what streams keep on disk [default: downloads or, with --storage cache, cache in the data folder]
     #[arg(long, value_name = "DIR")]
     download_dir: Option<PathBuf>,
-    /// Where streams are kept: memory (within STREAM_CACHE_SIZE) or disk
+    /// Where streams are kept: memory (within STREAM_CACHE_SIZE), disk, or cache (on disk within --disk-cache-size, and only
+    /// while the daemon runs)
     #[arg(long, value_name = "KIND", default_value = "memory")]
     storage: String,
     #[command(flatten)]
@@ -41,14 +42,15 @@ pub(super) fn run(context: Context, arguments: ServeArguments) -> Result<ExitCod
             http.listen
         )));
     }
+    let evicting = "streams that don't stay fetch only what their readers ask for";
     let storage = match arguments.storage.as_str() {
         "memory" => {
             if arguments.download_dir.is_some() {
                 return Err(Failure::usage(
-                    "--download-dir has no effect while streams are in memory: add --storage disk",
+                    "--download-dir has no effect while streams are in memory: add --storage disk or --storage cache",
                 ));
             }
-            swarm.refuse_strategy("streams in memory fetch only what their readers ask for")?;
+            swarm.refuse_strategy(evicting)?;
             StreamStorage::Memory
         }
         "disk" => {
@@ -56,9 +58,13 @@ pub(super) fn run(context: Context, arguments: ServeArguments) -> Result<ExitCod
             StreamStorage::Disk { folder, strategy: swarm.strategy.unwrap_or_default() }
         }
         "cache" => {
-            return Err(Failure::usage("--storage cache can't be used yet: memory and disk are built"));
+            swarm.refuse_strategy(evicting)?;
+            let folder = arguments.download_dir.clone().unwrap_or_else(|| context.data_dir.join("cache"));
+            StreamStorage::Cache { folder }
         }
-        other => return Err(Failure::usage(format!("--storage {other:?}: allowed are memory and disk"))),
+        other => {
+            return Err(Failure::usage(format!("--storage {other:?}: allowed are memory, disk and cache")));
+        }
     };
     let (json, settings) = (context.json, tuning.clone());
     session::with_engine(&context, swarm, tuning, async |engine| {

@@ -117,6 +117,12 @@ pub(crate) fn add_live_state(line: &mut serde_json::Value, status: &Status) {
     line["peers"] = serde_json::json!({
         "connected": snapshot.connected, "known": snapshot.known, "seeds": snapshot.seeds,
     });
+    let (memory, spills) = (&status.memory, &status.spills);
+    line["memory"] = serde_json::json!({
+        "usedBytes": memory.used_bytes, "peakBytes": memory.peak_bytes, "limitBytes": memory.limit_bytes,
+    });
+    line["spills"] =
+        serde_json::json!({"spilledBytes": spills.spilled_bytes, "readBackBytes": spills.read_back_bytes});
     if let Some((done, total)) = status.checked {
         line["checked"] = serde_json::json!({"done": done, "total": total});
     }

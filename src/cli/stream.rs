@@ -19,7 +19,7 @@ use super::{Context, NetworkArguments, session};
 use crate::config::units::show_bytes;
 use crate::config::{HttpOptions, Tuning};
 use crate::engine::torrent::Ready;
-use crate::engine::{AddOptions, State, Status, Torrent, WarmUp};
+use crate::engine::{AddOptions, Engine, State, Status, Torrent, WarmUp};
 use crate::failure::Failure;
 use crate::media_choice;
 use crate::shelf::{Shelf, media_path};
@@ -49,6 +49,9 @@ pub struct StreamArguments {
     /// Hold what arrives in memory only, within STREAM_CACHE_SIZE (this is the default)
     #[arg(long)]
     pub(super) memory: bool,
+    /// Hold what arrives in the disk cache, within --disk-cache-size; it is gone at the end
+    #[arg(long, conflicts_with_all = ["memory", "keep"])]
+    pub(super) cache: bool,
     /// Address and port to serve HTTP on [default: 127.0.0.1 and --port]
     #[arg(long, value_name = "ADDR:PORT", help_heading = "HTTP")]
     pub(super) listen: Option<std::net::SocketAddr>,
@@ -75,7 +78,7 @@ pub(super) fn run(context: Context, arguments: StreamArguments) -> Result<ExitCo
         let mut screen = Screen::new(json);
         let source = engine.resolve(&arguments.source).await?;
         let server = bind(http.listen, &settings).await?;
-        let torrent = engine.add(&source, options(&arguments)?)?;
+        let torrent = engine.add(&source, options(&arguments, &engine)?)?;
         screen.say(&format!("{}: looking for peers", source.name()), || {
             json!({"event": "started", "infoHash": torrent.info_hash().to_string(), "name": source.name()})
         });
@@ -110,12 +113,16 @@ pub(super) async fn watch(
     shown
 }
 
-fn options(arguments: &StreamArguments) -> Result<AddOptions, Failure> {
-    let kind = if arguments.keep { Kind::Disk { dir: arguments.output.clone() } } else { Kind::Memory };
+fn options(arguments: &StreamArguments, engine: &Engine) -> Result<AddOptions, Failure> {
+    let kind = match (arguments.keep, arguments.cache) {
+        (true, _) => Kind::Disk { dir: arguments.output.clone() },
+        (false, true) => engine.cache(),
+        (false, false) => Kind::Memory,
+    };
     let strategy = match arguments.network.swarm.strategy {
-        Some(strategy) if strategy != StrategyName::Deadline && matches!(kind, Kind::Memory) => {
+        Some(strategy) if strategy != StrategyName::Deadline && kind.is_evictable() => {
             return Err(Failure::usage(format!(
-                "--strategy {strategy}: a stream in memory fetches nothing but what its readers need soon; \
+                "--strategy {strategy}: a stream that isn't kept fetches nothing but what its readers need soon; \
                  add --keep, which keeps the rest on disk"
             )));
         }

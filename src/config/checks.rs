@@ -13,6 +13,8 @@ const WAIT_MS_MAX: u64 = 3_600_000;
 /// The least memory that holds a piece of usual size under way and one being read.
 const CACHE_BYTES_MIN: u64 = 4 * 1024 * 1024;
 const CACHE_BYTES_MAX: u64 = 1 << 40;
+/// A petabyte: what no disk has, and far from overflowing sums.
+const DISK_CACHE_BYTES_MAX: u64 = 1 << 50;
 /// Far beyond any line, and far from overflowing sums of rates and times.
 const RATE_MAX: u64 = 1 << 50;
 
@@ -40,6 +42,7 @@ setting!(max_conns: u32, units::count("WEBTORRENT_MAX_CONNS", 1, 10_000));
 setting!(download_limit: u64, units::size("WEBTORRENT_DOWNLOAD_LIMIT", 0, RATE_MAX));
 setting!(upload_limit: u64, units::size("WEBTORRENT_UPLOAD_LIMIT", 0, RATE_MAX));
 setting!(stream_cache_size: u64, units::size("STREAM_CACHE_SIZE", CACHE_BYTES_MIN, CACHE_BYTES_MAX));
+setting!(disk_cache_size: u64, units::size("STREAM_DISK_CACHE_SIZE", CACHE_BYTES_MIN, DISK_CACHE_BYTES_MAX));
 setting!(stream_buffer_size: u64, units::size("STREAM_BUFFER_SIZE", 16 * 1024, 1 << 30));
 setting!(stream_timeout: u64, units::whole("STREAM_TIMEOUT", 100, WAIT_MS_MAX));
 setting!(torrent_timeout: u64, units::whole("TORRENT_TIMEOUT", 100, WAIT_MS_MAX));

@@ -55,6 +55,8 @@ pub struct SwarmSettings {
 pub struct Tuning {
     /// Payload bytes that the whole process may hold in memory.
     pub cache_bytes: u64,
+    /// What streams may keep in the disk cache; `None`: nothing was said.
+    pub disk_cache_bytes: Option<u64>,
     /// Bytes buffered before a stream counts as ready, and the least read-ahead.
     pub buffer_bytes: u64,
     /// How long a reader may wait before its stream counts as stalled.
@@ -157,6 +159,7 @@ impl TuningOptions {
         let ms = |value: Option<u64>, default| Duration::from_millis(value.unwrap_or(default));
         Tuning {
             cache_bytes: set.stream_cache_size.unwrap_or(options::STREAM_CACHE_SIZE),
+            disk_cache_bytes: set.disk_cache_size,
             buffer_bytes: set.stream_buffer_size.unwrap_or(options::STREAM_BUFFER_SIZE),
             stream_timeout: ms(set.stream_timeout, options::STREAM_TIMEOUT_MS),
             torrent_timeout: ms(set.torrent_timeout, options::TORRENT_TIMEOUT_MS),

@@ -8,9 +8,9 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::checks::{
-    announce_timeout, auth_required, download_limit, duplicate_percent, max_concurrent_streams, max_conns,
-    max_peers, peer_port, peer_timeout, stream_buffer_size, stream_cache_size, stream_port,
-    stream_rate_limit, stream_timeout, torrent_timeout, upload_limit,
+    announce_timeout, auth_required, disk_cache_size, download_limit, duplicate_percent,
+    max_concurrent_streams, max_conns, max_peers, peer_port, peer_timeout, stream_buffer_size,
+    stream_cache_size, stream_port, stream_rate_limit, stream_timeout, torrent_timeout, upload_limit,
 };
 use super::strategy;
 use crate::failure::Failure;
@@ -23,6 +23,8 @@ pub const MAX_CONNS: u32 = 100;
 pub const MAX_PEERS: u32 = 200;
 /// Default of `STREAM_PORT`.
 pub const STREAM_PORT: u16 = 8080;
+/// Default of `STREAM_DISK_CACHE_SIZE` where the disk cache is asked for.
+pub const STREAM_DISK_CACHE_SIZE: u64 = 10 * 1024 * 1024 * 1024;
 /// Default of `STREAM_CACHE_SIZE`.
 pub const STREAM_CACHE_SIZE: u64 = 100 * 1024 * 1024;
 /// Default of `STREAM_BUFFER_SIZE`.
@@ -200,6 +202,12 @@ pub struct TuningOptions {
           value_parser = stream_cache_size::parse)]
     #[serde(deserialize_with = "stream_cache_size::from_file")]
     pub stream_cache_size: Option<u64>,
+    /// Bound on what streams keep in the disk cache: all of them with --storage cache, else those whose pieces are too large
+    /// for the memory. It is gone when the process ends [default: 10G with --storage cache, else none]
+    #[arg(long, value_name = "BYTES", env = "STREAM_DISK_CACHE_SIZE", help_heading = LIMITS,
+          value_parser = disk_cache_size::parse)]
+    #[serde(deserialize_with = "disk_cache_size::from_file")]
+    pub disk_cache_size: Option<u64>,
     /// Bytes buffered before a stream counts as ready, and least read-ahead [default: 1048576]
     #[arg(long, value_name = "BYTES", env = "STREAM_BUFFER_SIZE", help_heading = LIMITS,
           value_parser = stream_buffer_size::parse)]
@@ -235,6 +243,7 @@ impl TuningOptions {
     pub(super) fn over(self, file: Self) -> Self {
         Self {
             stream_cache_size: self.stream_cache_size.or(file.stream_cache_size),
+            disk_cache_size: self.disk_cache_size.or(file.disk_cache_size),
             stream_buffer_size: self.stream_buffer_size.or(file.stream_buffer_size),
             stream_timeout: self.stream_timeout.or(file.stream_timeout),
             torrent_timeout: self.torrent_timeout.or(file.torrent_timeout),

@@ -15,6 +15,7 @@ mod rates;
 mod readers;
 mod receive;
 mod reserves;
+mod room;
 mod serve;
 mod shares;
 mod slots;
@@ -29,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use afflux_metainfo::info::Info;
 use afflux_metainfo::magnet::PeerAddress;
-use afflux_metainfo::{FileIndex, InfoHash, Layout, PeerId};
+use afflux_metainfo::{FileIndex, InfoHash, PeerId};
 use afflux_peer::Direction;
 use afflux_storage::{Allocation, Disk, DiskConfig, Kind, Ledger, Pool, Resume};
 use afflux_swarm::shaper::Limits;
@@ -45,12 +46,12 @@ use self::open::Place;
 use self::rates::Rates;
 use self::readers::Readers;
 pub use self::readers::WarmUp;
-use self::shares::{Share, Shares};
+use self::shares::{Shares, Use};
 use self::slots::Slots;
-pub use self::status::{State, Status};
+pub use self::status::{Memory, State, Status};
 use self::torrent::{Greeted, Input, Ready, TaskConfig};
 use crate::announce::{self, AnnounceConfig, Totals};
-use crate::config::{SwarmSettings, Tuning};
+use crate::config::{SwarmSettings, Tuning, options};
 use crate::dht::{self, DhtConfig, DhtHandle};
 use crate::failure::Failure;
 use crate::fetch::{FetchConfig, Fetcher};
@@ -88,7 +89,12 @@ pub struct Shared {
     port: u16,
     slots: Slots,
     rates: Rates,
+    /// The memory, among those that live there.
     shares: Shares,
+    /// The disk cache, likewise.
+    cache_shares: Shares,
+    /// What the disk cache holds.
+    places: Ledger,
     pub(crate) disk: Disk,
     pub(crate) pool: Pool,
     dht: Option<DhtHandle>,
@@ -168,6 +174,10 @@ impl Engine {
         let room = Arc::new(Notify::new());
         let hook = Arc::clone(&room);
         pool.on_room(Arc::new(move || hook.notify_waiters()));
+        let places = config.tuning.disk_cache_bytes.unwrap_or(options::STREAM_DISK_CACHE_SIZE);
+        let places = Ledger::new(usize::try_from(places).unwrap_or(usize::MAX));
+        let hook = Arc::clone(&room);
+        places.on_room(Arc::new(move || hook.notify_waiters()));
         let disk = Disk::start(DiskConfig::default())
             .map_err(|error| Failure::work(format!("the disk threads can't be started: {error}")))?;
         let policy = afflux_tracker::Policy { allow_local: config.swarm.allow_local_addresses };
@@ -189,7 +199,9 @@ impl Engine {
             peer_id: make_peer_id()?,
             port,
             slots: Slots::new(config.swarm.max_peers),
-            shares: Shares::new(config.tuning.cache_bytes),
+            shares: Shares::new(config.tuning.cache_bytes, Use::Memory),
+            cache_shares: Shares::new(places.limit() as u64, room::cache_use(config.tuning.cache_bytes)),
+            places,
             rates: Rates::new(
                 Limits { download: config.swarm.download_limit, upload: config.swarm.upload_limit },
                 now,
@@ -224,11 +236,26 @@ impl Engine {
         self.shared.pool.ledger()
     }
 
+    /// The disk cache in the data folder, for [`AddOptions::kind`].
+    pub fn cache(&self) -> Kind {
+        self.shared.cache()
+    }
+
+    /// The same in another folder.
+    pub fn cache_in(&self, dir: PathBuf) -> Kind {
+        self.shared.cache_in(dir)
+    }
+
+    /// What the disk cache holds.
+    pub fn places(&self) -> &Ledger {
+        &self.shared.places
+    }
+
     /// Takes a torrent up, or finds it if it's there already.
     pub fn add(&self, source: &Source, options: AddOptions) -> Result<Torrent, Failure> {
         if let Source::Torrent(torrent) = source {
             torrent.info.transferable().map_err(|reason| Failure::work(reason.to_string()))?;
-            self.shared.check_memory(&torrent.info.layout, &options.kind).map_err(Failure::work)?;
+            self.shared.fitting_kind(&torrent.info.layout, &options.kind).map_err(Failure::work)?;
         } else if source.hashes().v1().is_none() {
             return Err(Failure::work(
                 "this torrent is v2 only (BEP 52), which can't be transferred yet: use its hybrid or v1 form",
@@ -338,55 +365,6 @@ impl Shared {
             Source::Magnet(_) => remembered_info(&self.resume_dir(kind)?, source.hashes().wire()),
         }
     }
-
-    /// Whether a torrent's pieces fit the memory there is; the error is a sentence for people.
-    fn check_memory(&self, layout: &Layout, kind: &Kind) -> Result<(), String> {
-        let budget = self.pool.ledger().limit() as u64;
-        let piece = u64::from(layout.piece_length()).min(layout.total_length());
-        let needed = if matches!(kind, Kind::Memory) { 2 * piece } else { piece };
-        if needed <= budget {
-            return Ok(());
-        }
-        Err(format!(
-            "its pieces of {piece} bytes need STREAM_CACHE_SIZE (--stream-cache-size) of at least {needed} bytes, \
-             and it is {budget}{}",
-            if matches!(kind, Kind::Memory) { "; or keep the film on disk with --keep" } else { "" }
-        ))
-    }
-
-    /// A share of the memory for a torrent that lives in it; the error is a sentence for people.
-    fn share(&self, layout: &Layout, kind: &Kind) -> Result<Option<Share>, String> {
-        self.check_memory(layout, kind)?;
-        if !matches!(kind, Kind::Memory) {
-            return Ok(None);
-        }
-        let needed = 2 * u64::from(layout.piece_length()).min(layout.total_length());
-        self.shares.enter(needed).map(Some).map_err(|free| {
-            format!(
-                "it needs {needed} bytes of memory for two of its pieces, and other streams leave {free} of \
-                 STREAM_CACHE_SIZE (--stream-cache-size): end one of them, or allow more"
-            )
-        })
-    }
-
-    /// How the memory of a torrent is split between pieces under way and pieces kept for readers, before its share
-    /// is known.
-    fn memory_split(&self, kind: &Kind) -> (u64, Option<u64>) {
-        let budget = self.pool.ledger().limit() as u64;
-        match kind {
-            Kind::Memory => {
-                let (open, keep) = split(budget);
-                (open, Some(keep))
-            }
-            _ => (budget * 3 / 4, None),
-        }
-    }
-}
-
-/// How a share of the memory is split between pieces under way and pieces kept for readers. Bodies and uploads hold what
-/// they send a little longer than the cache does: an eighth is theirs.
-fn split(share_bytes: u64) -> (u64, u64) {
-    (share_bytes * 3 / 8, share_bytes / 2)
 }
 
 impl Torrent {
@@ -514,7 +492,7 @@ fn ended() -> Failure {
 fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, options: AddOptions) -> Torrent {
     let info_hash = source.hashes().wire();
     let private = source.private() || info.as_ref().is_some_and(|info| info.private);
-    let (open_bytes_max, keep_bytes_max) = shared.memory_split(&options.kind);
+    let (open_bytes_max, keep_bytes_max) = shared.first_split(&options.kind);
     let now = Instant::now();
     let config = afflux_swarm::Config {
         peers_max: shared.config.swarm.max_conns,

@@ -58,14 +58,15 @@ pub(super) fn open(
 ) -> Result<Opened, String> {
     let layout = Arc::new(info.layout.clone());
     let hashes = info.piece_hashes.as_ref().ok_or("the torrent has no v1 piece hashes")?;
-    let share = shared.share(&layout, &place.kind)?;
+    let kind = shared.fitting_kind(&layout, &place.kind)?;
+    let share = shared.share(&layout, &kind)?;
     let lock = lock(place)?;
     let hashes: Arc<[[u8; 20]]> = hashes.iter().copied().collect();
     let found = found(&layout, &hashes, place, shared.seed());
     let priorities: Vec<Priority> = found.priorities.iter().map(|byte| Priority::from_byte(*byte)).collect();
     let config = StoreConfig {
         info_hash: place.info_hash,
-        kind: place.kind.clone(),
+        kind,
         layout: Arc::clone(&layout),
         hashes,
         have: found.trusted.have.clone(),

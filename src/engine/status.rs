@@ -1,6 +1,7 @@
 //! How a torrent is doing, for people and programs.
 
 use afflux_peer::Totals;
+use afflux_storage::{Ledger, Spills};
 use afflux_swarm::{Progress, Snapshot};
 
 /// What a torrent is at.
@@ -32,6 +33,28 @@ impl State {
     }
 }
 
+/// What the byte ledger of the process says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Payload bytes that are held.
+    pub used_bytes: u64,
+    /// The most that ever were.
+    pub peak_bytes: u64,
+    /// The most that may be (`STREAM_CACHE_SIZE`).
+    pub limit_bytes: u64,
+}
+
+impl Memory {
+    /// A look at a ledger.
+    pub(super) fn of(ledger: &Ledger) -> Self {
+        Self {
+            used_bytes: ledger.used() as u64,
+            peak_bytes: ledger.peak() as u64,
+            limit_bytes: ledger.limit() as u64,
+        }
+    }
+}
+
 /// One look at a torrent.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
@@ -45,6 +68,10 @@ pub struct Status {
     pub totals: Totals,
     /// Payload bytes that were copied on the way, because a read was laid out wrongly (links that ended).
     pub copied_bytes: u64,
+    /// What went to disk before its piece was whole, because memory was short.
+    pub spills: Spills,
+    /// The memory of the whole process.
+    pub memory: Memory,
     /// Pieces checked, of how many, while it's checking.
     pub checked: Option<(u32, u32)>,
     /// Why it can't go on.

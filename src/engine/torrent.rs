@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::info::Info;
 use afflux_metainfo::{BlockRef, FileIndex, Layout};
 use afflux_peer::{Command, Connection, Direction, Event, Handshake, Totals as PeerTotals};
-use afflux_storage::{Event as StorageEvent, Kind, ResumeLock, Store, disk};
+use afflux_storage::{Event as StorageEvent, ResumeLock, Store, disk};
 use afflux_swarm::trace::Stall;
 use afflux_swarm::{
     Connected, Gauges, Output, Parting, PeerKey, Priority, Reason, Report, Source, StrategyName, Swarm,
@@ -35,7 +35,7 @@ use super::readers::{Change, Readers};
 use super::reserves::Reserves;
 use super::shares::Share;
 use super::slots::Slot;
-use super::status::{State, Status};
+use super::status::{Memory, State, Status};
 use super::{Shared, discover};
 use crate::announce::Totals;
 use crate::failure::Failure;
@@ -49,6 +49,8 @@ const BATCH: usize = 256;
 const OUTBOX_COMMANDS_MAX: usize = 16_384;
 /// How often status, totals and resume data are looked at.
 const TICK: Duration = Duration::from_millis(250);
+/// The same while nobody is there and nothing is due.
+const QUIET_TICK: Duration = Duration::from_secs(60);
 /// Resume data is saved this long after something was written. What a crash loses is rechecked.
 const SAVE_INTERVAL: Duration = Duration::from_secs(20);
 /// Without memory for another piece nothing is asked for this long, unless memory comes back before.
@@ -285,9 +287,19 @@ impl Task {
         self.act(now);
         self.return_refused(now);
         self.flush();
+        if !self.is_quiet() {
+            self.next_tick = self.next_tick.min(now + TICK);
+        }
         if self.next_tick <= now {
             self.tick(now);
         }
+    }
+
+    /// Nothing changes until somebody comes: a thousand such torrents are to cost nothing.
+    fn is_quiet(&self) -> bool {
+        let is_busy = self.checking.is_some() || self.opening && self.ready.is_none();
+        let is_due = self.halt.is_some() || self.save_due.is_some() || !self.early.is_empty();
+        self.peers.is_empty() && self.config.swarm.is_at_rest() && !is_busy && !is_due
     }
 
     fn deadline(&self) -> Instant {
@@ -333,9 +345,9 @@ impl Task {
     }
 
     fn set_strategy(&mut self, strategy: StrategyName, now: Instant) -> Result<(), Failure> {
-        if matches!(self.config.place.kind, Kind::Memory) && strategy != StrategyName::Deadline {
+        if self.config.place.kind.is_evictable() && strategy != StrategyName::Deadline {
             return Err(Failure::work(format!(
-                "a torrent in memory can't be fetched by {strategy}: it has room only for what its readers need soon"
+                "a torrent in memory or in the disk cache can't be fetched by {strategy}: it has room only for what its readers need soon"
             )));
         }
         self.config.swarm.set_strategy(strategy, now);
@@ -513,7 +525,7 @@ impl Task {
     }
 
     fn tick(&mut self, now: Instant) {
-        self.next_tick = now + TICK;
+        self.next_tick = now + if self.is_quiet() { QUIET_TICK } else { TICK };
         let snapshot = self.config.swarm.snapshot(now);
         let progress = self.config.swarm.progress();
         let mut totals = self.gone;
@@ -536,6 +548,8 @@ impl Task {
             snapshot,
             totals,
             copied_bytes: self.copied_bytes,
+            spills: self.ready.as_ref().map(|ready| ready.store.spills()).unwrap_or_default(),
+            memory: Memory::of(self.config.shared.pool.ledger()),
             checked: self.checked,
             error: self.error.clone(),
         });

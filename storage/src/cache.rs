@@ -79,11 +79,6 @@ impl Cache {
         lock(&self.0).keep(store, piece)
     }
 
-    /// The extents of a piece, in order, as many as there are.
-    pub(crate) fn piece(&self, store: StoreId, piece: PieceIndex) -> Vec<Arc<Extent>> {
-        lock(&self.0).entries.range(Key::piece(store, piece)).map(|(_, entry)| entry.extent.clone()).collect()
-    }
-
     pub(crate) fn remove_piece(&self, store: StoreId, piece: PieceIndex) {
         let removed = lock(&self.0).remove(Key::piece(store, piece));
         drop(removed);

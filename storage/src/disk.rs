@@ -4,7 +4,7 @@
 //! put verified pieces on disk, read threads serve readers and peers and recheck. Only read threads ever wait
 //! for memory; what is to be hashed or written holds its memory already, so writing always gets on and gives
 //! memory back. The queues of the first two are bounded by the ledger (a piece is in each at most once, and
-//! all of its bytes are charged); reads by [`READS_QUEUED_MAX`].
+//! all of its bytes are charged or on disk); reads by [`READS_QUEUED_MAX`].
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,9 +20,11 @@ use crate::cache::StoreId;
 use crate::check::CheckRun;
 use crate::files::Handles;
 use crate::hashing::{self, HashJob};
+use crate::ledger::Charge;
 use crate::limits::READS_QUEUED_MAX;
 use crate::queue::Queue;
 use crate::read::ReadJob;
+use crate::spill::Relief;
 use crate::torrent::Torrent;
 
 /// What went wrong with a file: ours, so the torrent stops with this as its reason.
@@ -75,6 +77,12 @@ pub enum Error {
     UnsafePath {
         /// The path, as the layout has it.
         path: String,
+    },
+    /// A file system without holes: what is evicted there would take its space for ever.
+    #[error("the file system of {} can't give back parts of a file, so no bounded cache can be kept there", path.display())]
+    NoHoles {
+        /// The folder.
+        path: PathBuf,
     },
     /// The store was opened with a configuration that fits no torrent.
     #[error("misuse: {0}")]
@@ -149,14 +157,24 @@ pub struct Disk(Arc<Threads>);
 struct Threads {
     queues: Arc<Queues>,
     handles: Arc<Handles>,
+    relief: Arc<Relief>,
     read_threads: usize,
     next_store: AtomicU64,
 }
 
 struct Queues {
     hash: Queue<HashJob>,
-    write: Queue<(Arc<Torrent>, PieceIndex)>,
+    write: Queue<WriteWork>,
     read: Queue<ReadWork>,
+}
+
+enum WriteWork {
+    /// A verified piece.
+    Write(Arc<Torrent>, PieceIndex),
+    /// A piece of a bounded cache is given up, and with it its place there.
+    Punch(Arc<Torrent>, PieceIndex, Charge),
+    /// Memory is short.
+    Relieve(Arc<Relief>),
 }
 
 enum ReadWork {
@@ -173,6 +191,7 @@ impl Disk {
         let disk = Self(Arc::new(Threads {
             queues: queues.clone(),
             handles: Arc::new(Handles::new(config.files_open_max.max(1))),
+            relief: Arc::default(),
             read_threads: config.read_threads.max(1),
             next_store: AtomicU64::new(0),
         }));
@@ -182,9 +201,18 @@ impl Disk {
             }
         })?;
         spawn("write", config.write_threads, &queues, |queues| {
-            while let Some((torrent, piece)) = queues.write.pop() {
-                shielded(|| torrent.write(piece));
-                torrent.job_done();
+            while let Some(work) = queues.write.pop() {
+                match work {
+                    WriteWork::Write(torrent, piece) => {
+                        shielded(|| torrent.write(piece));
+                        torrent.job_done();
+                    }
+                    WriteWork::Punch(torrent, piece, place) => {
+                        shielded(|| torrent.punch(piece, place));
+                        torrent.job_done();
+                    }
+                    WriteWork::Relieve(relief) => shielded(|| relief.run()),
+                }
             }
         })?;
         spawn("read", config.read_threads, &queues, |queues| {
@@ -222,7 +250,24 @@ impl Disk {
 
     /// The caller counts the job ([`Torrent::job_queued`]) before.
     pub(crate) fn queue_write(&self, torrent: Arc<Torrent>, piece: PieceIndex) {
-        self.0.queues.write.push((torrent, piece));
+        self.0.queues.write.push(WriteWork::Write(torrent, piece));
+    }
+
+    /// The caller counts the job ([`Torrent::job_queued`]) before.
+    pub(crate) fn queue_punch(&self, torrent: Arc<Torrent>, piece: PieceIndex, place: Charge) {
+        self.0.queues.write.push(WriteWork::Punch(torrent, piece, place));
+    }
+
+    /// The want of memory.
+    pub(crate) fn relief(&self) -> &Relief {
+        &self.0.relief
+    }
+
+    /// Somebody found no memory for so many bytes: makes some free, if that can be.
+    pub(crate) fn relieve(&self, bytes: usize) {
+        if self.0.relief.ask(bytes) {
+            self.0.queues.write.push(WriteWork::Relieve(self.0.relief.clone()));
+        }
     }
 
     /// Gives the job back if too many wait.

@@ -56,7 +56,15 @@ pub(crate) fn hash(jobs: Vec<HashJob>) {
         }
     }
     Run::hash(runs.iter_mut().map(|(_, run)| run));
-    for (HashJob { torrent, piece }, run) in runs {
+    for (HashJob { torrent, piece }, mut run) in runs {
+        let read_back = run
+            .spilled()
+            .map_or(Ok(()), |(begin, length, hash)| torrent.read_back(piece, begin, length, hash));
+        if let Err(error) = read_back {
+            shielded(|| torrent.lose_unstored(piece, &error));
+            torrent.job_done();
+            continue;
+        }
         match torrent.intake.return_run(run) {
             Next::Continue => torrent.queue_hash(piece),
             Next::Complete(complete) => shielded(|| torrent.settle(complete)),

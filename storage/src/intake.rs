@@ -1,8 +1,9 @@
 //! Assembly of the pieces under way of one torrent: from reserved memory to a row of hashed blocks.
 //!
-//! A piece is *admitted* when its first block is reserved: all of its bytes are charged at once, so that every
-//! piece that was begun can also be finished, however short memory gets. The extents themselves are allocated
-//! when one of their blocks is reserved.
+//! A piece is *admitted* when its first block is reserved. In torrents that live in memory all of its bytes are charged
+//! then, so that every piece that was begun can also be finished, however short memory gets. Where pieces end on disk,
+//! each extent is charged when one of its blocks is reserved: what has come of a piece can go to its place on disk ahead
+//! of the rest ([`spill`]), so a piece needs memory only for what is asked for, and none can be in the way of another.
 //!
 //! Links take memory for blocks ahead of their arrival, so a slow link may hold a block's own memory while a quick
 //! one has the payload already. The quick one gets a *spare* then: memory of one block, charged besides. Whichever
@@ -11,19 +12,25 @@
 //!
 //! Not here: the hashing itself (`hasher`), and what becomes of a piece when it is complete (`torrent`).
 
+mod piece;
+mod spill;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use afflux_metainfo::{BlockRef, Layout, PieceIndex};
+use afflux_metainfo::{BLOCK_LENGTH, BlockRef, Layout, PieceIndex};
+use sha1::{Digest, Sha1};
 use thiserror::Error;
 
+use self::piece::{Asked, Block, ExtentState, Piece, Slot};
+pub(crate) use self::spill::{Reach, Spill};
 use crate::hasher::{Hasher, Lane, update_lanes};
-use crate::limits::{
-    EXTENT_BLOCKS, EXTENT_BYTES, HASH_RUN_BLOCKS, HASH_RUN_BLOCKS_MAX, SPARES_PER_BLOCK_MAX,
-};
+use crate::holes::HoleFile;
+use crate::ledger::{Charge, Ledger};
+use crate::limits::{EXTENT_BLOCKS, EXTENT_BYTES, HASH_RUN_BLOCKS_MAX};
 use crate::lock::lock;
-use crate::pool::{BlockBuffer, Grant, Lease, Pool};
+use crate::pool::{BlockBuffer, ExtentBuffer, Pool};
 
 /// No memory for another piece: stop asking for new pieces until memory comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -33,73 +40,12 @@ pub struct Full;
 pub(crate) struct Intake {
     layout: Arc<Layout>,
     pool: Pool,
+    /// Pieces can go to disk in part, and are charged by extents.
+    spills: bool,
+    /// Where a bounded cache charges the places of its pieces.
+    places: Option<Ledger>,
     pieces: Mutex<BTreeMap<PieceIndex, Piece>>,
     next_id: AtomicU64,
-}
-
-/// A piece under way.
-struct Piece {
-    /// Tells it from an earlier or later attempt at the same piece.
-    id: u64,
-    /// What is left of its charge for extents that aren't allocated yet.
-    grant: Grant,
-    extents: Vec<ExtentState>,
-    blocks: Vec<Block>,
-    /// Blocks before this one are hashed, or with the hash thread.
-    cursor: usize,
-    /// Blocks whose payload is complete.
-    filled: usize,
-    /// Buffers that links have, spares too.
-    taken: usize,
-    /// Spares that links have, and the numbers of the blocks they are for.
-    spares: Vec<(usize, Arc<Lease>)>,
-    /// Sum of all blocks' `asked`.
-    asked: usize,
-    /// `None` while the hash thread has it.
-    hash: Option<Hasher>,
-    /// A hash thread is at it, or will be.
-    queued: bool,
-    /// All of it is hashed; it stays until its fate is known, so that it isn't begun anew in between.
-    complete: bool,
-}
-
-enum ExtentState {
-    Unleased,
-    /// Its memory is being allocated, outside the lock.
-    Leasing,
-    Leased(Arc<Lease>),
-}
-
-struct Block {
-    slot: Slot,
-    /// Its own memory, back after a spare was filled.
-    home: Option<BlockBuffer>,
-    /// How many requests for it are out.
-    asked: u16,
-}
-
-enum Slot {
-    /// No memory yet.
-    Vacant,
-    /// Memory waits for the payload.
-    Ready(BlockBuffer),
-    /// A link has the memory; others get spares.
-    Taken,
-    /// The payload waits for the hash thread.
-    Filled(BlockBuffer),
-    /// The hash thread has it.
-    Hashing,
-    /// Hashed; waits for the rest of the piece.
-    Hashed(BlockBuffer),
-}
-
-/// What a lent buffer is to its block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Memory {
-    /// Part of the block's extent.
-    Own,
-    /// A spare.
-    Spare,
 }
 
 /// What became of a filled block.
@@ -122,6 +68,8 @@ pub(crate) struct Run {
     hash: Hasher,
     /// The blocks, in order.
     blocks: Vec<BlockBuffer>,
+    /// Bytes to read back instead, from this offset of the piece: blocks that are on disk already.
+    spilled: Option<(u32, usize)>,
 }
 
 impl Run {
@@ -129,6 +77,11 @@ impl Run {
     pub(crate) fn hash<'a>(runs: impl Iterator<Item = &'a mut Run>) {
         let lane = |run: &'a mut Run| Lane::new(&mut run.hash, run.blocks.iter().map(|block| &block[..]));
         update_lanes(&mut runs.map(lane).collect::<Vec<_>>());
+    }
+
+    /// What is to be read back for the hash, and the hash.
+    pub(crate) fn spilled(&mut self) -> Option<(u32, usize, &mut Hasher)> {
+        self.spilled.map(|(begin, length)| (begin, length, &mut self.hash))
     }
 }
 
@@ -149,45 +102,84 @@ pub(crate) struct Complete {
     pub(crate) piece: PieceIndex,
     pub(crate) id: u64,
     pub(crate) digest: [u8; 20],
-    /// All blocks in order.
-    pub(crate) blocks: Vec<BlockBuffer>,
+    /// All blocks in order; `None` for those that are on disk already.
+    pub(crate) blocks: Vec<Option<BlockBuffer>>,
+    /// SHA-1 of those, as they came.
+    pub(crate) spilled: BTreeMap<usize, [u8; 20]>,
+    /// The piece's place in a bounded cache.
+    pub(crate) place: Option<Charge>,
+}
+
+impl Complete {
+    /// SHA-1 of each block, as it came.
+    pub(crate) fn block_digests(&self) -> Vec<[u8; 20]> {
+        let digest = |(number, block): (usize, &Option<BlockBuffer>)| match block {
+            Some(block) => Sha1::digest(&block[..]).into(),
+            None => self.spilled.get(&number).copied().unwrap_or_default(),
+        };
+        self.blocks.iter().enumerate().map(digest).collect()
+    }
 }
 
 impl Intake {
-    pub(crate) fn new(layout: Arc<Layout>, pool: Pool) -> Self {
-        Self { layout, pool, pieces: Mutex::default(), next_id: AtomicU64::new(0) }
+    /// `spills`: what has come of a piece may be [spilled](Self::take_spill). `places`: each needs a place that is charged
+    /// there.
+    pub(crate) fn new(layout: Arc<Layout>, pool: Pool, spills: bool, places: Option<Ledger>) -> Self {
+        Self { layout, pool, spills, places, pieces: Mutex::default(), next_id: AtomicU64::new(0) }
     }
 
     /// See [`Store::reserve`](crate::Store::reserve).
     pub(crate) fn reserve(&self, block: BlockRef) -> Result<(), Full> {
         let Some(number) = self.number(&block) else { return Ok(()) };
-        let (id, extent, part) = {
-            let mut pieces = lock(&self.pieces);
-            match pieces.get_mut(&block.index) {
-                Some(piece) => match piece.ask(&self.layout, block.index, number) {
-                    Some(part) => part,
-                    None => return Ok(()),
-                },
-                None => {
-                    drop(pieces);
-                    self.admit(block.index)?;
-                    return self.reserve(block);
+        let length = self.layout.length_of(block.index);
+        let mut part = None;
+        loop {
+            let asked =
+                lock(&self.pieces).get_mut(&block.index).map(|piece| piece.ask(length, number, &mut part));
+            match asked {
+                None => self.admit(block.index)?,
+                Some(Asked::Counted) => return Ok(()),
+                Some(Asked::Lease { id, extent, part }) => {
+                    self.lay(block.index, id, extent, part.lease());
+                    return Ok(());
+                }
+                Some(Asked::Short(bytes)) => {
+                    let granted = self.pool.admit(bytes, bytes);
+                    part = Some(granted.inspect_err(|_| self.let_go_if_idle(block.index))?);
                 }
             }
-        };
-        let buffer = part.lease();
-        let mut surplus = Some(buffer);
-        if let Some(piece) = lock(&self.pieces).get_mut(&block.index).filter(|piece| piece.id == id)
-            && let Some(buffer) = surplus.take()
-        {
-            let first = extent * EXTENT_BLOCKS as usize;
-            piece.extents[extent] = ExtentState::Leased(buffer.lease());
-            for (slot, block) in piece.blocks[first..].iter_mut().zip(buffer.split()) {
-                slot.slot = Slot::Ready(block);
-            }
         }
+    }
+
+    /// Gives an extent's blocks their memory.
+    fn lay(&self, index: PieceIndex, id: u64, extent: usize, buffer: ExtentBuffer) {
+        let (lease, buffers) = (buffer.lease(), buffer.split());
+        let mut surplus = Vec::new();
+        let mut pieces = lock(&self.pieces);
+        match pieces.get_mut(&index).filter(|piece| piece.id == id) {
+            Some(piece) => {
+                piece.extents[extent] = ExtentState::Leased(lease);
+                let blocks = piece.blocks[extent * EXTENT_BLOCKS as usize..].iter_mut();
+                for (block, buffer) in blocks.zip(buffers) {
+                    match block.slot {
+                        Slot::Vacant => block.slot = Slot::Ready(buffer),
+                        // On disk already.
+                        _ => surplus.push(buffer),
+                    }
+                }
+            }
+            None => surplus = buffers,
+        }
+        drop(pieces);
         drop(surplus);
-        Ok(())
+    }
+
+    fn let_go_if_idle(&self, index: PieceIndex) {
+        let dropped = {
+            let mut pieces = lock(&self.pieces);
+            pieces.get(&index).is_some_and(Piece::is_idle).then(|| pieces.remove(&index))
+        };
+        drop(dropped);
     }
 
     /// See [`Store::release`](crate::Store::release).
@@ -264,10 +256,10 @@ impl Intake {
         outcome
     }
 
-    /// See [`Store::discard`](crate::Store::discard).
-    pub(crate) fn discard(&self, piece: PieceIndex) {
-        let dropped = lock(&self.pieces).remove(&piece);
-        drop(dropped);
+    /// See [`Store::discard`](crate::Store::discard). Gives the piece's place in a bounded cache if something lies there.
+    pub(crate) fn discard(&self, piece: PieceIndex) -> Option<Charge> {
+        let mut dropped = lock(&self.pieces).remove(&piece)?;
+        dropped.place.take().filter(|_| dropped.has_spilled())
     }
 
     pub(crate) fn discard_all(&self) {
@@ -281,14 +273,18 @@ impl Intake {
         let piece = pieces.get_mut(&index)?;
         let first = piece.cursor;
         let ready = piece.ready_blocks().min(HASH_RUN_BLOCKS_MAX);
-        let hash = if ready > 0 { piece.hash.take() } else { None };
+        let spilled = if ready == 0 { piece.spilled_blocks() } else { 0 };
+        let hash = if ready + spilled > 0 { piece.hash.take() } else { None };
         let Some(hash) = hash else {
             piece.queued = false;
             return None;
         };
-        piece.cursor += ready;
+        piece.cursor += ready + spilled;
         let blocks = piece.blocks[first..first + ready].iter_mut().filter_map(Block::start_hashing).collect();
-        Some(Run { piece: index, id: piece.id, first, hash, blocks })
+        let begin = first as u32 * BLOCK_LENGTH;
+        let end = (piece.cursor as u32 * BLOCK_LENGTH).min(self.layout.length_of(index));
+        let spilled = (spilled > 0).then(|| (begin, (end - begin) as usize));
+        Some(Run { piece: index, id: piece.id, first, hash, blocks, spilled })
     }
 
     /// Takes hashed blocks back.
@@ -311,19 +307,19 @@ impl Intake {
         // From here only the blocks hold the leases, so that dropping the shared extents can recycle them.
         let leases = (std::mem::take(&mut piece.extents), std::mem::take(&mut piece.spares));
         let homes: Vec<_> = piece.blocks.iter_mut().map(|block| block.home.take()).collect();
-        let mut blocks: Vec<_> = piece.blocks.iter_mut().filter_map(Block::finish).collect();
-        let id = piece.id;
+        let mut blocks: Vec<_> = piece.blocks.iter_mut().map(Block::finish).collect();
+        let (id, spilled, place) = (piece.id, std::mem::take(&mut piece.spilled), piece.place.take());
         drop(pieces);
         drop(leases);
         for (block, home) in blocks.iter_mut().zip(homes) {
-            if let Some(mut home) = home {
+            if let (Some(block), Some(mut home)) = (block, home) {
                 // copy: 16 KiB of a block that was asked for twice, so that its extent is one run again and costs
                 // no more than it was admitted with.
                 home.copy_from_slice(block);
                 *block = home;
             }
         }
-        Next::Complete(Complete { piece: run.piece, id, digest: run.hash.finish(), blocks })
+        Next::Complete(Complete { piece: run.piece, id, digest: run.hash.finish(), blocks, spilled, place })
     }
 
     /// The fate of a complete piece is known; it may be begun again from here on.
@@ -336,25 +332,16 @@ impl Intake {
     }
 
     fn admit(&self, index: PieceIndex) -> Result<(), Full> {
-        let length = self.layout.length_of(index) as usize;
-        let extents = length.div_ceil(EXTENT_BYTES as usize);
-        let grant = self.pool.admit(length, length.min(EXTENT_BYTES as usize))?;
-        let piece = Piece {
-            id: self.next_id.fetch_add(1, Relaxed),
-            grant,
-            extents: (0..extents).map(|_| ExtentState::Unleased).collect(),
-            blocks: (0..self.layout.block_count(index))
-                .map(|_| Block { slot: Slot::Vacant, home: None, asked: 0 })
-                .collect(),
-            cursor: 0,
-            filled: 0,
-            taken: 0,
-            spares: Vec::new(),
-            asked: 0,
-            hash: Some(Hasher::new()),
-            queued: false,
-            complete: false,
+        let length = self.layout.length_of(index);
+        let grant = match self.spills {
+            true => None,
+            false => Some(self.pool.admit(length as usize, length.min(EXTENT_BYTES) as usize)?),
         };
+        let place = match &self.places {
+            None => None,
+            Some(places) => Some(take_place(places, HoleFile::place_bytes(&self.layout, index) as usize)?),
+        };
+        let piece = Piece::new(self.next_id.fetch_add(1, Relaxed), length, grant, place);
         let mut surplus = Some(piece);
         if let std::collections::btree_map::Entry::Vacant(entry) = lock(&self.pieces).entry(index)
             && let Some(piece) = surplus.take()
@@ -372,142 +359,13 @@ impl Intake {
     }
 }
 
-impl Piece {
-    /// Counts a request; gives the right to the block's extent if that has to be allocated.
-    fn ask(&mut self, layout: &Layout, index: PieceIndex, number: usize) -> Option<(u64, usize, Grant)> {
-        if self.complete {
-            return None;
-        }
-        let asked = &mut self.blocks[number].asked;
-        if *asked < u16::MAX {
-            *asked += 1;
-            self.asked += 1;
-        }
-        let extent = number / EXTENT_BLOCKS as usize;
-        if !matches!(self.extents[extent], ExtentState::Unleased) {
-            return None;
-        }
-        let begin = extent as u32 * EXTENT_BYTES;
-        let length = (layout.length_of(index) - begin).min(EXTENT_BYTES);
-        let part = self.grant.split(length as usize)?;
-        self.extents[extent] = ExtentState::Leasing;
-        Some((self.id, extent, part))
-    }
-
-    /// The block's own memory, if it waits for its payload.
-    fn take_own(&mut self, number: usize) -> Option<BlockBuffer> {
-        let slot = &mut self.blocks[number].slot;
-        match std::mem::replace(slot, Slot::Taken) {
-            Slot::Ready(buffer) => {
-                self.taken += 1;
-                Some(buffer)
-            }
-            other => {
-                *slot = other;
-                None
-            }
-        }
-    }
-
-    /// Whether another link may have memory for a block whose own is taken.
-    fn lends_spare(&self, number: usize) -> bool {
-        let lent = self.spares.iter().filter(|(block, _)| *block == number).count();
-        matches!(self.blocks[number].slot, Slot::Taken) && lent < SPARES_PER_BLOCK_MAX
-    }
-
-    /// Notes that a link no longer has a buffer; says what it is to the piece, if it was lent for this block.
-    fn settle(&mut self, number: usize, buffer: &BlockBuffer) -> Option<Memory> {
-        let extent = number / EXTENT_BLOCKS as usize;
-        let offset = (number % EXTENT_BLOCKS as usize) as u32 * afflux_metainfo::BLOCK_LENGTH;
-        let own = matches!(self.extents.get(extent), Some(ExtentState::Leased(lease)) if buffer.is_part_of(lease, offset));
-        let spare =
-            self.spares.iter().position(|(block, lease)| *block == number && buffer.is_part_of(lease, 0));
-        let memory = match spare {
-            Some(at) => {
-                // The buffer holds the lease too, so nothing is given back under the lock.
-                self.spares.swap_remove(at);
-                Memory::Spare
-            }
-            None if own => Memory::Own,
-            None => return None,
-        };
-        self.taken -= 1;
-        Some(memory)
-    }
-
-    /// Keeps the block's own memory if that is what came back; says whether the buffer was lent for this block.
-    fn put_back(&mut self, number: usize, buffer: &mut Option<BlockBuffer>) -> bool {
-        let memory = buffer.as_ref().and_then(|buffer| self.settle(number, buffer));
-        if memory == Some(Memory::Own) {
-            self.blocks[number].keep(buffer.take());
-        }
-        memory.is_some()
-    }
-
-    fn fill(&mut self, number: usize, buffer: &mut Option<BlockBuffer>) -> Fill {
-        let Some(memory) = buffer.as_ref().and_then(|buffer| self.settle(number, buffer)) else {
-            return Fill::Stale;
-        };
-        let block = &mut self.blocks[number];
-        if !matches!(block.slot, Slot::Taken | Slot::Ready(_)) {
-            if memory == Memory::Own {
-                block.keep(buffer.take());
-            }
-            return Fill::Stale;
-        }
-        if let Some(filled) = buffer.take()
-            && let Slot::Ready(own) = std::mem::replace(&mut block.slot, Slot::Filled(filled))
-        {
-            block.home = Some(own);
-        }
-        self.filled += 1;
-        self.asked -= usize::from(std::mem::take(&mut self.blocks[number].asked));
-        if self.queued || !self.hash_is_due() {
-            return Fill::Accepted;
-        }
-        self.queued = true;
-        Fill::HashDue
-    }
-
-    fn hash_is_due(&self) -> bool {
-        self.filled == self.blocks.len() || self.ready_blocks() >= HASH_RUN_BLOCKS
-    }
-
-    /// Blocks from the cursor on that could be hashed now; counted no further than one run.
-    fn ready_blocks(&self) -> usize {
-        let rest = self.blocks[self.cursor..].iter().take(HASH_RUN_BLOCKS_MAX);
-        rest.take_while(|block| matches!(block.slot, Slot::Filled(_))).count()
-    }
-
-    /// Nothing arrived, nothing is on its way.
-    fn is_idle(&self) -> bool {
-        self.filled == 0 && self.taken == 0 && self.asked == 0
-    }
-}
-
-impl Block {
-    /// Takes its own memory back, for a payload to come or for one that came in a spare.
-    fn keep(&mut self, own: Option<BlockBuffer>) {
-        match (&self.slot, own) {
-            (Slot::Taken, Some(own)) => self.slot = Slot::Ready(own),
-            (_, own) => self.home = own,
-        }
-    }
-
-    fn start_hashing(&mut self) -> Option<BlockBuffer> {
-        match std::mem::replace(&mut self.slot, Slot::Hashing) {
-            Slot::Filled(buffer) => Some(buffer),
-            other => {
-                self.slot = other;
-                None
-            }
-        }
-    }
-
-    fn finish(&mut self) -> Option<BlockBuffer> {
-        match std::mem::replace(&mut self.slot, Slot::Vacant) {
-            Slot::Hashed(buffer) => Some(buffer),
-            _ => None,
-        }
-    }
+/// Charges a place. Places come back when pieces are evicted, so whoever is refused is told then.
+fn take_place(places: &Ledger, bytes: usize) -> Result<Charge, Full> {
+    let attempt = || places.try_charge(bytes);
+    attempt()
+        .or_else(|| {
+            places.note_refusal();
+            attempt()
+        })
+        .ok_or(Full)
 }

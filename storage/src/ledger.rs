@@ -76,8 +76,9 @@ impl Ledger {
         self.0.peak.load(SeqCst)
     }
 
-    /// See [`Pool::on_room`](crate::Pool::on_room).
-    pub(crate) fn set_hook(&self, hook: RoomHook) {
+    /// Called when something came back after somebody was refused: try again. It replaces the last such hook. It runs on
+    /// whatever thread gave back, so it must be quick and must not block.
+    pub fn on_room(&self, hook: RoomHook) {
         *lock(&self.0.hook) = Some(hook);
     }
 
@@ -245,7 +246,7 @@ mod tests {
         let ledger = Ledger::new(10);
         let calls = Arc::new(AtomicUsize::new(0));
         let counted = calls.clone();
-        ledger.set_hook(Arc::new(move || {
+        ledger.on_room(Arc::new(move || {
             counted.fetch_add(1, SeqCst);
         }));
         drop(ledger.try_charge(1));

@@ -31,6 +31,12 @@ pub const HASH_GATHER: Duration = Duration::from_millis(4);
 /// Blocks that the hash thread takes at once; others get their turn at the piece's lock in between.
 pub const HASH_RUN_BLOCKS_MAX: usize = 64;
 
+/// Least memory that is made free at once where it's short: with less, every other request would find none again.
+pub const RELIEF_BYTES: usize = 4 * EXTENT_BYTES as usize;
+
+/// What the places of pieces in a bounded disk cache are multiples of: the blocks of usual file systems.
+pub const HOLE_BYTES: u64 = 4096;
+
 /// Bytes of one read: a reader that asks for more would hold the whole ledger while others wait.
 pub const READ_BYTES_MAX: u32 = 1024 * 1024;
 

@@ -62,12 +62,18 @@ impl Pool {
     /// Called when memory came back after a `reserve` was refused: try again. It replaces the last such hook.
     /// It runs on whatever thread dropped the memory, so it must be quick and must not block.
     pub fn on_room(&self, hook: RoomHook) {
-        self.0.ledger.set_hook(hook);
+        self.0.ledger.on_room(hook);
     }
 
     /// Bytes that are charged but in nobody's use: they are there for the next piece.
     pub fn idle_bytes(&self) -> usize {
         lock(&self.0.free).bytes
+    }
+
+    /// Bytes that are there for the asking.
+    pub(crate) fn spare_bytes(&self) -> usize {
+        let ledger = &self.0.ledger;
+        ledger.limit().saturating_sub(ledger.used()) + self.idle_bytes()
     }
 
     /// Bytes of verified pieces held in memory.
@@ -231,6 +237,11 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
+    /// Bytes that are charged while it lives.
+    pub(crate) fn bytes(&self) -> usize {
+        self.charge.bytes()
+    }
+
     /// Gives memory back, to the free list if it takes it. Only memory that nobody else can see gets here.
     fn recycle(self, bytes: BytesMut) {
         let ledger = self.charge.ledger().clone();

@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex};
 use afflux_metainfo::PieceIndex;
 use bytes::Bytes;
 
-use crate::files::{FileLoan, Files};
+use crate::files::FileLoan;
 use crate::limits::{EXTENT_BYTES, READ_AHEAD_BYTES, READ_BYTES_MAX};
 use crate::lock::lock;
 use crate::pool::{Extent, Grant};
 use crate::store::{ReadError, ReadReply};
-use crate::torrent::Torrent;
+use crate::torrent::{Backing, Torrent};
 
 impl Torrent {
     /// Says whether such bytes can be asked for now.
@@ -94,6 +94,7 @@ impl Torrent {
     /// Reads, from disk what isn't in memory; on a read thread. Waits for memory without holding any.
     fn read_disk(&self, piece: PieceIndex, range: &Range<u32>) -> Result<Vec<Bytes>, ReadError> {
         loop {
+            let evictions = lock(&self.progress).evictions;
             self.readable(piece, range)?;
             let missing: usize = extents_of(range)
                 .filter(|&number| !self.pool.cache().contains(self.key(piece, number)))
@@ -105,23 +106,27 @@ impl Torrent {
                 }
                 continue;
             }
-            self.gone_unwritten(piece)?;
-            let Some(files) = &self.files else { return Err(ReadError::Evicted) };
+            self.gone_unwritten(piece, range)?;
+            let Some(backing) = self.backing() else { return Err(ReadError::Evicted) };
+            if self.pool.spare_bytes() < missing {
+                self.disk.relieve(missing);
+            }
             let unit = missing.min(EXTENT_BYTES as usize);
             let Some(mut grant) = self.pool.wait_grant(missing, unit, || self.is_closed()) else {
                 return Err(if self.is_closed() { ReadError::Closed } else { ReadError::Range });
             };
-            if let Some(parts) = self.read_into(files, piece, range, &mut grant)? {
-                self.read_ahead(files, piece, range.end);
+            if let Some(parts) = self.read_into(&backing, evictions, piece, range, &mut grant)? {
+                self.read_ahead(piece, range.end);
                 return Ok(parts);
             }
         }
     }
 
-    /// `None` if more went out of memory than was granted.
+    /// `None` if more went out of memory than was granted, or if something was evicted since: it may have been this piece.
     fn read_into(
         &self,
-        files: &Files,
+        backing: &Backing<'_>,
+        evictions: u64,
         piece: PieceIndex,
         range: &Range<u32>,
         grant: &mut Grant,
@@ -134,7 +139,10 @@ impl Torrent {
                 None => {
                     let Some(part) = grant.split(self.extent_length(piece, number)) else { return Ok(None) };
                     let mut buffer = part.lease();
-                    files.read_at(self.extent_offset(piece, number), &mut buffer)?;
+                    backing.read_at(self.extent_offset(piece, number), &mut buffer)?;
+                    if matches!(backing, Backing::Holes(_)) && lock(&self.progress).evictions != evictions {
+                        return Ok(None);
+                    }
                     let extent = buffer.share();
                     self.pool.cache().insert(key, extent.clone(), false);
                     extent
@@ -147,7 +155,8 @@ impl Torrent {
 
     /// Who misses a part of a piece will soon want the parts behind it. Not those of the next piece: most peers come for
     /// another one then.
-    fn read_ahead(&self, files: &Files, piece: PieceIndex, from: u32) {
+    fn read_ahead(&self, piece: PieceIndex, from: u32) {
+        let Some(files) = &self.files else { return };
         let start = (from.div_ceil(EXTENT_BYTES) * EXTENT_BYTES).min(self.layout.length_of(piece));
         let end = start.saturating_add(READ_AHEAD_BYTES).min(self.layout.length_of(piece));
         let first = self.layout.piece_offset(piece);
@@ -159,12 +168,16 @@ impl Torrent {
         self.layout.piece_offset(piece) + u64::from(number * EXTENT_BYTES)
     }
 
-    /// A piece that could not be written, and that the cache has let go since, is nowhere.
-    fn gone_unwritten(&self, piece: PieceIndex) -> Result<(), ReadError> {
-        let error = {
+    /// A piece that could not be written, and of which the cache has let go something since, is nowhere.
+    fn gone_unwritten(&self, piece: PieceIndex, range: &Range<u32>) -> Result<(), ReadError> {
+        let (error, spilled) = {
             let progress = lock(&self.progress);
-            progress.unwritten.contains(&piece).then(|| progress.stopped.clone()).flatten()
+            let stopped = progress.stopped.clone().filter(|_| progress.unwritten.contains(&piece));
+            (stopped, progress.spilled.get(&piece).cloned().unwrap_or_default())
         };
+        let is_here =
+            |number| spilled.contains(&number) || self.pool.cache().contains(self.key(piece, number));
+        let error = error.filter(|_| !extents_of(range).all(is_here));
         match error {
             None => Ok(()),
             Some(error) => {

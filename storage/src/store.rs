@@ -13,11 +13,14 @@ use thiserror::Error;
 
 use crate::check::CheckRun;
 use crate::files::{Allocation, FileLoan, Files, Places, Survey};
+use crate::holes::HoleFile;
 use crate::intake::{Fill, Intake};
+use crate::limits::EXTENT_BYTES;
 use crate::lock::lock;
 use crate::read::{ReadJob, UnderWay};
+use crate::spill::SpillCounts;
 use crate::torrent::{Progress, Torrent};
-use crate::{BlockBuffer, Disk, Full, Pool, Resume, disk};
+use crate::{BlockBuffer, Disk, Full, Ledger, Pool, Resume, disk};
 
 /// Where verified pieces are kept.
 #[derive(Clone, Debug)]
@@ -29,6 +32,20 @@ pub enum Kind {
     },
     /// In memory only, until [`Store::evict`].
     Memory,
+    /// In a nameless file in `dir`, until [`Store::evict`] or the end of the process.
+    Cache {
+        /// The folder.
+        dir: PathBuf,
+        /// What all such torrents may take on disk together, in whole pieces.
+        places: Ledger,
+    },
+}
+
+impl Kind {
+    /// Whether verified pieces stay only until they're [evicted](Store::evict).
+    pub fn is_evictable(&self) -> bool {
+        !matches!(self, Self::Disk { .. })
+    }
 }
 
 /// What a store is made of.
@@ -77,6 +94,11 @@ pub enum Event {
         piece: PieceIndex,
         /// SHA-1 of each block as it came, to find who lied.
         digests: Vec<[u8; 20]>,
+    },
+    /// What had come of a piece couldn't be kept: it is to be begun anew.
+    Unstored {
+        /// The piece.
+        piece: PieceIndex,
     },
     /// The piece is on disk.
     Written {
@@ -134,6 +156,15 @@ pub enum ReadError {
     Disk(#[from] disk::Error),
 }
 
+/// What went to disk before its piece was whole, because memory was short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spills {
+    /// Written ahead.
+    pub spilled_bytes: u64,
+    /// Read once more to finish a hash.
+    pub read_back_bytes: u64,
+}
+
 /// Takes what was read: the range in order, in parts of up to 256 KiB that are shared with the cache.
 pub type ReadReply = Box<dyn FnOnce(Result<Vec<Bytes>, ReadError>) + Send>;
 
@@ -169,7 +200,7 @@ impl Store {
             return Err(disk::Error::Misuse("hashes or bitfield of another number of pieces"));
         }
         let id = disk.next_store();
-        let (files, have) = match kind {
+        let (files, holes, have) = match kind {
             Kind::Disk { dir } => {
                 prepare_folder(&dir, read_only)?;
                 let renamed = files.renamed.into_iter().collect();
@@ -180,14 +211,21 @@ impl Store {
                 if !read_only {
                     files.leave_out(&unwanted)?;
                 }
-                (Some(files), have)
+                (Some(files), None, have)
             }
-            Kind::Memory => (None, Bitfield::new(layout.piece_count())),
+            Kind::Memory => (None, None, Bitfield::new(layout.piece_count())),
+            Kind::Cache { dir, places } => {
+                prepare_folder(&dir, false)?;
+                let holes = HoleFile::create(dir, layout.clone(), places, id)?;
+                (None, Some(holes), Bitfield::new(layout.piece_count()))
+            }
         };
-        Ok(Self(Arc::new(Torrent {
+        let places = holes.as_ref().map(|holes| holes.places().clone());
+        let spills = files.is_some() || holes.is_some();
+        let torrent = Arc::new(Torrent {
             id,
             info_hash,
-            intake: Intake::new(layout.clone(), pool.clone()),
+            intake: Intake::new(layout.clone(), pool.clone(), spills, places),
             layout,
             hashes,
             pool: pool.clone(),
@@ -195,11 +233,17 @@ impl Store {
             progress: Mutex::new(Progress::new(have, files.is_some())),
             under_way: UnderWay::default(),
             files,
+            holes,
+            spills: SpillCounts::default(),
             read_only,
             notify,
             awaited: OnceLock::new(),
             idle: Condvar::new(),
-        })))
+        });
+        if spills {
+            disk.relief().enter(&torrent);
+        }
+        Ok(Self(torrent))
     }
 
     /// Tells how to know which pieces somebody waits for: those are hashed as their blocks come, while others may wait a
@@ -211,17 +255,18 @@ impl Store {
     /// Makes sure that a block finds memory when it arrives; called before a peer is asked for it, once per
     /// request.
     ///
-    /// The first block of a piece admits the piece: all of its bytes are charged then, so later blocks of it are
-    /// never refused. For what can't arrive (a piece that we have, no block of ours, a closed or read-only store)
+    /// In memory torrents the first block of a piece admits the piece: all of its bytes are charged then, so later blocks
+    /// of it are never refused. In others each extent is charged when one of its blocks is reserved, and a refusal makes
+    /// pieces under way spill to disk. For what can't arrive (a piece that we have, no block of ours, a closed or read-only store)
     /// nothing is reserved and nothing refused. One task calls this per torrent.
     ///
     /// # Errors
-    /// [`Full`] if the piece can't be admitted; [`Pool::on_room`] tells when to try again.
+    /// [`Full`] if there is no memory, or no place in a bounded cache; [`Pool::on_room`] and [`Ledger::on_room`] tell when to try again.
     pub fn reserve(&self, block: BlockRef) -> Result<(), Full> {
         if !self.takes_blocks(block.index) {
             return Ok(());
         }
-        self.0.intake.reserve(block)
+        self.0.intake.reserve(block).inspect_err(|_| self.0.disk.relieve(EXTENT_BYTES as usize))
     }
 
     /// Undoes one [`reserve`](Self::reserve) whose block won't come: cancelled, rejected, the peer is gone. After
@@ -251,7 +296,11 @@ impl Store {
         if self.0.is_closed() {
             return false;
         }
-        match self.0.intake.fill(block, buffer) {
+        let fill = self.0.intake.fill(block, buffer);
+        if self.0.disk.relief().is_short() {
+            self.0.disk.relieve(0);
+        }
+        match fill {
             Fill::Stale => false,
             Fill::Accepted => true,
             Fill::HashDue => {
@@ -263,7 +312,7 @@ impl Store {
 
     /// Forgets all blocks of a piece under way. Buffers that links still have are worthless from then on.
     pub fn discard(&self, piece: PieceIndex) {
-        self.0.intake.discard(piece);
+        self.0.discard(piece);
     }
 
     /// Asks for block digests with the next `Verified` of this piece, to compare with those of a failure.
@@ -285,7 +334,7 @@ impl Store {
         if let Some(parts) = self.0.read_cached(piece, &range) {
             return reply(Ok(parts));
         }
-        if self.0.files.is_none() {
+        if self.0.backing().is_none() {
             return reply(Err(ReadError::Evicted));
         }
         let job = ReadJob { torrent: self.0.clone(), piece, range, reply };
@@ -320,8 +369,9 @@ impl Store {
         self.0.lend_file(range)
     }
 
-    /// Lets go of a piece in memory. A memory torrent doesn't have it from then on (no event tells); nor does a disk
-    /// torrent whose writing has stopped, if the piece is not on disk. One that is about to be written stays.
+    /// Lets go of a piece in memory. A torrent in memory or in a bounded cache doesn't have it from then on (no event
+    /// tells), and its place in the cache is given back; nor does a disk torrent whose writing has stopped, if the piece
+    /// is not on disk. One that is about to be written stays.
     pub fn evict(&self, piece: PieceIndex) {
         self.0.evict(piece);
     }
@@ -351,6 +401,11 @@ impl Store {
     /// what had to leave memory meanwhile is [`Lost`](Event::Lost).
     pub fn retry(&self) {
         self.0.retry();
+    }
+
+    /// What was written before its piece was whole.
+    pub fn spills(&self) -> Spills {
+        self.0.spills.read()
     }
 
     /// Why writing has stopped, if it has.
@@ -424,6 +479,7 @@ impl Store {
         self.0.pool.ledger().wake();
         self.0.wait_for_jobs();
         self.0.intake.discard_all();
+        // The nameless file of a bounded cache gives all of its places back when its handle goes.
         self.0.pool.cache().remove_store(self.0.id);
         if let Some(files) = &self.0.files {
             files.close();

@@ -1,23 +1,26 @@
 //! What one torrent's storage knows, and the steps that disk and hash threads take for it.
 //!
 //! The life of a piece: blocks fill (`intake`), are hashed, and then the piece is *had*: in the cache, kept. For
-//! disk torrents it's also *unwritten* until a write thread is done with it; then it is *written*, and the cache
-//! may let it go. Not here: the face for callers ([`Store`](crate::Store)), reading (`read`), rechecks (`check`).
+//! torrents with a disk it's also *unwritten* until a write thread is done with it; then it is *written*, and the cache
+//! may let it go. Not here: the face for callers ([`Store`](crate::Store)), reading (`read`), rechecks (`check`), and what is
+//! written before a piece is whole (`spill`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
-use afflux_metainfo::{Bitfield, InfoHash, Layout, PieceIndex};
-use sha1::{Digest, Sha1};
+use afflux_metainfo::{BLOCK_LENGTH, Bitfield, InfoHash, Layout, PieceIndex};
 
 use crate::cache::{Key, StoreId};
 use crate::disk::{Disk, Error};
 use crate::files::Files;
+use crate::holes::HoleFile;
 use crate::intake::{Complete, Intake};
+use crate::ledger::Charge;
 use crate::limits::{EXTENT_BLOCKS, EXTENT_BYTES};
 use crate::lock::{lock, wait};
 use crate::pool::{BlockBuffer, Extent, Pool};
 use crate::read::UnderWay;
+use crate::spill::SpillCounts;
 use crate::store::{Awaited, Event, Notify};
 
 pub(crate) struct Torrent {
@@ -28,8 +31,11 @@ pub(crate) struct Torrent {
     pub(crate) pool: Pool,
     pub(crate) disk: Disk,
     pub(crate) intake: Intake,
-    /// `None` for torrents in memory.
+    /// `None` for torrents in memory and in a bounded cache.
     pub(crate) files: Option<Files>,
+    /// The bounded cache, for torrents that live there.
+    pub(crate) holes: Option<HoleFile>,
+    pub(crate) spills: SpillCounts,
     pub(crate) read_only: bool,
     pub(crate) notify: Notify,
     pub(crate) awaited: OnceLock<Awaited>,
@@ -45,10 +51,18 @@ pub(crate) struct Progress {
     pub(crate) have: Bitfield,
     /// Verified and on disk.
     pub(crate) written: Bitfield,
-    /// Had once, given up to make room (memory torrents).
+    /// Had once, given up to make room (torrents in memory or in a bounded cache).
     pub(crate) evicted: Bitfield,
     /// Verified, in the cache, not on disk yet.
     pub(crate) unwritten: BTreeSet<PieceIndex>,
+    /// Extents of those that are on disk already.
+    pub(crate) spilled: BTreeMap<PieceIndex, BTreeSet<u32>>,
+    /// Places in a bounded cache of the pieces that are had.
+    pub(crate) places: BTreeMap<PieceIndex, Charge>,
+    /// How often a piece was evicted: whoever reads a place meanwhile may have read a hole.
+    pub(crate) evictions: u64,
+    /// Places there that could not be given back.
+    pub(crate) stuck: Vec<Charge>,
     /// Pieces whose block digests are asked for.
     pub(crate) digests_wanted: BTreeSet<PieceIndex>,
     /// Why nothing is written any more.
@@ -68,6 +82,10 @@ impl Progress {
             have,
             evicted: none,
             unwritten: BTreeSet::new(),
+            spilled: BTreeMap::new(),
+            places: BTreeMap::new(),
+            evictions: 0,
+            stuck: Vec::new(),
             digests_wanted: BTreeSet::new(),
             stopped: None,
             closed: false,
@@ -77,7 +95,62 @@ impl Progress {
     }
 }
 
+/// Where a torrent's bytes are kept but for memory.
+pub(crate) enum Backing<'a> {
+    Files(&'a Files),
+    Holes(&'a HoleFile),
+}
+
+impl Backing<'_> {
+    /// Fills `buffer` with the torrent's bytes from `offset` on.
+    pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
+        match self {
+            Self::Files(files) => files.read_at(offset, buffer),
+            Self::Holes(holes) => holes.read_at(offset, buffer),
+        }
+    }
+
+    /// Writes buffers one behind the other from `offset` of the torrent on.
+    pub(crate) fn write_at(&self, offset: u64, buffers: &[&[u8]]) -> Result<(), Error> {
+        match self {
+            Self::Files(files) => files.write_at(offset, buffers),
+            Self::Holes(holes) => holes.write_at(offset, buffers),
+        }
+    }
+}
+
 impl Torrent {
+    /// Files or cache; `None` for torrents in memory.
+    pub(crate) fn backing(&self) -> Option<Backing<'_>> {
+        let files = self.files.as_ref().map(Backing::Files);
+        files.or_else(|| self.holes.as_ref().map(Backing::Holes))
+    }
+
+    /// Forgets what came of a piece under way.
+    pub(crate) fn discard(self: &Arc<Self>, piece: PieceIndex) {
+        if let Some(place) = self.intake.discard(piece) {
+            self.queue_punch(piece, place);
+        }
+    }
+
+    pub(crate) fn queue_punch(self: &Arc<Self>, piece: PieceIndex, place: Charge) {
+        self.job_queued();
+        self.disk.queue_punch(self.clone(), piece, place);
+    }
+
+    /// Gives the place of a piece in a bounded cache up; on a write thread.
+    pub(crate) fn punch(&self, piece: PieceIndex, place: Charge) {
+        let Some(holes) = &self.holes else { return };
+        match holes.punch(piece) {
+            Ok(()) => drop(place),
+            // It still takes its space, so it stays charged. That it could be punched was tried at the start.
+            Err(error) => {
+                lock(&self.progress).stuck.push(place);
+                self.stop_writing(error);
+            }
+        }
+    }
+
     pub(crate) fn queue_hash(self: &Arc<Self>, piece: PieceIndex) {
         self.job_queued();
         self.disk.queue_hash(self.clone(), piece);
@@ -116,40 +189,68 @@ impl Torrent {
         self.awaited.get().is_some_and(|awaited| awaited(piece))
     }
 
+    /// What came of a piece can't be kept, or not be read back.
+    pub(crate) fn lose_unstored(self: &Arc<Self>, piece: PieceIndex, error: &Error) {
+        self.drop_unstored(piece);
+        self.stop_writing(error.clone());
+        self.lose_damaged(error);
+    }
+
     /// Decides about a piece whose blocks are all there and hashed.
     pub(crate) fn settle(self: &Arc<Self>, complete: Complete) {
-        let Complete { piece, id, digest, blocks } = complete;
-        if digest != self.hashes[piece.as_usize()] {
-            let digests = block_digests(&blocks);
+        let piece = complete.piece;
+        if complete.digest != self.hashes[piece.as_usize()] {
+            let digests = complete.block_digests();
+            let Complete { id, blocks, place, spilled, .. } = complete;
             drop(blocks);
+            if let Some(place) = place.filter(|_| !spilled.is_empty()) {
+                self.queue_punch(piece, place);
+            }
             self.intake.finish(piece, id);
             (self.notify)(Event::Failed { piece, digests });
             return;
         }
         let wanted = lock(&self.progress).digests_wanted.remove(&piece);
-        let digests = wanted.then(|| block_digests(&blocks));
-        for (number, extent) in (0u32..).zip(share(blocks)) {
+        let digests = wanted.then(|| complete.block_digests());
+        let Complete { id, blocks, place, .. } = complete;
+        let (extents, on_disk, rest) = share(blocks);
+        let rest = rest.iter().map(|(number, block)| (*number as u32 * BLOCK_LENGTH, &block[..]));
+        if let Err(error) = self.write_blocks(piece, rest) {
+            drop(extents);
+            if let Some(place) = place {
+                self.queue_punch(piece, place);
+            }
+            return self.lose_unstored(piece, &error);
+        }
+        for (number, extent) in extents {
             self.pool.cache().insert(self.key(piece, number), extent, true);
         }
-        {
-            let mut progress = lock(&self.progress);
-            progress.have.insert(piece);
-            progress.evicted.remove(piece);
-            if self.files.is_some() {
-                progress.written.remove(piece);
-                progress.unwritten.insert(piece);
-            }
-        }
+        self.gain(piece, on_disk, place);
         self.intake.finish(piece, id);
         (self.notify)(Event::Verified { piece, digests });
-        if self.files.is_some() {
+        if self.backing().is_some() {
             self.queue_write(piece);
+        }
+    }
+
+    fn gain(&self, piece: PieceIndex, on_disk: BTreeSet<u32>, place: Option<Charge>) {
+        let progress = &mut *lock(&self.progress);
+        progress.have.insert(piece);
+        progress.evicted.remove(piece);
+        if let Some(place) = place {
+            progress.places.insert(piece, place);
+        }
+        if self.backing().is_some() {
+            progress.written.remove(piece);
+            progress.unwritten.insert(piece);
+        }
+        if !on_disk.is_empty() {
+            progress.spilled.insert(piece, on_disk);
         }
     }
 
     /// Writes a verified piece; on a write thread.
     pub(crate) fn write(&self, piece: PieceIndex) {
-        let Some(files) = &self.files else { return };
         let due = {
             let progress = lock(&self.progress);
             progress.unwritten.contains(&piece) && progress.stopped.is_none()
@@ -157,13 +258,15 @@ impl Torrent {
         if !due {
             return self.let_go(piece);
         }
-        let outcome = self.write_piece(files, piece);
+        let outcome = self.write_piece(piece);
         match outcome {
             Ok(()) => {
                 {
                     let mut progress = lock(&self.progress);
-                    progress.unwritten.remove(&piece);
-                    progress.written.insert(piece);
+                    progress.spilled.remove(&piece);
+                    if progress.unwritten.remove(&piece) {
+                        progress.written.insert(piece);
+                    }
                 }
                 self.let_go(piece);
                 (self.notify)(Event::Written { piece });
@@ -175,17 +278,32 @@ impl Torrent {
         }
     }
 
-    fn write_piece(&self, files: &Files, piece: PieceIndex) -> Result<(), Error> {
-        if !std::mem::replace(&mut lock(&self.progress).empty_files_made, true) {
+    fn write_piece(&self, piece: PieceIndex) -> Result<(), Error> {
+        if let Some(files) = &self.files
+            && !std::mem::replace(&mut lock(&self.progress).empty_files_made, true)
+        {
             files.create_empty()?;
         }
-        let extents = self.pool.cache().piece(self.id, piece);
-        let buffers: Vec<&[u8]> = extents.iter().flat_map(|extent| extent.runs()).collect();
-        let length: usize = buffers.iter().map(|buffer| buffer.len()).sum();
-        if length != self.layout.length_of(piece) as usize {
-            return Err(Error::Misuse("a piece was evicted before it was written"));
+        let spilled = lock(&self.progress).spilled.get(&piece).cloned().unwrap_or_default();
+        let mut parts = Vec::with_capacity(self.extent_count(piece));
+        for number in (0..self.extent_count(piece) as u32).filter(|number| !spilled.contains(number)) {
+            match self.pool.cache().get(self.key(piece, number)) {
+                Some(extent) => parts.push((number, extent)),
+                None if lock(&self.progress).unwritten.contains(&piece) => {
+                    return Err(Error::Misuse("a piece was evicted before it was written"));
+                }
+                None => return Ok(()),
+            }
         }
-        files.write_at(self.layout.piece_offset(piece), &buffers)
+        let runs = parts.iter().flat_map(|(number, extent)| {
+            let begin = number * EXTENT_BYTES;
+            extent.runs().scan(begin, |at, run| {
+                let begin = *at;
+                *at += run.len() as u32;
+                Some((begin, run))
+            })
+        });
+        self.write_blocks(piece, runs)
     }
 
     /// The cache may evict the piece from here on.
@@ -195,20 +313,16 @@ impl Torrent {
     }
 
     /// Stops writing until [`retry`](Self::retry). What is not on disk stays readable while there is memory.
-    fn stop_writing(&self, error: Error) {
+    pub(crate) fn stop_writing(&self, error: Error) {
         let unwritten: Vec<PieceIndex> = {
             let mut progress = lock(&self.progress);
             if progress.stopped.is_some() {
-                Vec::new()
-            } else {
-                progress.stopped = Some(error.clone());
-                progress.empty_files_made = false;
-                progress.unwritten.iter().copied().collect()
+                return;
             }
+            progress.stopped = Some(error.clone());
+            progress.empty_files_made = false;
+            progress.unwritten.iter().copied().collect()
         };
-        if unwritten.is_empty() {
-            return;
-        }
         for piece in unwritten {
             self.let_go(piece);
         }
@@ -223,7 +337,8 @@ impl Torrent {
             (error, progress.unwritten.iter().copied().collect())
         };
         for piece in unwritten {
-            let there = self.pool.cache().keep(self.id, piece);
+            let spilled = lock(&self.progress).spilled.get(&piece).map_or(0, BTreeSet::len);
+            let there = self.pool.cache().keep(self.id, piece) + spilled;
             if there == self.extent_count(piece) {
                 self.queue_write(piece);
             } else {
@@ -234,13 +349,17 @@ impl Torrent {
 
     /// A piece turned out to be gone.
     pub(crate) fn lose(&self, piece: PieceIndex, error: Error) {
-        let had = {
+        let (had, place) = {
             let mut progress = lock(&self.progress);
             progress.written.remove(piece);
             progress.unwritten.remove(&piece);
-            progress.have.remove(piece)
+            progress.spilled.remove(&piece);
+            (progress.have.remove(piece), progress.places.remove(&piece))
         };
         self.pool.cache().remove_piece(self.id, piece);
+        if let Some(place) = place {
+            self.punch(piece, place);
+        }
         if had {
             (self.notify)(Event::Lost { piece, error });
         }
@@ -259,14 +378,16 @@ impl Torrent {
         }
     }
 
-    pub(crate) fn evict(&self, piece: PieceIndex) {
-        {
-            let mut progress = lock(&self.progress);
+    pub(crate) fn evict(self: &Arc<Self>, piece: PieceIndex) {
+        let place = {
+            let progress = &mut *lock(&self.progress);
             if !progress.have.contains(piece) {
                 return;
             }
             if self.files.is_none() {
                 progress.have.remove(piece);
+                progress.written.remove(piece);
+                progress.unwritten.remove(&piece);
                 progress.evicted.insert(piece);
             } else if progress.unwritten.contains(&piece) {
                 if progress.stopped.is_none() {
@@ -275,8 +396,14 @@ impl Torrent {
                 progress.have.remove(piece);
                 progress.unwritten.remove(&piece);
             }
-        }
+            progress.evictions += 1;
+            progress.spilled.remove(&piece);
+            progress.places.remove(&piece)
+        };
         self.pool.cache().remove_piece(self.id, piece);
+        if let Some(place) = place {
+            self.queue_punch(piece, place);
+        }
     }
 
     fn extent_count(&self, piece: PieceIndex) -> usize {
@@ -298,16 +425,24 @@ impl Drop for Torrent {
     }
 }
 
-fn block_digests(blocks: &[BlockBuffer]) -> Vec<[u8; 20]> {
-    blocks.iter().map(|block| Sha1::digest(&block[..]).into()).collect()
-}
-
-/// Joins the blocks of a piece to extents that are only read from here on.
-fn share(blocks: Vec<BlockBuffer>) -> Vec<Arc<Extent>> {
-    let mut blocks = blocks.into_iter().peekable();
-    let mut extents = Vec::with_capacity(blocks.len().div_ceil(EXTENT_BLOCKS as usize));
-    while blocks.peek().is_some() {
-        extents.push(Extent::assemble(blocks.by_ref().take(EXTENT_BLOCKS as usize)));
+/// Puts the blocks of a piece together: extents that are only read from here on, the numbers of those that are on disk,
+/// and the blocks that are to follow them there.
+#[expect(clippy::type_complexity, reason = "three lists that are taken apart at once")]
+fn share(
+    blocks: Vec<Option<BlockBuffer>>,
+) -> (Vec<(u32, Arc<Extent>)>, BTreeSet<u32>, Vec<(usize, BlockBuffer)>) {
+    let (mut extents, mut on_disk, mut rest) = (Vec::new(), BTreeSet::new(), Vec::new());
+    let mut blocks = blocks.into_iter().enumerate().peekable();
+    while let Some((first, _)) = blocks.peek() {
+        let number = (*first / EXTENT_BLOCKS as usize) as u32;
+        let parts: Vec<(usize, Option<BlockBuffer>)> = blocks.by_ref().take(EXTENT_BLOCKS as usize).collect();
+        if parts.iter().all(|(_, block)| block.is_some()) {
+            let parts = parts.into_iter().filter_map(|(_, block)| block);
+            extents.push((number, Extent::assemble(parts)));
+        } else {
+            on_disk.insert(number);
+            rest.extend(parts.into_iter().filter_map(|(at, block)| Some((at, block?))));
+        }
     }
-    extents
+    (extents, on_disk, rest)
 }

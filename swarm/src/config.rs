@@ -19,8 +19,8 @@ pub struct Config {
     /// Memory for pieces under way (asked for, stored, not yet verified), in bytes. Growing it lets more
     /// pieces be open; each costs its whole length.
     pub open_bytes_max: u64,
-    /// `Some`: the memory kind. Verified pieces beyond so many bytes are evicted, nothing is advertised and
-    /// nothing is fetched that no reader's window covers.
+    /// `Some`: the memory kind, or the bounded cache. Verified pieces beyond so many bytes are evicted, they are advertised
+    /// only to peers that can be told when they're gone (BEP 54), and nothing is fetched that no reader's window covers.
     pub keep_bytes_max: Option<u64>,
     /// What is asked for next. Torrents of the memory kind work by deadlines whatever this says.
     pub strategy: StrategyName,

@@ -2,10 +2,11 @@
 
 mod harness;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use afflux_metainfo::PieceIndex;
-use afflux_peer::Command;
+use afflux_metainfo::{Bitfield, PieceIndex};
+use afflux_peer::{Command, Event, ExtensionHandshake};
 use afflux_swarm::{Config, Kind, Output, ReaderKey, Window};
 use harness::{KIB, MIB, Manner, World, config, layout, play};
 
@@ -209,7 +210,7 @@ fn a_film_of_ten_times_the_memory_streams_forwards_and_back() {
 }
 
 #[test]
-fn a_memory_torrent_advertises_nothing() {
+fn a_memory_torrent_advertises_nothing_to_those_that_cannot_unlearn() {
     let mut world = memory_world(10, 8 * MIB);
     read_to(&mut world, 0, 16 * MIB, 10);
     for (_, output) in &world.log {
@@ -219,6 +220,37 @@ fn a_memory_torrent_advertises_nothing() {
             _ => {}
         }
     }
+}
+
+#[test]
+fn only_those_that_can_unlearn_are_told_of_pieces_that_can_go() {
+    let mut world = memory_world(12, 4 * MIB);
+    let leecher = world.join(Bitfield::new(256), MIB, 20, Manner::Honest);
+    read_to(&mut world, 0, 2 * MIB, 10);
+    let handshake = ExtensionHandshake { lt_donthave: Some(7), ..Default::default() };
+    world.report(leecher, vec![Event::ExtensionsKnown(Box::new(handshake))]);
+    read_to(&mut world, 2 * MIB, 16 * MIB, 10);
+    let (mut known, mut taken_back) = (BTreeSet::new(), 0);
+    for (_, output) in &world.log {
+        match output {
+            Output::Send(peer, Command::Advertise(have)) if world.peers[leecher].key == Some(*peer) => {
+                known.extend(have.iter());
+            }
+            Output::Send(_, Command::Advertise(have)) => assert!(have.is_empty()),
+            Output::Send(peer, Command::Have(piece)) => {
+                assert_eq!(world.peers[leecher].key, Some(*peer));
+                known.insert(*piece);
+            }
+            Output::Send(peer, Command::DontHave(piece)) => {
+                assert_eq!(world.peers[leecher].key, Some(*peer));
+                assert!(known.remove(piece), "{piece} was never told");
+                taken_back += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(taken_back >= 40, "{taken_back} of at least 48 evictions were told");
+    assert!(known.iter().all(|piece| world.have(piece.0)), "what it knows of is there");
 }
 
 #[test]

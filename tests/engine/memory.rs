@@ -1,4 +1,4 @@
-//! A film that is far larger than the memory it may use.
+//! Films that are far larger than the memory they may use, on each kind of storage.
 
 use std::future::poll_fn;
 
@@ -8,6 +8,9 @@ use afflux_storage::Kind;
 use afflux_stream::Media;
 use afflux_stream::library::Reader;
 use afflux_stream::window::Window;
+
+use afflux::engine::Torrent;
+use tempfile::TempDir;
 
 use super::house::{Film, House, MIB, PATIENCE, options, ready};
 
@@ -38,23 +41,102 @@ async fn read(media: &TorrentMedia, start: u64, end: u64) -> Vec<u8> {
     bytes
 }
 
+/// Where a film may go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Where {
+    Memory,
+    Disk,
+    Cache,
+}
+
+/// An engine with little memory (and a disk cache of twice as much) beside a seeder.
+struct Theatre {
+    film: Film,
+    house: House,
+    torrent: Torrent,
+    media: TorrentMedia,
+    _seeder: House,
+    _folder: TempDir,
+}
+
+impl Theatre {
+    async fn open(kind: Where, memory: u64, film: Film) -> Self {
+        let seeder = film.seeder(None).await;
+        let house = House::with(|config| {
+            config.tuning.cache_bytes = memory;
+            config.tuning.disk_cache_bytes = Some(2 * memory);
+        });
+        let house = house.await;
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().to_path_buf();
+        let kind = match kind {
+            Where::Memory => Kind::Memory,
+            Where::Disk => Kind::Disk { dir },
+            Where::Cache => house.engine.cache_in(dir),
+        };
+        let torrent = house.engine.add(&film.source(), options(kind, false)).unwrap();
+        torrent.add_peers(vec![seeder.address()]).await;
+        let media = TorrentMedia::open(&torrent, &ready(&torrent).await, FileIndex(0)).unwrap();
+        Self { film, house, torrent, media, _seeder: seeder, _folder: folder }
+    }
+
+    async fn assert_reads(&self, start: u64, end: u64) {
+        let bytes = read(&self.media, start, end.min(self.film.length())).await;
+        assert!(bytes == self.film.data[start as usize..start as usize + bytes.len()], "from {start} on");
+    }
+
+    /// Forwards, backwards, and several readers at once.
+    async fn play(&self) {
+        let length = self.film.length();
+        self.assert_reads(0, length).await;
+        for at in (0..length / (3 * MIB)).rev().map(|nth| nth * 3 * MIB) {
+            self.assert_reads(at, at + MIB).await;
+        }
+        let quarter = length / 4;
+        tokio::join!(
+            self.assert_reads(0, quarter),
+            self.assert_reads(quarter, 2 * quarter),
+            self.assert_reads(2 * quarter, 3 * quarter),
+            self.assert_reads(3 * quarter, length),
+        );
+    }
+
+    async fn end(self) {
+        for ledger in [self.house.engine.ledger(), self.house.engine.places()] {
+            assert!(ledger.peak() <= ledger.limit(), "{ledger:?}");
+        }
+        assert_eq!(self.torrent.status().snapshot.connected, 1, "nobody is to blame for what we gave up");
+        self.house.engine.shutdown().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_film_of_ten_times_the_memory_is_read_to_its_end_and_back() {
     const LIMIT: u64 = 4 * MIB;
-    let film = Film::new(10 * LIMIT, 256 * 1024);
-    let seeder = film.seeder(None).await;
-    let house = House::with(|config| config.tuning.cache_bytes = LIMIT).await;
-    let torrent = house.engine.add(&film.source(), options(Kind::Memory, false)).unwrap();
-    torrent.add_peers(vec![seeder.address()]).await;
-    let media = TorrentMedia::open(&torrent, &ready(&torrent).await, FileIndex(0)).unwrap();
-    let same = |at: u64, bytes: Vec<u8>| bytes == film.data[at as usize..at as usize + bytes.len()];
-    assert!(same(0, read(&media, 0, film.length()).await), "forwards");
-    for at in (0..film.length() / (3 * MIB)).rev().map(|nth| nth * 3 * MIB) {
-        assert!(same(at, read(&media, at, (at + MIB).min(film.length())).await), "back at {at}");
+    for kind in [Where::Memory, Where::Disk, Where::Cache] {
+        let theatre = Theatre::open(kind, LIMIT, Film::new(10 * LIMIT, 256 * 1024)).await;
+        theatre.play().await;
+        theatre.end().await;
     }
-    let ledger = house.engine.ledger();
-    assert!(ledger.peak() as u64 <= LIMIT, "{} of {LIMIT} bytes", ledger.peak());
-    house.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_as_large_as_the_memory_play_from_disk_and_from_the_cache() {
+    const LIMIT: u64 = 4 * MIB;
+    for kind in [Where::Disk, Where::Cache] {
+        let theatre = Theatre::open(kind, LIMIT, Film::new(6 * LIMIT + 5, LIMIT as u32)).await;
+        theatre.play().await;
+        theatre.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_film_whose_pieces_are_too_large_for_the_memory_goes_to_the_disk_cache_if_there_is_one() {
+    const LIMIT: u64 = 4 * MIB;
+    let theatre = Theatre::open(Where::Memory, LIMIT, Film::new(4 * LIMIT, LIMIT as u32)).await;
+    theatre.play().await;
+    assert!(theatre.house.engine.places().peak() > 0);
+    theatre.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use afflux_metainfo::{BlockRef, Layout, PieceIndex};
 
 use crate::limits::{
-    ALLOWED_FAST_TIMES_MAX, CHOKED_REQUESTS_MAX, EXCESS_REQUESTS_MAX, INVALID_REQUESTS_MAX, REQQ_MAX,
-    SERVED_BLOCK_BYTES_MAX,
+    ALLOWED_FAST_TIMES_MAX, CHOKED_REQUESTS_MAX, EXCESS_REQUESTS_MAX, GONE_PIECES_MAX, INVALID_REQUESTS_MAX,
+    REQQ_MAX, SERVED_BLOCK_BYTES_MAX,
 };
 use crate::violation::Violation;
 
@@ -36,6 +36,9 @@ pub(super) struct Uploads {
     reading: VecDeque<BlockRef>,
     reading_bytes: usize,
     allowances: Vec<Allowance>,
+    /// Pieces that were taken back (BEP 54), the last one last, and how many requests for each may still have crossed that
+    /// word.
+    gone: VecDeque<(PieceIndex, u32)>,
     choked_requests: u32,
     choked_requests_max: u32,
     invalid_requests: u32,
@@ -50,6 +53,7 @@ impl Uploads {
             reading: VecDeque::new(),
             reading_bytes: 0,
             allowances: Vec::new(),
+            gone: VecDeque::new(),
             choked_requests: 0,
             choked_requests_max: CHOKED_REQUESTS_MAX,
             invalid_requests: 0,
@@ -75,6 +79,9 @@ impl Uploads {
         }
         if !standing.interested || (standing.choked && !self.spend_allowance(block)) {
             return self.refuse_choked();
+        }
+        if !standing.told && self.crossed(block.index) {
+            return Ok(false);
         }
         // A piece that is gone may have been asked before the peer knew: that is nobody's fault, but a
         // flood is.
@@ -115,6 +122,10 @@ impl Uploads {
 
     /// A piece is gone: takes out all requests for it.
     pub(super) fn forget_piece(&mut self, piece: PieceIndex, mut refused: impl FnMut(BlockRef)) {
+        if self.gone.len() == GONE_PIECES_MAX {
+            self.gone.pop_front();
+        }
+        self.gone.push_back((piece, self.capacity as u32));
         let mut stays = |block: &BlockRef| {
             if block.index == piece {
                 refused(*block);
@@ -156,6 +167,15 @@ impl Uploads {
 
     pub(super) fn len(&self) -> usize {
         self.queue.len() + self.reading.len()
+    }
+
+    /// Whether a request may have been on its way when the peer was told that the piece is gone.
+    fn crossed(&mut self, piece: PieceIndex) -> bool {
+        let gone = self.gone.iter_mut().rfind(|(gone, left)| *gone == piece && *left > 0);
+        gone.is_some_and(|(_, left)| {
+            *left -= 1;
+            true
+        })
     }
 
     fn count_reading(&mut self) {

@@ -37,6 +37,7 @@ impl Rig {
             hashes: Arc::from([[0; 20]]),
             have: have.clone(),
             unwanted: Vec::new(),
+            files: Default::default(),
             read_only: true,
         };
         let disk = Disk::start(DiskConfig::default()).unwrap();

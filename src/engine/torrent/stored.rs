@@ -12,7 +12,6 @@ use tracing::{info, warn};
 use super::super::halt::{Due, Halt};
 use super::super::link::ToLink;
 use super::super::open::{self, Opened};
-use super::super::split;
 use super::{EARLY_VERDICT_MAX, Input, OUTBOX_COMMANDS_MAX, Ready, SAVE_INTERVAL, Task};
 
 impl Task {
@@ -65,6 +64,7 @@ impl Task {
                 self.config.swarm.handle_lost(&[piece], now);
                 self.want_only_what_is_there(now);
             }
+            StorageEvent::Unstored { piece } => self.config.swarm.handle_unstored(piece, now),
             StorageEvent::Stopped(error) => self.pause(error.to_string(), now),
             StorageEvent::Checked { piece, ok, done, total } => self.checked(piece, ok, (done, total)),
             StorageEvent::CheckFinished { have } => self.check_finished(have, now),
@@ -101,6 +101,11 @@ impl Task {
         self.lock = opened.lock;
         self.share = opened.share.map(|share| (share, 0));
         self.apply_share(now);
+        if self.share.is_none() {
+            // Those that are written as they come need memory only for what is asked for.
+            let open_bytes = self.config.shared.open_bytes_max(&opened.layout);
+            self.config.swarm.set_open_bytes_max(open_bytes, now);
+        }
         if !opened.priorities.is_empty() {
             // What was said since the start is newer than what is remembered.
             self.wishes.priorities.get_or_insert(opened.priorities);
@@ -117,7 +122,7 @@ impl Task {
         let Some((share, told_bytes)) = &mut self.share else { return };
         let share_bytes = share.bytes();
         if std::mem::replace(told_bytes, share_bytes) != share_bytes {
-            let (open_bytes, keep_bytes) = split(share_bytes);
+            let (open_bytes, keep_bytes) = share.split(share_bytes);
             self.config.swarm.set_open_bytes_max(open_bytes, now);
             self.config.swarm.set_keep_bytes_max(keep_bytes, now);
         }

@@ -5,7 +5,9 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use afflux_metainfo::{Bitfield, BlockRef, InfoHash, Layout, PieceIndex};
-use afflux_storage::{Disk, DiskConfig, Event, Kind, Ledger, Pool, ReadError, Store, StoreConfig, disk};
+use afflux_storage::{
+    Disk, DiskConfig, Event, Full, Kind, Ledger, Pool, ReadError, Store, StoreConfig, disk,
+};
 use bytes::Bytes;
 
 /// A hung test ends in a failure instead; nothing is measured by it.
@@ -112,6 +114,24 @@ impl Bench {
         while self.event() != *expected {}
     }
 
+    /// The same for several in any order: pieces that are hashed side by side end as they will.
+    pub(crate) fn wait_for_all(&self, expected: impl IntoIterator<Item = Event>) {
+        let mut expected: Vec<Event> = expected.into_iter().collect();
+        while !expected.is_empty() {
+            let event = self.event();
+            expected.retain(|other| *other != event);
+        }
+    }
+
+    /// Reserves as a torrent's task does: again whenever memory may have come back.
+    pub(crate) fn reserve(&self, block: BlockRef) {
+        let begun = std::time::Instant::now();
+        while self.store.reserve(block) == Err(Full) {
+            assert!(begun.elapsed() < PATIENCE, "no memory came back");
+            std::thread::yield_now();
+        }
+    }
+
     /// Brings a block as a link does.
     pub(crate) fn bring(&self, block: BlockRef, payload: &[u8]) {
         let mut buffer = self.store.take_buffer(block).expect("the block was reserved");
@@ -123,7 +143,7 @@ impl Bench {
     pub(crate) fn download(&self, piece: u32) {
         let blocks: Vec<BlockRef> = self.sample.layout.blocks(PieceIndex(piece)).collect();
         for &block in &blocks {
-            self.store.reserve(block).unwrap();
+            self.reserve(block);
         }
         for &block in blocks.iter().rev() {
             self.bring(block, self.sample.block(block));

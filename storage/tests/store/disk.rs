@@ -249,9 +249,7 @@ fn a_download_far_larger_than_the_bound_never_passes_it() {
         }
         bench.download(piece.0);
     }
-    for piece in bench.sample.layout.pieces() {
-        bench.wait_for(&written(piece.0));
-    }
+    bench.wait_for_all(bench.sample.layout.pieces().map(|piece| written(piece.0)));
     bench.store.close();
     assert!(bench.pool.ledger().peak() <= MIB, "after {refusals} refusals: {:?}", bench.pool);
     assert_eq!(bench.sample.read_from(&folder.path().join("downloads")), bench.sample.content);

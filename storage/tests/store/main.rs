@@ -7,3 +7,4 @@ mod disk;
 mod faults;
 mod memory;
 mod spares;
+mod spilling;

@@ -41,6 +41,8 @@ pub(super) struct Peer {
     /// Whether it owed a reader's block for longer than its history explains, and has sent nothing since.
     pub(super) overdue: bool,
     pub(super) upload_only: bool,
+    /// Whether it can be told that we lack a piece again (BEP 54), so that it may know of pieces that can go.
+    pub(super) unlearns: bool,
     /// Blocks asked of it, oldest first.
     pub(super) asked: VecDeque<BlockRef>,
     /// Blocks that were taken back and will probably still come.
@@ -87,6 +89,7 @@ impl Peer {
             on_parole: false,
             overdue: false,
             upload_only: false,
+            unlearns: false,
             asked: VecDeque::new(),
             lingering: 0,
             depth: 0,

@@ -104,10 +104,11 @@ impl Swarm {
     /// The first words to a peer once the layout is known.
     pub(super) fn introduce(&mut self, key: PeerKey) {
         let Some(content) = &self.content else { return };
-        // An evictable piece is never advertised: a memory torrent says that it has nothing, and keeps to it.
+        // A piece that may go is told of only to those that can be told when it's gone.
+        let unlearns = self.peers.get(key).is_some_and(|peer| peer.unlearns);
         let have = match &content.keep {
-            Some(_) => Bitfield::new(content.layout.piece_count()),
-            None => content.have.clone(),
+            Some(_) if !unlearns => Bitfield::new(content.layout.piece_count()),
+            _ => content.have.clone(),
         };
         self.send(key, Command::Advertise(Arc::new(have)));
         if self.told_complete {

@@ -1,6 +1,7 @@
 //! What a peer did, as its link reports it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use afflux_metainfo::{Bitfield, BlockRef, PieceIndex};
@@ -247,6 +248,8 @@ impl Swarm {
         if let Some(upload_only) = handshake.upload_only {
             peer.upload_only = upload_only;
         }
+        let unlearns = handshake.lt_donthave.is_some();
+        let learns_more = unlearns && !std::mem::replace(&mut peer.unlearns, unlearns);
         if let Some(port) = handshake.listen_port {
             // Not told to the roster while it's connected: it would dial it a second time.
             peer.listens_at = Some(SocketAddr::new(peer.addr.ip(), port)).filter(|addr| *addr != peer.addr);
@@ -256,6 +259,11 @@ impl Swarm {
         {
             assembly.size_claimed(key, size, now);
             self.request_metadata(now);
+        }
+        if let Some(content) = self.content.as_ref().filter(|content| learns_more && content.keep.is_some()) {
+            // What was kept back until now.
+            let have = Arc::new(content.have.clone());
+            self.send(key, Command::Advertise(have));
         }
     }
 

@@ -116,11 +116,12 @@ impl Swarm {
     /// Everybody learns that we have the piece, and how much use each peer still is: of one that wasn't wanted any more, none
     /// was expected.
     fn announce(&mut self, piece: PieceIndex, was_missing: bool) {
-        let advertised = self.content.as_ref().is_some_and(|content| content.keep.is_none());
+        let stays = self.content.as_ref().is_some_and(|content| content.keep.is_none());
         self.collect_keys();
         for nth in 0..self.scratch.keys.len() {
             let key = self.scratch.keys[nth];
             let Some(peer) = self.peers.get_mut(key) else { continue };
+            let advertised = stays || peer.unlearns;
             if peer.pieces.contains(piece) {
                 peer.useful = peer.useful.saturating_sub(u32::from(was_missing));
                 self.tell_interest(key);
@@ -135,17 +136,17 @@ impl Swarm {
         if !content.lose(piece) {
             return;
         }
-        let advertised = content.keep.is_none();
-        let missing = content.missing.contains(piece);
+        let (stays, missing) = (content.keep.is_none(), content.missing.contains(piece));
         self.collect_keys();
         for nth in 0..self.scratch.keys.len() {
             let key = self.scratch.keys[nth];
             let Some(peer) = self.peers.get_mut(key) else { continue };
+            let unlearns = peer.unlearns;
             if missing && peer.pieces.contains(piece) {
                 peer.useful += 1;
                 self.tell_interest(key);
             }
-            if advertised {
+            if stays || unlearns {
                 self.send(key, Command::DontHave(piece));
             }
         }
