@@ -264,7 +264,7 @@ impl Swarm {
             return;
         }
         self.select_windows();
-        if movement == Movement::Jumped || ran_dry {
+        if movement == Movement::Jumped || (ran_dry && self.is_urgent_far(now)) {
             self.retarget(now);
         }
         self.evict();
