@@ -311,14 +311,19 @@ impl Connection {
     /// The next request to serve, while what is read and waits to be sent is below the watermark. Answer
     /// each with [`Self::send_block`] or [`Self::refuse_upload`].
     pub fn next_upload(&mut self) -> Option<BlockRef> {
-        if self.closed {
-            return None;
-        }
-        // Half a second of what the peer takes: enough to keep the socket busy, and no memory for those who
-        // don't read.
+        if self.closed { None } else { self.uploads.next(self.upload_room()) }
+    }
+
+    /// Whether [`Self::next_upload`] has something now.
+    pub fn is_upload_due(&self) -> bool {
+        !self.closed && self.uploads.has_next(self.upload_room())
+    }
+
+    /// Half a second of what the peer takes: enough to keep the socket busy, and no memory for those who don't read.
+    fn upload_room(&self) -> usize {
         let half = u32::try_from(self.upload.latest() / 2).unwrap_or(u32::MAX);
         let watermark = half.clamp(WATERMARK_BYTES_MIN, WATERMARK_BYTES_MAX) as usize;
-        self.uploads.next(watermark.saturating_sub(self.transmit.payload_bytes()))
+        watermark.saturating_sub(self.transmit.payload_bytes())
     }
 
     /// Sends a block that [`Self::next_upload`] gave out. Dropped if the peer no longer waits for it:

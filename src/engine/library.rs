@@ -9,7 +9,7 @@ use std::time::Duration;
 use afflux_metainfo::layout::FileSpan;
 use afflux_metainfo::{FileIndex, PieceIndex};
 use afflux_storage::ReadError as StoreError;
-use afflux_stream::library::{Media, MediaFacts, ReadError, Reader};
+use afflux_stream::library::{FilePart, Media, MediaFacts, ReadError, Reader};
 use afflux_swarm::{Kind, Window};
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -134,11 +134,22 @@ impl Reader for TorrentReader {
                     return if self.is_over() { Poll::Ready(Err(ReadError::Ended)) } else { Poll::Pending };
                 }
             }
-            match self.ready.store.try_read_cached(piece, range.clone()) {
+            match self.ready.store.try_read(piece, range.clone()) {
                 Some(runs) => self.runs = runs.into(),
                 None => self.read = Some(self.ask(piece, range)),
             }
         }
+    }
+
+    fn file_part(&mut self, at: u64, most: u64) -> Option<FilePart> {
+        let start = self.file.offset + at;
+        let end = start.saturating_add(most).min(self.file.range().end);
+        let loan = self.ready.store.lend_file(start..end)?;
+        // What was read ahead for this place isn't needed any more.
+        self.runs.clear();
+        self.read = None;
+        self.next = at + loan.len();
+        Some(FilePart { file: loan.file(), offset: loan.offset(), length: loan.len() })
     }
 
     fn set_window(&mut self, window: afflux_stream::window::Window) {
@@ -192,7 +203,9 @@ impl TorrentReader {
         let piece = PieceIndex((start / u64::from(layout.piece_length())) as u32);
         let piece_start = layout.piece_offset(piece);
         let piece_end = piece_start + u64::from(layout.length_of(piece));
-        let end = piece_end.min(self.file.range().end).min(start + READ_BYTES);
+        // Up to the end of an extent: a read across two of them may fetch both.
+        let extent_end = piece_start + ((start - piece_start) / READ_BYTES + 1) * READ_BYTES;
+        let end = piece_end.min(self.file.range().end).min(extent_end);
         (piece, (start - piece_start) as u32..(end - piece_start) as u32)
     }
 

@@ -7,11 +7,8 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use afflux_metainfo::{BLOCK_LENGTH, BlockRef};
 use afflux_peer::{CloseReason, Command, Connection, Event, Severity};
-use afflux_storage::ReadError;
 use afflux_swarm::{Gauges, Parting, PeerKey};
-use bytes::Bytes;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -20,14 +17,13 @@ use tracing::debug;
 
 use super::rates::{Allowance, PeerRates};
 use super::receive::{Outcome, ReceiveError, Receiver, Turn};
+use super::serve::Uploads;
 use super::slots::Slot;
 use super::torrent::{Input, LinkReport, Ready};
 
 /// Batches of commands that wait for a link. A link that lets so many lie doesn't run any more; the torrent
 /// keeps what doesn't fit until the next turn.
 pub(super) const COMMAND_BATCHES_MAX: usize = 32;
-/// Reads for uploads under way at once: two keep the disk busy while one is sent, more only hold memory.
-const UPLOAD_READS_MAX: usize = 4;
 /// Read at most this much before others have their turn.
 const READ_BYTES_PER_TURN: usize = 1024 * 1024;
 /// Slices of one write: requests in one, then header and payload of each block.
@@ -57,20 +53,14 @@ pub(super) struct Link {
     pub(super) _slot: Slot,
 }
 
-/// An answer of the store to a read for an upload.
-type Upload = (BlockRef, Result<Vec<Bytes>, ReadError>);
-
 /// The link while it runs.
 struct Running {
     link: Link,
     receiver: Receiver,
     events: Vec<Event>,
-    uploads: (mpsc::Sender<Upload>, mpsc::Receiver<Upload>),
-    upload_reads: usize,
+    uploads: Uploads,
     /// The rate allows no reading until then.
     read_at: Option<Instant>,
-    /// The rate allows no upload until then.
-    upload_at: Option<Instant>,
     /// The connection takes no more bytes until some of ours have left.
     held: bool,
     /// The torrent doesn't know yet how many requests the connection wants.
@@ -88,10 +78,8 @@ pub(super) async fn run(link: Link) {
         link,
         receiver: Receiver::default(),
         events: Vec::new(),
-        uploads: mpsc::channel(UPLOAD_READS_MAX),
-        upload_reads: 0,
+        uploads: Uploads::new(),
         read_at: None,
-        upload_at: None,
         held: false,
         unreported: true,
         told_lingering: 0,
@@ -124,7 +112,9 @@ impl Running {
                         return parting;
                     }
                 }
-                Some(upload) = self.uploads.1.recv() => self.send_upload(upload),
+                answer = self.uploads.answered() => {
+                    self.uploads.handle_answer(&mut self.link.connection, answer, Instant::now());
+                }
                 ready = readiness(&self.link.stream, interest) => {
                     let read = match ready {
                         Ok(ready) if ready.is_readable() || ready.is_read_closed() => self.read(Instant::now()),
@@ -147,7 +137,8 @@ impl Running {
     /// What is to be done after whatever happened: serve, write, report.
     async fn step(&mut self, now: Instant) -> Result<(), Parting> {
         self.resume_reading(now);
-        self.start_uploads(now);
+        let Link { connection, rates, ready, .. } = &mut self.link;
+        self.uploads.serve(connection, rates, ready.as_ref().map(|ready| &ready.store), now);
         self.write(now).map_err(|error| self.failed(&error))?;
         while let Some(event) = self.link.connection.poll_output() {
             self.events.push(event);
@@ -282,62 +273,15 @@ impl Running {
         self.control_debited = sent;
     }
 
-    /// Starts reads for the peer's requests, as far as rate and send buffer allow.
-    fn start_uploads(&mut self, now: Instant) {
-        if self.upload_at.is_some_and(|at| at > now) {
-            return;
-        }
-        self.upload_at = None;
-        while self.upload_reads < UPLOAD_READS_MAX && self.link.connection.uploads_waiting() > 0 {
-            // The rate is asked before the request is chosen: one that is cancelled while the rate makes us wait
-            // must not have used it up.
-            if let Allowance::Later(at) = self.link.rates.upload(BLOCK_LENGTH as usize, now) {
-                self.upload_at = Some(at);
-                return;
-            }
-            let block = self.link.connection.next_upload();
-            let length = block.map_or(0, |block| block.length.min(BLOCK_LENGTH));
-            self.link.rates.upload_unused((BLOCK_LENGTH - length) as usize);
-            let Some(block) = block else { return };
-            self.link.rates.debit_upload(block.length.saturating_sub(BLOCK_LENGTH) as usize, now);
-            let Some(ready) = &self.link.ready else {
-                self.link.connection.refuse_upload(block, now);
-                continue;
-            };
-            self.upload_reads += 1;
-            let answers = self.uploads.0.clone();
-            let range = block.begin..block.begin + block.length;
-            ready.store.read(
-                block.index,
-                range,
-                Box::new(move |result| {
-                    // There is room for every read under way; a closed channel means that the link has ended.
-                    let _ = answers.try_send((block, result));
-                }),
-            );
-        }
-    }
-
-    fn send_upload(&mut self, (block, result): Upload) {
-        self.upload_reads -= 1;
-        let now = Instant::now();
-        match result {
-            Ok(payload) => self.link.connection.send_block(block, payload, now),
-            Err(error) => {
-                debug!(piece = %block.index, %error, "a request can't be served");
-                self.link.connection.refuse_upload(block, now);
-            }
-        }
-    }
-
     fn deadline(&self, now: Instant) -> Instant {
-        let due = [self.link.connection.deadline(), self.read_at, self.upload_at];
+        let due = [self.link.connection.deadline(), self.read_at, self.uploads.deadline()];
         due.into_iter().flatten().min().unwrap_or(now + IDLE)
     }
 
     fn interest(&self) -> Option<Interest> {
         let read = self.read_at.is_none() && !self.held;
-        let write = self.link.connection.pending_bytes() > 0;
+        let connection = &self.link.connection;
+        let write = connection.pending_bytes() > 0 || self.uploads.is_due(connection);
         match (read, write) {
             (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
             (true, false) => Some(Interest::READABLE),

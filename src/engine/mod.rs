@@ -16,6 +16,7 @@ mod readers;
 mod receive;
 mod reserves;
 mod room;
+mod serve;
 mod shares;
 mod slots;
 mod status;
@@ -125,6 +126,8 @@ pub struct AddOptions {
     pub recheck: bool,
     /// Order of pieces outside of readers' windows.
     pub strategy: StrategyName,
+    /// Files that are there, of which nothing is remembered, and that aren't the torrent's, are replaced rather than refused.
+    pub overwrite: bool,
     /// When files take their space.
     pub allocation: Allocation,
     /// Which files are wanted will be said ([`Torrent::select`], [`Torrent::prioritize`]); nothing is fetched before.
@@ -139,6 +142,7 @@ impl AddOptions {
             read_only: false,
             recheck: false,
             strategy: StrategyName::Deadline,
+            overwrite: false,
             allocation: Allocation::Sparse,
             hold: false,
         }
@@ -537,6 +541,7 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
             kind: options.kind,
             read_only: options.read_only,
             recheck: options.recheck,
+            overwrite: options.overwrite,
             allocation: options.allocation,
         },
         hold: options.hold,

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::info::Info;
 use afflux_metainfo::{BlockRef, FileIndex, Layout};
 use afflux_peer::{Command, Connection, Direction, Event, Handshake, Totals as PeerTotals};
+use afflux_storage::resume::Partial;
 use afflux_storage::{Event as StorageEvent, ResumeLock, Store, disk};
 use afflux_swarm::trace::Stall;
 use afflux_swarm::{
@@ -49,6 +50,8 @@ const BATCH: usize = 256;
 const OUTBOX_COMMANDS_MAX: usize = 16_384;
 /// How often status, totals and resume data are looked at.
 const TICK: Duration = Duration::from_millis(250);
+/// The same while nobody is there and nothing is due.
+const QUIET_TICK: Duration = Duration::from_secs(60);
 /// Resume data is saved this long after something was written. What a crash loses is rechecked.
 const SAVE_INTERVAL: Duration = Duration::from_secs(20);
 /// Without memory for another piece nothing is asked for this long, unless memory comes back before.
@@ -110,6 +113,8 @@ pub(super) enum Input {
     },
     /// Files are wanted so much (a priority per file).
     Prioritize(Vec<Priority>),
+    /// A new torrent is remembered.
+    Saved,
     /// Storage knows which files aren't wanted.
     Sorted(Result<(), disk::Error>),
     /// A file is to have another path.
@@ -172,6 +177,8 @@ pub(super) struct Task {
     ready: Option<Arc<Ready>>,
     /// Opened, and being checked before it's used.
     checking: Option<Checking>,
+    /// Pieces that were under way at the last stop, until the swarm is told.
+    partial: Vec<Partial>,
     /// The right to the resume data; given up when the last of it is saved.
     lock: Option<ResumeLock>,
     wishes: Wishes,
@@ -207,6 +214,7 @@ pub(super) fn start(config: TaskConfig, info: Option<Info>) -> tokio::task::Join
             peers: BTreeMap::new(),
             ready: None,
             checking: None,
+            partial: Vec::new(),
             lock: None,
             wishes,
             starved_until: None,
@@ -285,9 +293,19 @@ impl Task {
         self.act(now);
         self.return_refused(now);
         self.flush();
+        if !self.is_quiet() {
+            self.next_tick = self.next_tick.min(now + TICK);
+        }
         if self.next_tick <= now {
             self.tick(now);
         }
+    }
+
+    /// Nothing changes until somebody comes: a thousand such torrents are to cost nothing.
+    fn is_quiet(&self) -> bool {
+        let is_busy = self.checking.is_some() || self.opening && self.ready.is_none();
+        let is_due = self.halt.is_some() || self.save_due.is_some() || !self.early.is_empty();
+        self.peers.is_empty() && self.config.swarm.is_at_rest() && !is_busy && !is_due
     }
 
     fn deadline(&self) -> Instant {
@@ -314,6 +332,7 @@ impl Task {
             Input::Opened(Err(reason)) => self.fail(reason),
             Input::Candidates { addrs, source } => self.config.swarm.add_candidates(&addrs, source, now),
             Input::Prioritize(priorities) => self.prioritize(priorities),
+            Input::Saved => self.saved(now),
             Input::Sorted(outcome) => self.sorted(outcome, now),
             Input::Rename { file, path, done } => self.rename(file, path, done, now),
             Input::Move { dir, done } => self.move_to(dir, done, now),
@@ -513,7 +532,7 @@ impl Task {
     }
 
     fn tick(&mut self, now: Instant) {
-        self.next_tick = now + TICK;
+        self.next_tick = now + if self.is_quiet() { QUIET_TICK } else { TICK };
         let snapshot = self.config.swarm.snapshot(now);
         let progress = self.config.swarm.progress();
         let mut totals = self.gone;
@@ -572,8 +591,9 @@ impl Task {
         self.config.inbox.close();
         while self.config.inbox.try_recv().is_ok() {}
         let discovery = self.config.discovery.stop();
-        let checking = self.checking.as_ref().map(|checking| Arc::clone(&checking.ready));
-        let ready = self.ready.clone().or(checking);
+        let ready = self.ready.clone();
+        // What a check hasn't come to yet is unknown, not missing: what was remembered before stays.
+        let checking = self.checking.take().map(|checking| checking.ready);
         let priorities = self.remembered_priorities();
         let place = self.config.place.clone();
         let lock = self.lock.take();
@@ -581,6 +601,9 @@ impl Task {
         let storage = async move {
             if let Some(saving) = saving {
                 let _ = saving.await;
+            }
+            if let Some(checking) = checking {
+                let _ = tokio::task::spawn_blocking(move || checking.store.close()).await;
             }
             if let Some(ready) = ready {
                 let close = move || {

@@ -28,6 +28,7 @@ use crate::lock::lock;
 
 use self::handles::Handle;
 pub(crate) use self::handles::Handles;
+pub use self::hot::FileLoan;
 pub(crate) use self::places::{PARTS, Places, Survey};
 use self::walk::{Access, retry, sync_folders};
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use afflux_metainfo::PieceIndex;
 use bytes::Bytes;
 
+use crate::files::FileLoan;
 use crate::limits::{EXTENT_BYTES, READ_AHEAD_BYTES, READ_BYTES_MAX};
 use crate::lock::lock;
 use crate::pool::{Extent, Grant};
@@ -61,6 +62,18 @@ impl Torrent {
             parts.extend(lend(extent, number, range));
         }
         Some(parts)
+    }
+
+    /// Where verified bytes lie in a file, from the start of `range` of the torrent on.
+    pub(crate) fn lend_file(&self, range: Range<u64>) -> Option<FileLoan> {
+        let files = self.files.as_ref()?;
+        let end = {
+            let progress = lock(&self.progress);
+            let written = |piece: &u32| !progress.closed && progress.written.contains(PieceIndex(*piece));
+            let last = self.layout.pieces_of(range.clone()).take_while(written).last()?;
+            self.layout.piece_offset(PieceIndex(last)) + u64::from(self.layout.length_of(PieceIndex(last)))
+        };
+        files.lend(range.start..range.end.min(end))
     }
 
     fn read_hot_extent(&self, piece: PieceIndex, number: u32) -> Option<Arc<Extent>> {

@@ -20,6 +20,7 @@ use crate::limits::{EXTENT_BLOCKS, EXTENT_BYTES};
 use crate::lock::{lock, wait};
 use crate::pool::{BlockBuffer, Extent, Pool};
 use crate::read::UnderWay;
+use crate::resume::Partial;
 use crate::spill::SpillCounts;
 use crate::store::{Awaited, Event, Notify};
 
@@ -68,6 +69,8 @@ pub(crate) struct Progress {
     /// Why nothing is written any more.
     pub(crate) stopped: Option<Error>,
     pub(crate) closed: bool,
+    /// What came of pieces that were under way when it was closed.
+    pub(crate) parked: Vec<Partial>,
     /// Jobs of this torrent that hash and write threads have, or will.
     pub(crate) jobs: usize,
     /// The files without bytes were created.
@@ -89,6 +92,7 @@ impl Progress {
             digests_wanted: BTreeSet::new(),
             stopped: None,
             closed: false,
+            parked: Vec::new(),
             jobs: 0,
             empty_files_made: false,
         }

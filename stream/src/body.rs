@@ -20,6 +20,7 @@ use tokio::time::Sleep;
 
 use crate::library::{Media, ReadError, Reader};
 use crate::limits::FRAME_BYTES_MAX;
+use crate::outlet::Outlet;
 use crate::reply::Plan;
 use crate::window::{Run, Window, WindowConfig};
 
@@ -39,21 +40,28 @@ pub fn full(bytes: impl Into<Bytes>) -> ResponseBody {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// The body that a plan makes of a file.
-pub fn planned(plan: Plan, media: &Arc<dyn Media>, config: WindowConfig) -> ResponseBody {
+/// The body that a plan makes of a file; with an outlet, the kernel sends what lies in files.
+pub(crate) fn planned(
+    plan: Plan,
+    media: &Arc<dyn Media>,
+    config: WindowConfig,
+    outlet: Option<Outlet>,
+) -> ResponseBody {
+    let body = |segments: Vec<Segment>| {
+        let mut body = MediaBody::new(media.clone(), segments, config);
+        body.outlet = outlet;
+        body.map_err(BoxError::from).boxed_unsync()
+    };
     match plan {
         Plan::Empty => empty(),
         Plan::Problem(problem) => full(problem.to_json()),
-        Plan::Single(range) => MediaBody::new(media.clone(), [Segment::File(range)], config)
-            .map_err(BoxError::from)
-            .boxed_unsync(),
+        Plan::Single(range) => body(vec![Segment::File(range)]),
         Plan::Multipart(framing) => {
             let parts = framing
                 .parts
                 .into_iter()
                 .flat_map(|(head, part)| [Segment::Framing(head), Segment::File(part)]);
-            let segments = parts.chain([Segment::Framing(framing.close)]);
-            MediaBody::new(media.clone(), segments, config).map_err(BoxError::from).boxed_unsync()
+            body(parts.chain([Segment::Framing(framing.close)]).collect())
         }
     }
 }
@@ -72,6 +80,7 @@ pub enum Segment {
 pub struct MediaBody {
     media: Arc<dyn Media>,
     config: WindowConfig,
+    outlet: Option<Outlet>,
     segments: VecDeque<Segment>,
     reading: Option<Reading>,
     /// Bytes still to come, framing included.
@@ -88,7 +97,7 @@ impl MediaBody {
         let segments: VecDeque<Segment> =
             segments.into_iter().filter(|segment| segment.length() > 0).collect();
         let left = segments.iter().map(Segment::length).sum();
-        let mut body = MediaBody { media, config, segments, reading: None, left };
+        let mut body = MediaBody { media, config, outlet: None, segments, reading: None, left };
         if let Some(range) = body.segments.iter().find_map(Segment::file) {
             body.reading = Some(body.open(range));
         }
@@ -110,7 +119,7 @@ impl MediaBody {
             Some(reading) => reading,
             None => self.open(range),
         };
-        let polled = reading.poll(cx);
+        let polled = reading.poll(cx, self.outlet.as_ref());
         let ended = match &polled {
             Poll::Ready(Ok(_)) => reading.run.position() == reading.run.end(),
             Poll::Ready(Err(_)) => true,
@@ -189,9 +198,17 @@ struct Reading {
 }
 
 impl Reading {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, ReadError>> {
+    fn poll(&mut self, cx: &mut Context<'_>, outlet: Option<&Outlet>) -> Poll<Result<Bytes, ReadError>> {
         let (at, most) = (self.run.position(), self.frame_bytes());
-        match self.reader.poll_read(cx, at, most) {
+        let token = outlet.and_then(|outlet| {
+            let part = self.reader.file_part(at, most as u64).filter(|part| part.length <= most as u64)?;
+            outlet.promise(part)
+        });
+        let polled = match token {
+            Some(token) => Poll::Ready(Ok(token)),
+            None => self.reader.poll_read(cx, at, most),
+        };
+        match polled {
             Poll::Ready(Ok(bytes)) if bytes.is_empty() || bytes.len() > most => {
                 Poll::Ready(Err(ReadError::Failed("a reader lent nothing, or more than was asked".into())))
             }

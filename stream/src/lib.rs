@@ -13,6 +13,7 @@ pub mod library;
 pub mod limits;
 pub mod media_type;
 pub mod multipart;
+mod outlet;
 pub mod problem;
 pub mod range;
 pub mod reply;
@@ -22,7 +23,7 @@ pub mod verdict;
 pub mod window;
 
 pub use body::{BoxError, ResponseBody};
-pub use library::{Library, Media, MediaFacts, MediaRequest, OpenError, ReadError, Reader};
+pub use library::{FilePart, Library, Media, MediaFacts, MediaRequest, OpenError, ReadError, Reader};
 pub use media_type::{Kind, MediaType, media_type};
 pub use problem::Problem;
 pub use respond::respond;

@@ -3,9 +3,11 @@
 //! The traits know no torrent. An implementation turns a [`Window`] into wishes for pieces, and hands out only
 //! bytes that were verified. Not here: how bytes become HTTP (`body`), which window a reader gets (`window`).
 
+use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
@@ -75,9 +77,34 @@ pub trait Reader: Send {
     /// `at` stays within the range the reader was made for, and moves forward only.
     fn poll_read(&mut self, cx: &mut Context<'_>, at: u64, most: usize) -> Poll<Result<Bytes, ReadError>>;
 
+    /// Lends a stretch of a file on disk that holds the same bytes as [`poll_read`](Self::poll_read) would lend, from `at` on and
+    /// at most `most`, if the kernel can send it without waiting for the disk. The bytes must stay as they are until they
+    /// are sent. `None`, as from readers that have no files, says nothing about `poll_read`.
+    fn file_part(&mut self, at: u64, most: u64) -> Option<FilePart> {
+        let _ = (at, most);
+        None
+    }
+
     /// Says what is wanted from now on. Called whenever the position moved or the reader began or ceased to wait, so it
     /// must be cheap.
     fn set_window(&mut self, window: Window);
+}
+
+/// A stretch of a file on disk, for the kernel to send.
+#[derive(Clone)]
+pub struct FilePart {
+    /// An open, readable file.
+    pub file: Arc<dyn AsFd + Send + Sync>,
+    /// Where in it the stretch begins.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+impl fmt::Debug for FilePart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FilePart({} bytes at {})", self.length, self.offset)
+    }
 }
 
 /// Why a file can't be opened. Each becomes a problem document with a stable code.

@@ -11,6 +11,7 @@ use http::{Response, StatusCode};
 
 use crate::body::{self, ResponseBody};
 use crate::library::Media;
+use crate::outlet::Outlet;
 use crate::problem::{PROBLEM_JSON, Problem};
 use crate::reply::{Asked, Reply, reply};
 use crate::window::WindowConfig;
@@ -20,7 +21,8 @@ pub fn respond(head: &Parts, media: &Arc<dyn Media>, config: WindowConfig) -> Re
     let asked =
         Asked { method: &head.method, headers: &head.headers, query: head.uri.query(), nonce: nonce() };
     let Reply { status, headers, plan } = reply(&asked, media.facts());
-    assemble(status, headers, body::planned(plan, media, config))
+    let outlet = head.extensions.get::<Outlet>().cloned();
+    assemble(status, headers, body::planned(plan, media, config, outlet))
 }
 
 /// A response that needs no file.

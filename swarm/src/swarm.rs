@@ -264,7 +264,7 @@ impl Swarm {
             return;
         }
         self.select_windows();
-        if movement == Movement::Jumped || ran_dry {
+        if movement == Movement::Jumped || (ran_dry && self.is_urgent_far(now)) {
             self.retarget(now);
         }
         self.evict();
@@ -433,8 +433,23 @@ impl Swarm {
         ];
         let strategy =
             self.strategy.as_ref().filter(|_| !self.paused).and_then(|strategy| strategy.deadline());
+        if self.is_at_rest() {
+            let need_peers = self.is_hungry().then_some(self.timers.need_peers.max(self.timers.tick));
+            return leaves[1..].iter().copied().chain([need_peers]).flatten().min();
+        }
         let own = [Some(self.timers.tick), self.timers.late, self.timers.retarget, strategy];
         leaves.into_iter().chain(own).flatten().min()
+    }
+
+    /// Nobody is there to serve, to ask or to be told: of a thousand torrents most are like this, and none of their timers
+    /// has anything to do.
+    pub fn is_at_rest(&self) -> bool {
+        self.peers.is_empty() && self.wants.is_empty()
+    }
+
+    /// Whether more peers would help.
+    fn is_hungry(&self) -> bool {
+        !self.paused && self.content.as_ref().is_none_or(|content| !content.missing.is_empty())
     }
 
     /// The next thing to do.
@@ -476,9 +491,8 @@ impl Swarm {
     /// Asks for addresses while few peers are connected, and not too often. How many addresses are known says
     /// little: most of them may be dead.
     fn need_peers(&mut self, now: Instant) {
-        let hungry = self.content.as_ref().is_none_or(|content| !content.missing.is_empty());
         let few = self.roster.counts().connected < self.config.peers_max.div_ceil(2);
-        if self.paused || !hungry || !few || now < self.timers.need_peers {
+        if !self.is_hungry() || !few || now < self.timers.need_peers {
             return;
         }
         let waiting = self.wants.anyone_waits();

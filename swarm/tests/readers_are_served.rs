@@ -83,6 +83,28 @@ fn a_seek_cancels_and_asks_anew_in_the_same_turn() {
 }
 
 #[test]
+fn a_reader_that_is_faster_than_a_fast_link_has_nothing_taken_back() {
+    let mut world = world(21);
+    for _ in 0..2 {
+        world.seed(64 * MIB, 1, Manner::Honest);
+    }
+    world.run_for(Duration::from_millis(300));
+    let mut mark = None;
+    let mut position = 32 * MIB;
+    while position < FILM {
+        // It reads all there is, and runs dry.
+        let window = Window { urgent_end: FILM.min(position + 2 * MIB), ..play(position, FILM) };
+        world.want(1, Window { waiting: false, ..window });
+        world.want(1, window);
+        world.run_until(5, |world| world.swarm.contiguous_from(position) > position);
+        position = world.swarm.contiguous_from(position);
+        // The jump to the middle is behind it.
+        mark = mark.or_else(|| (position > 36 * MIB).then_some(world.log.len()));
+    }
+    assert_eq!(world.cancels_since(mark.unwrap()), 0);
+}
+
+#[test]
 fn a_slow_peer_does_not_hold_up_a_reader() {
     let mut world = world(5);
     let slow = world.seed(20 * KIB, 200, Manner::Honest);

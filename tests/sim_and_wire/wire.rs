@@ -9,9 +9,8 @@ use afflux::engine::{Torrent, TorrentMedia};
 use afflux_metainfo::{FileIndex, PieceIndex};
 use afflux_shim::{Config, Link};
 use afflux_storage::Kind;
-use afflux_stream::body::{ResponseBody, planned};
+use afflux_stream::body::{BoxError, MediaBody, ResponseBody, Segment};
 use afflux_stream::library::Media;
-use afflux_stream::reply::Plan;
 use afflux_stream::window::WindowConfig;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
@@ -104,8 +103,9 @@ impl Swarm {
 
     /// A response's body from this byte on.
     fn open(&self, media: &Arc<dyn Media>, position: u64) -> Response {
-        let plan = Plan::Single(position..self.film.length());
-        Response { body: planned(plan, media, WindowConfig::default()), came: 0 }
+        let rest = vec![Segment::File(position..self.film.length())];
+        let body = MediaBody::new(Arc::clone(media), rest, WindowConfig::default());
+        Response { body: body.map_err(BoxError::from).boxed_unsync(), came: 0 }
     }
 }
 

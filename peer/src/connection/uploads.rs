@@ -139,13 +139,17 @@ impl Uploads {
 
     /// The next block to read, if no more than `room` bytes are under way to the peer with it.
     pub(super) fn next(&mut self, room: usize) -> Option<BlockRef> {
-        if self.reading_bytes >= room {
+        if !self.has_next(room) {
             return None;
         }
         let block = self.queue.pop_front()?;
         self.reading_bytes += block.length as usize;
         self.reading.push_back(block);
         Some(block)
+    }
+
+    pub(super) fn has_next(&self, room: usize) -> bool {
+        self.reading_bytes < room && !self.queue.is_empty()
     }
 
     /// A block was read (or couldn't be); says whether the peer still waits for an answer.

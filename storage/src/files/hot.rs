@@ -2,18 +2,21 @@
 //!
 //! Where the kernel can't tell (not Linux, some network file systems), nothing is ever hot and the disk threads read it.
 
+use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, RwLockReadGuard, TryLockError};
 
 use afflux_metainfo::FileIndex;
 
-use super::{Files, Handle};
+use super::{Files, Handle, PARTS, Places};
+use crate::limits::HOT_SAMPLE_BYTES;
 
 impl Files {
     /// Fills `buffer` with the torrent's bytes from `offset` on if that takes no disk and no opening of a file. If
     /// `false`, the buffer may hold anything: a disk thread is to read, and to find out what is wrong, if something is.
     pub(crate) fn read_hot(&self, offset: u64, buffer: &mut [u8]) -> bool {
-        let places = self.places();
+        let Some(places) = self.places_now() else { return false };
         let mut rest = buffer;
         let end = offset + rest.len() as u64;
         for slice in places.layout.file_slices(offset..end) {
@@ -32,6 +35,23 @@ impl Files {
         rest.is_empty()
     }
 
+    /// Where the torrent's bytes lie from the start of `range` on, as far as they lie in one open file and in memory.
+    pub(crate) fn lend(&self, range: Range<u64>) -> Option<FileLoan> {
+        let places = self.places_now()?;
+        let slice = places.layout.file_slices(range).next()?;
+        let (file, offset) = places.place(slice.file, slice.offset);
+        // Parts move to files of their own when those are wanted, and leave holes.
+        if file == PARTS || places.layout.files()[slice.file.as_usize()].pad {
+            return None;
+        }
+        let handle = self.open_handle(file)?;
+        let length = hot_length(&handle, offset, slice.length);
+        if length < slice.length {
+            system::read_ahead(&handle, offset + length, slice.length - length);
+        }
+        (length > 0).then_some(FileLoan { handle, offset, length })
+    }
+
     /// Lets the kernel read what is probably wanted next, without waiting for it.
     pub(crate) fn read_ahead(&self, range: Range<u64>) {
         let places = self.places();
@@ -43,8 +63,72 @@ impl Files {
         }
     }
 
+    /// Where files are, unless one is just being moved.
+    fn places_now(&self) -> Option<RwLockReadGuard<'_, Places>> {
+        match self.places.try_read() {
+            Ok(places) => Some(places),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
     fn open_handle(&self, file: FileIndex) -> Option<Arc<Handle>> {
         self.handles.get((self.store, file), false)
+    }
+}
+
+/// How much of a stretch is in memory, by samples: the kernel fetches neighbouring pages together.
+fn hot_length(handle: &Handle, offset: u64, length: u64) -> u64 {
+    let is_hot = |at: u64| system::read_hot(handle, offset + at, &mut [0]);
+    if !is_hot(0) {
+        return 0;
+    }
+    let mut hot = 0;
+    while hot < length {
+        let next = (hot + HOT_SAMPLE_BYTES).min(length);
+        if !is_hot(next - 1) {
+            break;
+        }
+        hot = next;
+    }
+    hot
+}
+
+/// A stretch of a file on disk whose bytes are verified, for the kernel to send from where they are.
+#[derive(Clone)]
+pub struct FileLoan {
+    handle: Arc<Handle>,
+    offset: u64,
+    length: u64,
+}
+
+impl FileLoan {
+    /// The file; it stays open as long as this is held.
+    pub fn file(&self) -> Arc<dyn AsFd + Send + Sync> {
+        self.handle.clone()
+    }
+
+    /// Where in the file the stretch begins.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Bytes in the stretch, at least one.
+    #[expect(clippy::len_without_is_empty, reason = "it's never empty")]
+    pub fn len(&self) -> u64 {
+        self.length
+    }
+}
+
+impl fmt::Debug for FileLoan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FileLoan({} bytes at {})", self.length, self.offset)
+    }
+}
+
+impl AsFd for Handle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

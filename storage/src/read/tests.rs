@@ -115,3 +115,43 @@ fn a_file_cut_short_is_not_hot_and_its_loss_is_told_by_the_read() {
     assert!(matches!(lates.recv_timeout(PATIENCE).unwrap(), Err(ReadError::Disk(error)) if error.is_loss()));
     assert!(torrent.readable(PieceIndex(1), &(0..1)).is_err(), "it is lost");
 }
+
+#[test]
+fn files_are_lent_where_pieces_lie_on_disk_and_in_memory() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let torrent = open(folder.path(), 1 << 22);
+    let length = u64::from(2 * PIECE);
+    assert!(torrent.lend_file(0..length).is_none(), "the file isn't open yet");
+    let (first, firsts) = job(&torrent, 0, 0..1);
+    first.run();
+    firsts.recv_timeout(PATIENCE).unwrap().unwrap();
+
+    let loan = torrent.lend_file(1000..length).expect("it was just written");
+    assert_eq!((loan.offset(), loan.len()), (1000, length - 1000));
+    lock(&torrent.progress).written.remove(PieceIndex(1));
+    let loan = torrent.lend_file(1000..length).unwrap();
+    assert_eq!(loan.len(), u64::from(PIECE) - 1000, "the second piece isn't known to be good");
+    assert!(torrent.lend_file(u64::from(PIECE)..length).is_none());
+    lock(&torrent.progress).closed = true;
+    assert!(torrent.lend_file(0..length).is_none());
+}
+
+#[test]
+fn a_file_cut_short_is_lent_only_as_far_as_it_goes() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let torrent = open(folder.path(), 1 << 22);
+    let (first, firsts) = job(&torrent, 0, 0..1);
+    first.run();
+    firsts.recv_timeout(PATIENCE).unwrap().unwrap();
+    let left = u64::from(PIECE) + 5000;
+    std::fs::OpenOptions::new().write(true).open(folder.path().join("film")).unwrap().set_len(left).unwrap();
+    let loan = torrent.lend_file(0..u64::from(2 * PIECE)).unwrap();
+    assert!(loan.len() <= left, "{loan:?}");
+    assert!(torrent.lend_file(left..u64::from(2 * PIECE)).is_none());
+}

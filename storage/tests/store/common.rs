@@ -114,6 +114,15 @@ impl Bench {
         while self.event() != *expected {}
     }
 
+    /// The same for several in any order: pieces that are hashed side by side end as they will.
+    pub(crate) fn wait_for_all(&self, expected: impl IntoIterator<Item = Event>) {
+        let mut expected: Vec<Event> = expected.into_iter().collect();
+        while !expected.is_empty() {
+            let event = self.event();
+            expected.retain(|other| *other != event);
+        }
+    }
+
     /// Reserves as a torrent's task does: again whenever memory may have come back.
     pub(crate) fn reserve(&self, block: BlockRef) {
         let begun = std::time::Instant::now();

@@ -249,12 +249,7 @@ fn a_download_far_larger_than_the_bound_never_passes_it() {
         }
         bench.download(piece.0);
     }
-    // Pieces are hashed side by side and may overtake each other.
-    let mut unwritten: Vec<_> = bench.sample.layout.pieces().map(|piece| written(piece.0)).collect();
-    while !unwritten.is_empty() {
-        let event = bench.event();
-        unwritten.retain(|expected| *expected != event);
-    }
+    bench.wait_for_all(bench.sample.layout.pieces().map(|piece| written(piece.0)));
     bench.store.close();
     assert!(bench.pool.ledger().peak() <= MIB, "after {refusals} refusals: {:?}", bench.pool);
     assert_eq!(bench.sample.read_from(&folder.path().join("downloads")), bench.sample.content);

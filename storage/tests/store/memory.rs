@@ -140,8 +140,7 @@ fn a_piece_that_was_begun_can_always_be_finished() {
     assert_eq!(bench.store.reserve(block(&bench, 3, 0)), Err(Full));
     bench.download(0);
     bench.download(1);
-    bench.wait_for(&verified(0));
-    bench.wait_for(&verified(1));
+    bench.wait_for_all([verified(0), verified(1)]);
     assert_eq!(bench.store.reserve(block(&bench, 2, 0)), Err(Full), "verified pieces stay until evicted");
     bench.store.evict(PieceIndex(0));
     bench.download(2);

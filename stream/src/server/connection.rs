@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -29,6 +29,7 @@ use crate::library::{Library, MediaRequest};
 use crate::limits::{
     CONNECTION_BUFFER_BYTES, H2_STREAMS_MAX, HANG_UP_LOOK, HEADER_BYTES_MAX, HEADERS_MAX, IDLE_MAX,
 };
+use crate::outlet::Outlet;
 use crate::problem::Problem;
 use crate::reply;
 use crate::respond::{respond, without_media};
@@ -48,6 +49,8 @@ impl<L, S> Shared<L, S> {
             .timer(TokioTimer::new())
             .header_read_timeout(config.header_timeout)
             .max_headers(HEADERS_MAX)
+            // Frames are queued, never copied: an outlet depends on it.
+            .writev(true)
             .max_buf_size(CONNECTION_BUFFER_BYTES);
         http.http2()
             .timer(TokioTimer::new())
@@ -73,9 +76,14 @@ pub(super) async fn serve<L, S, F>(
     // Heads and the last bytes of a piece go out at once; a peer that is gone already shows on the first read.
     let _ = stream.set_nodelay(true);
     let activity = Arc::new(Activity::default());
+    let outlet = Outlet::default();
     let service = {
-        let (shared, activity) = (shared.clone(), activity.clone());
-        service_fn(move |request| {
+        let (shared, activity, outlet) = (shared.clone(), activity.clone(), outlet.clone());
+        service_fn(move |mut request: Request<Incoming>| {
+            // HTTP/2 copies frames, and mixes those of several answers.
+            if Outlet::WORKS && request.version() <= Version::HTTP_11 {
+                request.extensions_mut().insert(outlet.clone());
+            }
             let turn = Turn::begin(&activity);
             let shared = shared.clone();
             async move {
@@ -84,7 +92,7 @@ pub(super) async fn serve<L, S, F>(
             }
         })
     };
-    let (wire, hung_up) = Wire::new(stream);
+    let (wire, hung_up) = Wire::new(stream, outlet);
     let mut connection = pin!(shared.http.serve_connection(TokioIo::new(wire), service));
     let mut closing = false;
     let mut patience = Patience::new(shared.config.header_timeout);

@@ -1,4 +1,4 @@
-//! The socket under a connection, with an eye on hang-ups that HTTP/1 can't see.
+//! The socket under a connection: it sends what was promised from files, and has an eye on hang-ups that HTTP/1 can't see.
 //!
 //! hyper finds a hang-up by reading. It doesn't read while bytes of a next request lie in its buffer, so a client that sends
 //! some and leaves would hold a waiting reader, and its place, until a piece comes. The kernel tells the end of the
@@ -8,14 +8,17 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A TCP stream that notes when its client is gone.
+use crate::outlet::{Outlet, before_token, is_token};
+
+/// A TCP stream that keeps promises, and notes when its client is gone.
 pub(super) struct Wire {
     stream: TcpStream,
+    outlet: Outlet,
     hung_up: HangUp,
 }
 
@@ -30,9 +33,21 @@ impl HangUp {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream) -> (Wire, HangUp) {
+    pub(super) fn new(stream: TcpStream, outlet: Outlet) -> (Wire, HangUp) {
         let hung_up = HangUp::default();
-        (Wire { stream, hung_up: hung_up.clone() }, hung_up)
+        (Wire { stream, outlet, hung_up: hung_up.clone() }, hung_up)
+    }
+
+    /// Sends what a token of `length` bytes stands for.
+    fn poll_send_file(&self, cx: &mut Context<'_>, length: usize) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            let send = || self.outlet.send(&self.stream, length);
+            match self.stream.try_io(Interest::WRITABLE, send) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
+            }
+        }
     }
 
     /// Looks at what the kernel has said, and waits for nothing.
@@ -58,6 +73,9 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if is_token(buf) {
+            return self.poll_send_file(cx, buf.len());
+        }
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -66,7 +84,10 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        match (before_token(bufs), bufs.first()) {
+            (0, Some(token)) => self.poll_send_file(cx, token.len()),
+            (count, _) => Pin::new(&mut self.stream).poll_write_vectored(cx, &bufs[..count]),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what can't be unwrapped is a test's failure, in its helpers too")]
 
+mod files;
 mod players;
 mod server;
 mod support;

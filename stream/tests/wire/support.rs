@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use afflux_stream::body::full;
 use afflux_stream::{
-    Library, Media, MediaFacts, MediaRequest, OpenError, ReadError, Reader, ResponseBody, Server,
+    FilePart, Library, Media, MediaFacts, MediaRequest, OpenError, ReadError, Reader, ResponseBody, Server,
     ServerConfig, Window, media_type,
 };
 use bytes::Bytes;
@@ -32,6 +32,9 @@ pub(crate) struct File {
     state: Arc<Mutex<State>>,
 }
 
+/// Which pieces lie in a file.
+pub(crate) type LiesThere = fn(u64) -> bool;
+
 #[derive(Default)]
 struct State {
     have: Vec<bool>,
@@ -41,6 +44,8 @@ struct State {
     readers: usize,
     opened: usize,
     windows: Vec<Window>,
+    /// A file for the kernel to send from, and which pieces lie there.
+    disk: Option<(Arc<std::fs::File>, LiesThere)>,
 }
 
 impl File {
@@ -71,6 +76,13 @@ impl File {
                 state.have[piece as usize] = true;
             }
         });
+    }
+
+    /// Pieces that `lies_there` lie in a file too, whose bytes are told apart from [`content`] by being its complement.
+    pub(crate) fn put_on_disk(&self, file: std::fs::File, lies_there: LiesThere) {
+        let inverted: Vec<u8> = content(0..self.facts.length).iter().map(|byte| !byte).collect();
+        std::io::Write::write_all(&mut &file, &inverted).unwrap();
+        self.change(|state| state.disk = Some((Arc::new(file), lies_there)));
     }
 
     pub(crate) fn fail(&self) {
@@ -135,9 +147,21 @@ impl Reader for FileReader {
             state.wakers.push(cx.waker().clone());
             return Poll::Pending;
         }
-        let pieces = state.have[piece..].iter().take_while(|have| **have).count() as u64;
+        let on_disk = |piece: usize| {
+            cfg!(target_os = "linux")
+                && state.disk.as_ref().is_some_and(|(_, lies_there)| lies_there(piece as u64))
+        };
+        let lendable = |(nth, have): &(usize, &bool)| **have && (*nth == 0 || !on_disk(piece + nth));
+        let pieces = state.have[piece..].iter().enumerate().take_while(lendable).count() as u64;
         let end = ((at / PIECE + pieces) * PIECE).min(at + most as u64);
         Poll::Ready(Ok(content(at..end).into()))
+    }
+
+    fn file_part(&mut self, at: u64, most: u64) -> Option<FilePart> {
+        let state = self.0.lock().unwrap();
+        let (file, lies_there) = state.disk.as_ref()?;
+        let end = ((at / PIECE + 1) * PIECE).min(at + most);
+        lies_there(at / PIECE).then(|| FilePart { file: file.clone(), offset: at, length: end - at })
     }
 
     fn set_window(&mut self, window: Window) {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use afflux_metainfo::PieceIndex;
+use afflux_metainfo::{BlockIndex, PieceIndex};
 use afflux_peer::Command;
 
 use super::Swarm;
@@ -60,6 +60,27 @@ impl Swarm {
         self.survey();
         self.wake();
         self.schedule(None, now);
+    }
+
+    /// Storage has these blocks of a piece from an earlier run, unverified: they count as received, from nobody. `false` if
+    /// the piece isn't wanted, or there is no room for it; then storage may forget them.
+    pub fn resume_piece(&mut self, piece: PieceIndex, blocks: &[u32], now: Instant) -> bool {
+        let Some(content) = self.content.as_mut().filter(|content| content.exists(piece)) else {
+            return false;
+        };
+        let length = u64::from(content.layout.length_of(piece));
+        // Half of the room, so that what readers want can be begun all the same.
+        let fits = content.table.open_bytes() + length <= self.config.open_bytes_max / 2;
+        if !fits || !content.missing.contains(piece) || content.table.is_open(piece) {
+            return false;
+        }
+        content.open(piece, None);
+        for block in blocks {
+            content.table.receive(piece, BlockIndex(*block));
+        }
+        self.wake();
+        self.schedule(None, now);
+        true
     }
 
     /// Blocks of a piece under way are gone: storage couldn't keep them. They are asked for again.

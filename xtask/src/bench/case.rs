@@ -41,13 +41,6 @@ pub(crate) enum Unit {
     MibPerSecond,
 }
 
-impl Unit {
-    /// Whether the larger figure is the better one.
-    pub(crate) fn is_more_better(self) -> bool {
-        self == Self::MibPerSecond
-    }
-}
-
 /// A figure with its unit.
 pub(crate) fn show(unit: Unit, figure: f64) -> String {
     match unit {

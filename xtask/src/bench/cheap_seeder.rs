@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -19,6 +19,8 @@ use super::film::BLOCK_BYTES;
 
 /// BEP 3.
 const HANDSHAKE_BYTES: usize = 68;
+const PROTOCOL: &[u8] = b"\x13BitTorrent protocol";
+const INTERESTED: u8 = 2;
 const BITFIELD: u8 = 5;
 const REQUEST: u8 = 6;
 const PIECE: u8 = 7;
@@ -30,7 +32,7 @@ const INBOX_BYTES: usize = 32 * 1024;
 /// Longer messages come from nobody that has nothing to offer but a bitfield of a few KiB.
 const MESSAGE_BYTES_MAX: usize = INBOX_BYTES / 2;
 
-/// Serves until standard input closes.
+/// Serves until standard input closes. A line `ADDRESS INFO_HASH` on it has a peer dialled.
 pub(crate) fn run(path: &Path, piece_bytes: u64) -> Result<()> {
     let file = File::open(path).with_context(|| path.display().to_string())?;
     let length = file.metadata()?.len();
@@ -39,10 +41,31 @@ pub(crate) fn run(path: &Path, piece_bytes: u64) -> Result<()> {
     let bare = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     println!("listening {} {}", peers.local_addr()?, bare.local_addr()?);
     let id = peers.local_addr()?.port();
-    listen(peers, &wares, move |wares, socket| wares.seed(socket, id));
+    listen(peers, &wares, move |wares, socket| wares.accept(socket, id));
     listen(bare, &wares, |wares, socket| wares.send(socket, 0, wares.length));
-    let _ = io::stdin().read(&mut [0]);
+    for line in io::stdin().lines().map_while(Result::ok) {
+        let (address, info_hash) = line.split_once(' ').context("who is to be dialled, and for what?")?;
+        let (address, info_hash) =
+            (address.parse()?, info_hash_of(info_hash).context("an info-hash in hex")?);
+        let wares = Arc::clone(&wares);
+        thread::spawn(move || wares.dial(address, &info_hash, id));
+    }
     Ok(())
+}
+
+/// From hexadecimal.
+pub(crate) fn info_hash_of(hex: &str) -> Option<[u8; 20]> {
+    let mut bytes = [0; 20];
+    for (nth, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(hex.get(2 * nth..2 * nth + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// No extensions.
+fn handshake(info_hash: &[u8], id: u16) -> Vec<u8> {
+    let id = format!("-AB0001-{id:012}");
+    [PROTOCOL, &[0; 8], info_hash, id.as_bytes()].concat()
 }
 
 fn listen(
@@ -67,14 +90,28 @@ struct Wares {
 }
 
 impl Wares {
-    fn seed(&self, mut socket: &TcpStream, id: u16) -> io::Result<()> {
+    /// Whatever torrent is asked for is what is served.
+    fn accept(&self, mut socket: &TcpStream, id: u16) -> io::Result<()> {
+        let mut theirs = [0; HANDSHAKE_BYTES];
+        socket.read_exact(&mut theirs)?;
+        if !theirs.starts_with(PROTOCOL) {
+            // Encrypted: who does that tries again without.
+            return Ok(());
+        }
+        socket.write_all(&handshake(&theirs[28..48], id))?;
+        self.seed(socket)
+    }
+
+    fn dial(&self, address: SocketAddr, info_hash: &[u8], id: u16) -> io::Result<()> {
+        let mut socket = TcpStream::connect(address)?;
+        socket.write_all(&handshake(info_hash, id))?;
+        socket.read_exact(&mut [0; HANDSHAKE_BYTES])?;
+        self.seed(&socket)
+    }
+
+    fn seed(&self, mut socket: &TcpStream) -> io::Result<()> {
         socket.set_nodelay(true)?;
-        let mut handshake = [0; HANDSHAKE_BYTES];
-        socket.read_exact(&mut handshake)?;
-        // No extensions; whatever torrent is asked for is what is served.
-        handshake[20..28].fill(0);
-        handshake[48..].copy_from_slice(format!("-AB0001-{id:012}").as_bytes());
-        socket.write_all(&[&handshake[..], &self.bitfield(), &UNCHOKE].concat())?;
+        socket.write_all(&self.bitfield())?;
         let mut inbox = vec![0; INBOX_BYTES];
         let mut held = 0;
         loop {
@@ -100,13 +137,15 @@ impl Wares {
     }
 
     /// Answers all whole messages; how many bytes they are. What is sent in one go leaves in as few packets as can be.
-    fn answer(&self, socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    fn answer(&self, mut socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
         let mut used = 0;
         set_tcp_cork(socket, true)?;
         while let Some(message) = message(&bytes[used..])? {
             used += 4 + message.len();
-            if let Some((&REQUEST, words)) = message.split_first() {
-                self.answer_request(socket, words)?;
+            match message.split_first() {
+                Some((&INTERESTED, _)) => socket.write_all(&UNCHOKE)?,
+                Some((&REQUEST, words)) => self.answer_request(socket, words)?,
+                _ => {}
             }
         }
         set_tcp_cork(socket, false)?;

@@ -1,30 +1,20 @@
 //! `download`: the same torrent from seeders on this machine, to memory and to disk.
 
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use super::case::{Case, Figures, Row, Unit};
 use super::contender::{self, Done, Job, PATIENCE};
 use super::part;
-use super::payload::Payload;
-use super::process::Process;
+use super::payload::{Payload, Source};
 use super::subject::Subject;
 use super::work::{Turn, Work, Workshop};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// The port of libtorrent seeders, each on a host of its own.
-const SEEDER_PORT: u16 = 46_881;
-
-/// Who seeds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Source {
-    Cheap,
-    Libtorrents(u8),
-}
+/// Memory that is made ready besides that for the copy: what clients hold themselves.
+const WARM_BESIDE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Where the copy goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -83,45 +73,24 @@ impl Work for Download {
             Place::Memory => &turn.workshop.memory,
             Place::Disk => &turn.workshop.disk,
         };
-        let copy = Copy::new(scratch.path().join("copy"))?;
+        let copy = scratch.folder("copy")?;
+        let warm = || scratch.warm(self.payload.bytes + WARM_BESIDE_BYTES);
         let done = if turn.subject == Subject::Floor {
-            self.floor(turn, &copy.folder)?
+            warm()?;
+            self.floor(turn, copy.path())?
         } else {
-            let (_seeders, peers) = self.seeders(source, turn)?;
-            let (torrent, _tracker) = self.payload.torrent(turn.folder, &peers)?;
-            let job = Job { turn, torrent: &torrent, folder: &copy.folder };
-            contender::of(turn.subject)?.download(&job, &peers)?
+            let mut seeders = self.payload.seeders(source, turn)?;
+            let (torrent, _tracker) = self.payload.torrent(turn.folder, &seeders.addresses)?;
+            let job = Job { turn, torrent: &torrent, folder: copy.path() };
+            warm()?;
+            contender::of(turn.subject)?.download(&job, &mut seeders)?
         };
-        self.payload.compare(&copy.folder.join(Payload::NAME))?;
+        self.payload.compare(&copy.path().join(Payload::NAME))?;
         Ok(figures(&done, self.payload.gib()))
     }
 }
 
 impl Download {
-    fn seeders(&self, source: Source, turn: &Turn) -> Result<(Vec<Process>, Vec<SocketAddrV4>)> {
-        match source {
-            Source::Cheap => {
-                let (seeder, peer, _) = self.payload.seeder(turn.folder)?;
-                Ok((vec![seeder], vec![peer]))
-            }
-            Source::Libtorrents(count) => {
-                let (torrent, _tracker) = self.payload.torrent(turn.folder, &[])?;
-                // Never the one that is counted.
-                let turn = Turn { subject: Subject::Libtorrent, counts_calls: false, ..*turn };
-                let job = Job { turn: &turn, torrent: &torrent, folder: &self.payload.folder };
-                let mut seeders = Vec::new();
-                let mut peers = Vec::new();
-                for nth in 0..count {
-                    let address = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2 + nth), SEEDER_PORT);
-                    seeders
-                        .push(contender::of(Subject::Libtorrent)?.seed(&job, address).context("a seeder")?);
-                    peers.push(address);
-                }
-                Ok((seeders, peers))
-            }
-        }
-    }
-
     fn floor(&self, turn: &Turn, folder: &Path) -> Result<Done> {
         let (_seeder, _, bare) = self.payload.seeder(turn.folder)?;
         let into = folder.join(Payload::NAME);
@@ -166,22 +135,4 @@ fn figures(done: &Done, gib: f64) -> Figures {
         figures.insert("wasted", Some(wasted as f64 / MIB));
     }
     figures
-}
-
-/// The folder of a copy, gone with it.
-struct Copy {
-    folder: PathBuf,
-}
-
-impl Copy {
-    fn new(folder: PathBuf) -> Result<Self> {
-        fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
-        Ok(Self { folder })
-    }
-}
-
-impl Drop for Copy {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
 }

@@ -29,6 +29,16 @@ impl Url {
     }
 }
 
+fn head<'a>(method: &str, url: &Url, headers: impl IntoIterator<Item = &'a String>) -> String {
+    let mut head = format!("{method} {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", url.path, url.host);
+    for header in headers {
+        head.push_str(header);
+        head.push_str("\r\n");
+    }
+    head.push_str("\r\n");
+    head
+}
+
 /// A response that is being read.
 #[derive(Debug)]
 pub(crate) struct Response {
@@ -49,18 +59,43 @@ impl Response {
 
     /// Posts `body`; gives what is answered.
     pub(crate) fn post(url: &Url, body: &[u8]) -> Result<Vec<u8>> {
-        let head = format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            url.path,
-            url.host,
-            body.len()
-        );
-        let mut response = Self::send(url, &[head.as_bytes(), body].concat())?;
+        Self::post_with(url, &[], body)
+    }
+
+    /// Posts `body` with these header lines; gives what is answered.
+    pub(crate) fn post_with(url: &Url, headers: &[String], body: &[u8]) -> Result<Vec<u8>> {
+        let length = format!("Content-Length: {}", body.len());
+        let head = head("POST", url, headers.iter().chain([&length]));
+        Self::send(url, &[head.as_bytes(), body].concat())?.whole(url)
+    }
+
+    /// Gets something small.
+    pub(crate) fn fetch(url: &Url) -> Result<Vec<u8>> {
+        Self::send(url, head("GET", url, []).as_bytes())?.whole(url)
+    }
+
+    /// A header of the answer to a request that is refused.
+    pub(crate) fn header_of_refusal(url: &Url, name: &str) -> Result<String> {
+        let mut response = Self::send(url, head("GET", url, []).as_bytes())?;
+        let mut answer = Vec::new();
+        response.socket.set_read_timeout(Some(PATIENCE))?;
+        Read::by_ref(&mut response.socket).take(HEAD_BYTES_MAX as u64).read_to_end(&mut answer)?;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let header = answer
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(it, _)| it.eq_ignore_ascii_case(name));
+        header
+            .map(|(_, value)| value.trim().to_owned())
+            .with_context(|| format!("{} sends no {name}", url.host))
+    }
+
+    fn whole(mut self, url: &Url) -> Result<Vec<u8>> {
         let mut answer = Vec::new();
         let give_up = Instant::now() + PATIENCE;
         let mut part = [0; 4096];
         while Instant::now() < give_up {
-            match response.read(&mut part, PATIENCE)? {
+            match self.read(&mut part, PATIENCE)? {
                 Some(0) => return Ok(answer),
                 Some(count) => answer.extend_from_slice(&part[..count]),
                 None => {}

@@ -87,7 +87,7 @@ pub(crate) fn provide_subject(house: &House, programs: &Programs, subject: Subje
         Subject::Aria2 => debian("aria2c", &["aria2"]),
         Subject::Rqbit => rqbit(house, &programs.rqbit),
         Subject::Qbittorrent => debian("qbittorrent-nox", &["qbittorrent-nox"]),
-        Subject::Transmission => debian("transmission-cli", &["transmission-cli"]),
+        Subject::Transmission => debian("transmission-daemon", &["transmission-daemon"]),
         Subject::Webtorrent | Subject::Peerflix => modules(programs),
     };
     let why = format!("{:#}", had.err()?);

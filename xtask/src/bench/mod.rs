@@ -19,10 +19,14 @@ mod part;
 mod payload;
 mod player;
 mod process;
+mod recheck;
 mod report;
 mod scenario;
 mod scratch;
+mod seed;
 mod seeder;
+mod sink;
+mod start;
 mod stream;
 mod subject;
 mod swarm;
@@ -50,11 +54,20 @@ pub(crate) struct Entry {
 }
 
 /// Everything that [`work`] measures, in the order in which it does.
-pub(crate) const WORKS: [Entry; 1] = [Entry {
-    name: "download",
-    about: "a GiB from a seeder that costs nothing, from 1 and 4 libtorrents, to memory and disk (10 min a round)",
-    make: download::work,
-}];
+pub(crate) const WORKS: [Entry; 4] = [
+    Entry {
+        name: "download",
+        about: "a GiB from a seeder that costs nothing, and from 1 and 4 libtorrents, to memory and disk (12 min a round)",
+        make: download::work,
+    },
+    Entry { name: "seed", about: "a GiB to 1 and 4 leechers (3 min a round)", make: seed::work },
+    Entry { name: "recheck", about: "a GiB verified (1 min a round)", make: recheck::work },
+    Entry {
+        name: "start",
+        about: "until a program says its version, and until it listens (20 s a round)",
+        make: start::work,
+    },
+];
 
 /// Measures what is asked for.
 pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<()> {

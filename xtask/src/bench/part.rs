@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::process::{self, Process};
-use super::{cheap_seeder, floor};
+use super::{cheap_seeder, floor, sink};
 
 /// The word on the command line, which `--help` doesn't tell: nobody starts a part by hand.
 pub(crate) const WORD: &str = "bench-part";
@@ -19,6 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) fn run(words: &[&str]) -> Result<()> {
     match words {
         ["cheap-seeder", file, piece_bytes] => cheap_seeder::run(Path::new(file), piece_bytes.parse()?),
+        ["sink", seeder, info_hash, bytes, piece_bytes, count] => {
+            let goods = sink::Goods {
+                seeder: seeder.parse()?,
+                info_hash: cheap_seeder::info_hash_of(info_hash).context("an info-hash in hex")?,
+                bytes: bytes.parse()?,
+                piece_bytes: piece_bytes.parse()?,
+            };
+            sink::run(goods, count.parse()?)
+        }
         ["floor", from, into] => floor::run(from.parse()?, Path::new(into)),
         _ => bail!("`{}` is no part", words.join(" ")),
     }

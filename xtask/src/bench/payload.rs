@@ -2,21 +2,27 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
+use sha1::{Digest, Sha1};
 
+use super::contender::{self, Job};
 use super::film::Film;
 use super::part;
 use super::process::Process;
+use super::subject::Subject;
 use super::swarm::{info_of, torrent_bytes};
 use super::tracker::Tracker;
-use super::work::Workshop;
+use super::work::{Turn, Workshop};
 use crate::command::Command;
 
 const MIB: u64 = 1024 * 1024;
+
+/// The port of libtorrent seeders, each on a host of its own.
+const SEEDER_PORT: u16 = 46_881;
 
 /// How much is compared at once.
 const COMPARED_BYTES: usize = 1024 * 1024;
@@ -28,8 +34,38 @@ pub(crate) struct Payload {
     pub(crate) folder: PathBuf,
     pub(crate) file: PathBuf,
     pub(crate) bytes: u64,
-    piece_bytes: u64,
+    pub(crate) piece_bytes: u64,
     info: Arc<[u8]>,
+}
+
+/// Who seeds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Source {
+    Cheap,
+    Libtorrents(u8),
+}
+
+/// Running seeders; they end when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Seeders {
+    pub(crate) addresses: Vec<SocketAddrV4>,
+    processes: Vec<Process>,
+    info_hash: String,
+}
+
+impl Seeders {
+    /// One that runs anyway, and dials nobody.
+    pub(crate) fn at(address: SocketAddrV4) -> Self {
+        Self { addresses: vec![address], processes: Vec::new(), info_hash: String::new() }
+    }
+
+    /// Has all of them dial a client that doesn't dial them.
+    pub(crate) fn dial(&mut self, address: SocketAddrV4) -> Result<()> {
+        for process in &mut self.processes {
+            process.say(&format!("{address} {}", self.info_hash))?;
+        }
+        Ok(())
+    }
 }
 
 impl Payload {
@@ -74,6 +110,38 @@ impl Payload {
         fs::write(&torrent, torrent_bytes(&tracker.url(), &self.info))
             .with_context(|| torrent.display().to_string())?;
         Ok((torrent, tracker))
+    }
+
+    /// Hexadecimal.
+    pub(crate) fn info_hash(&self) -> String {
+        Sha1::digest(&self.info).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Seeders of all of it in processes of their own.
+    pub(crate) fn seeders(&self, source: Source, turn: &Turn) -> Result<Seeders> {
+        let mut seeders =
+            Seeders { addresses: Vec::new(), processes: Vec::new(), info_hash: self.info_hash() };
+        match source {
+            Source::Cheap => {
+                let (seeder, peer, _) = self.seeder(turn.folder)?;
+                seeders.processes.push(seeder);
+                seeders.addresses.push(peer);
+            }
+            Source::Libtorrents(count) => {
+                let (torrent, _tracker) = self.torrent(turn.folder, &[])?;
+                // Never those that are counted.
+                let turn = Turn { subject: Subject::Libtorrent, counts_calls: false, ..*turn };
+                let job = Job { turn: &turn, torrent: &torrent, folder: &self.folder };
+                for nth in 0..count {
+                    let address = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2 + nth), SEEDER_PORT);
+                    let seeder =
+                        contender::of(Subject::Libtorrent)?.seed(&job, address).context("a seeder")?;
+                    seeders.processes.push(seeder);
+                    seeders.addresses.push(address);
+                }
+            }
+        }
+        Ok(seeders)
     }
 
     /// A seeder that costs almost nothing: its address for peers, and the one at which it sends the bare file.

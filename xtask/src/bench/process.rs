@@ -171,11 +171,22 @@ impl Process {
     pub(crate) fn hear<T>(
         &mut self,
         patience: Duration,
+        wanted: impl FnMut(&str) -> Option<T>,
+    ) -> Result<(Instant, T)> {
+        self.hear_while(patience, || {}, wanted)
+    }
+
+    /// The same, and something is done all along.
+    pub(crate) fn hear_while<T>(
+        &mut self,
+        patience: Duration,
+        mut meanwhile: impl FnMut(),
         mut wanted: impl FnMut(&str) -> Option<T>,
     ) -> Result<(Instant, T)> {
         let give_up = Instant::now() + patience;
         loop {
             self.look();
+            meanwhile();
             match self.lines.recv_timeout(LOOK_EVERY) {
                 Ok((at, line)) => {
                     if let Some(found) = wanted(&line) {
@@ -242,15 +253,6 @@ impl Process {
         Ok(spent)
     }
 
-    /// Lines that it printed and nobody heard.
-    pub(crate) fn rest(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        while let Ok((_, line)) = self.lines.recv_timeout(LOOK_EVERY) {
-            lines.push(line);
-        }
-        lines
-    }
-
     /// Under strace it is the traced one that has to go.
     fn subject_id(&self) -> u32 {
         let id = self.id();
@@ -267,7 +269,8 @@ impl Process {
         Ok(Some(status.exit_status().unwrap_or(-1)))
     }
 
-    fn look(&mut self) {
+    /// Looks at its memory, unless it was just looked at.
+    pub(crate) fn look(&mut self) {
         if self.looked_at.elapsed() < LOOK_EVERY {
             return;
         }

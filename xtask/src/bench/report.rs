@@ -126,7 +126,8 @@ impl Report {
     fn show(&self, case: &Case, row: &Row, subject: &str) -> String {
         let Some(cell) = self.cell(case, row, subject) else {
             let is_missing = self.missing.contains_key(subject);
-            let has_failed = self.runs_of(case, subject).next().is_some();
+            let mut runs = self.runs_of(case, subject).peekable();
+            let has_failed = runs.peek().is_some() && runs.all(|run| run.outcome.is_err());
             return if is_missing {
                 "missing"
             } else if has_failed {

@@ -6,7 +6,7 @@
 //! [`super::WORKS`]. The work says which [`Case`]s it has (each one table), who takes part in a case, and does one
 //! [`Turn`]: one subject in one case, from a fresh start, in a fresh folder. All else is done here: everybody has a turn in
 //! every round, each time another one first; the table is saved after each case of a round; who fails is named with the
-//! reason, and the others go on.
+//! reason, and the others go on; who fails twice in a row, or takes minutes, has no further turns in that case.
 //!
 //! [`Process`](super::process::Process) starts and measures a subject, [`Payload`](super::payload::Payload) is a file with
 //! its .torrent, and what needs a process of its own on our side is a part ([`super::part`]). [`super::download`] is a
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -48,7 +48,6 @@ pub(crate) struct Turn<'a> {
     pub(crate) workshop: &'a Workshop,
     pub(crate) case: &'a Case,
     pub(crate) subject: Subject,
-    pub(crate) round: u32,
     /// An empty folder on disk for settings and logs.
     pub(crate) folder: &'a Path,
     /// Whether this is the extra turn in which system calls are counted, and nothing else.
@@ -109,7 +108,8 @@ pub(crate) fn run(house: &House, arguments: &Arguments, works: &[&Entry]) -> Res
             runs: Vec::new(),
         };
         subjects.retain(|subject| gone(*subject).is_none());
-        let mut bench = Bench { workshop: &workshop, work: work.as_mut(), subjects, report };
+        let mut bench =
+            Bench { workshop: &workshop, work: work.as_mut(), subjects, report, used: BTreeMap::new() };
         bench.measure(arguments.rounds())?;
         println!("\n{}", bench.report.table());
         println!("Also in {}/{name}.{{md,json,csv,svg}}\n", workshop.folder.display());
@@ -123,7 +123,12 @@ struct Bench<'a> {
     /// Those that can be had.
     subjects: Vec<Subject>,
     report: Report,
+    /// What turns took, by case and subject.
+    used: BTreeMap<(&'static str, Subject), Duration>,
 }
+
+/// Who has had so much time in a case has no more turns in it: the slowest may not double what a night is for.
+const BUDGET: Duration = Duration::from_secs(150);
 
 impl Bench<'_> {
     /// Round 0 counts calls.
@@ -143,7 +148,8 @@ impl Bench<'_> {
         let first = round as usize % subjects.len().max(1);
         subjects.rotate_left(first);
         for subject in subjects {
-            if round > 0 || self.work.counts_calls(case, subject) {
+            let is_due = round > 0 || self.work.counts_calls(case, subject);
+            if is_due && !self.is_given_up(case, subject) {
                 let run = self.take(round, case, subject);
                 self.report.runs.push(run);
                 self.report.save(&self.workshop.folder)?;
@@ -152,13 +158,25 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// Whether it failed the last two times, or is too slow: nobody waits for more of that.
+    fn is_given_up(&self, case: &Case, subject: Subject) -> bool {
+        if self.used.get(&(case.name, subject)).is_some_and(|used| *used > BUDGET) {
+            return true;
+        }
+        let runs = self.report.runs.iter().rev();
+        let mut last = runs
+            .filter(|run| run.case == case.name && run.subject == subject.name() && run.round > 0)
+            .take(2);
+        last.by_ref().filter(|run| run.outcome.is_err()).count() == 2
+    }
+
     fn take(&mut self, round: u32, case: &Case, subject: Subject) -> Run {
         let started_at = Instant::now();
         let folder =
             self.workshop.disk.path().join(format!("{}-{}-{}", self.report.name, case.name, subject.name()));
         let outcome = fresh(&folder).and_then(|()| {
             let counts_calls = round == 0;
-            let turn = Turn { workshop: self.workshop, case, subject, round, folder: &folder, counts_calls };
+            let turn = Turn { workshop: self.workshop, case, subject, folder: &folder, counts_calls };
             self.work.take(&turn)
         });
         if outcome.is_ok() {
@@ -166,6 +184,9 @@ impl Bench<'_> {
             let _ = fs::remove_dir_all(&folder);
         }
         let outcome = outcome.map_err(|error| format!("{error:#}"));
+        if round > 0 {
+            *self.used.entry((case.name, subject)).or_default() += started_at.elapsed();
+        }
         let run =
             Run { round, case: case.name, subject: subject.name(), outcome, status: None, load: load() };
         println!(

@@ -4,8 +4,8 @@ Usage: libtorrent_work.py download TORRENT FOLDER PEER...
        libtorrent_work.py seed TORRENT FOLDER ADDRESS
        libtorrent_work.py check TORRENT FOLDER
 
-Says "ready", waits for a line, adds the torrent. `seed` says "seeding" and goes on until its standard input closes; the others
-say "done BYTES_WASTED", write what is still to be written, and end. Defaults, but for discovery, uTP and encryption.
+Says "ready", waits for a line, adds the torrent. `seed` says "seeding", dials each address that is the first word of a line, and
+goes on until its standard input closes; the others say "done BYTES_WASTED", write what is still to be written, and end. Defaults, but for discovery, uTP and encryption.
 """
 
 import os
@@ -41,26 +41,28 @@ def wait_for(kind):
                 return
 
 
+def dial(handle, peer):
+    host, port = peer.rsplit(":", 1)
+    handle.connect_peer((host, int(port)))
+
+
 params = lt.add_torrent_params()
 params.ti = lt.torrent_info(torrent)
 params.save_path = folder
 params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
 if verb == "seed":
     params.flags |= lt.torrent_flags.seed_mode
-if verb != "seed":
-    # They are told whom to ask; the tracker of the .torrent is for others.
-    params.ti.clear_trackers() if hasattr(params.ti, "clear_trackers") else None
 
 print("ready", flush=True)
 sys.stdin.readline()
 handle = session.add_torrent(params)
 if verb == "seed":
     print("seeding", flush=True)
-    sys.stdin.read()
+    for line in sys.stdin:
+        dial(handle, line.split()[0])
     os._exit(0)
 for peer in more if verb == "download" else []:
-    host, port = peer.rsplit(":", 1)
-    handle.connect_peer((host, int(port)))
+    dial(handle, peer)
 wait_for(lt.torrent_finished_alert)
 status = handle.status()
 print(f"done {status.total_failed_bytes + status.total_redundant_bytes}", flush=True)

@@ -1,21 +1,24 @@
 //! Afflux: its command line, as anybody uses it.
 
 use std::net::SocketAddrV4;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{Contender, Done, Job, PATIENCE};
+use super::{Contender, Done, Job, PATIENCE, free_port, wait_for_port};
+use crate::bench::install::Programs;
+use crate::bench::payload::Seeders;
 use crate::bench::process::Process;
 
 pub(super) struct Afflux;
 
 impl Contender for Afflux {
-    fn download(&self, job: &Job, peers: &[SocketAddrV4]) -> Result<Done> {
+    fn download(&self, job: &Job, seeders: &mut Seeders) -> Result<Done> {
         let mut command = command(job, "download")?;
         command.arg(job.torrent).arg("--output").arg(job.folder).args(["--no-dht", "--peer-port", "0"]);
-        for peer in peers {
+        for peer in &seeders.addresses {
             command.args(["--peer", &peer.to_string()]);
         }
         let mut process = job.start(command)?;
@@ -40,6 +43,21 @@ impl Contender for Afflux {
         command.arg(job.torrent).arg("--output").arg(job.folder);
         let spent = job.start(command)?.end(PATIENCE)?;
         Ok(Done { spent, wasted_bytes: None, calls: job.calls()? })
+    }
+
+    fn program<'a>(&self, programs: &'a Programs) -> Option<&'a Path> {
+        Some(&programs.afflux)
+    }
+
+    fn daemon(&self, job: &Job) -> Result<Process> {
+        let port = free_port()?;
+        let mut command = command(job, "serve")?;
+        command.args(["--port", &port.to_string(), "--no-dht", "--peer-port", "0"]);
+        // Accounts aren't built yet.
+        command.env("STREAM_AUTH_REQUIRED", "false");
+        let mut process = job.start(command)?;
+        wait_for_port(&mut process, port)?;
+        Ok(process)
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::net::SocketAddrV4;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use super::{Contender, Done, Job, PATIENCE, text};
+use crate::bench::install::Programs;
+use crate::bench::payload::Seeders;
 use crate::bench::process::Process;
 
 const DRIVER: &str = include_str!("../clients/libtorrent_work.py");
@@ -16,8 +19,8 @@ pub(super) struct Libtorrent {
 }
 
 impl Contender for Libtorrent {
-    fn download(&self, job: &Job, peers: &[SocketAddrV4]) -> Result<Done> {
-        let peers: Vec<String> = peers.iter().map(ToString::to_string).collect();
+    fn download(&self, job: &Job, seeders: &mut Seeders) -> Result<Done> {
+        let peers: Vec<String> = seeders.addresses.iter().map(ToString::to_string).collect();
         self.work(job, "download", &peers)
     }
 
@@ -30,6 +33,14 @@ impl Contender for Libtorrent {
 
     fn check(&self, job: &Job) -> Result<Done> {
         self.work(job, "check", &[])
+    }
+
+    fn program<'a>(&self, _: &'a Programs) -> Option<&'a Path> {
+        None
+    }
+
+    fn daemon(&self, job: &Job) -> Result<Process> {
+        self.ready(job, "check", &[])
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! They run with their defaults, but for what would leave this machine (DHT, local discovery, port mapping) and for uTP and
 //! encryption, which not all of them have. Peers are told to those that can be told; the others ask the tracker that the
-//! .torrent names.
+//! .torrent names, or is dialled.
 
 mod afflux;
 mod aria2;
@@ -19,12 +19,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::install::Programs;
+use super::payload::Seeders;
 use super::process::{self, Process, Spent};
 use super::subject::Subject;
 use super::work::Turn;
 
 /// Who takes longer than this has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often a client is asked how far it is that doesn't say so by itself.
 const ASK_EVERY: Duration = Duration::from_millis(20);
@@ -50,14 +52,20 @@ pub(crate) struct Done {
 
 /// A client.
 pub(crate) trait Contender {
-    /// Downloads from `peers`, from a fresh start until all is verified.
-    fn download(&self, job: &Job, peers: &[SocketAddrV4]) -> Result<Done>;
+    /// Downloads from `seeders`, from a fresh start until all is verified.
+    fn download(&self, job: &Job, seeders: &mut Seeders) -> Result<Done>;
 
     /// Seeds at `address` what is complete, without checking it where that can be had. It may take a moment until it listens.
     fn seed(&self, job: &Job, address: SocketAddrV4) -> Result<Process>;
 
     /// Verifies what is complete, knowing nothing of it.
     fn check(&self, job: &Job) -> Result<Done>;
+
+    /// Its program, if it is one.
+    fn program<'a>(&self, programs: &'a Programs) -> Option<&'a Path>;
+
+    /// Starts it as a daemon with nothing in it, and waits until it listens for orders.
+    fn daemon(&self, job: &Job) -> Result<Process>;
 }
 
 /// Those that download, seed and verify.
@@ -101,7 +109,7 @@ impl Job<'_> {
     }
 
     /// How many calls were counted, once the process has ended.
-    fn calls(&self) -> Result<Option<u64>> {
+    pub(crate) fn calls(&self) -> Result<Option<u64>> {
         self.turn.counts_calls.then(|| process::calls_in(&self.calls_path())).transpose()
     }
 
@@ -111,7 +119,7 @@ impl Job<'_> {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
