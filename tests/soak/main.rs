@@ -81,14 +81,28 @@ fn memory_stays_within_its_bound_on_every_kind_of_storage() {
 }
 
 /// What `cargo xtask soak` runs. `AFFLUX_SOAK_SEEKS` changes how long it takes.
+fn soak(storage: Storage) {
+    let seeks = std::env::var("AFFLUX_SOAK_SEEKS").ok().and_then(|seeks| seeks.parse().ok()).unwrap_or(1000);
+    for piece in [MIB, 4 * MIB, 16 * MIB] {
+        let (memory, length) = (100 * MIB, 1024 * MIB);
+        Soak { storage, piece, memory, length, peers: 200, viewers: 8, seeks }.run();
+    }
+}
+
 #[test]
 #[ignore = "takes minutes; cargo xtask soak runs it"]
-fn memory_stays_within_its_bound_for_minutes() {
-    let seeks = std::env::var("AFFLUX_SOAK_SEEKS").ok().and_then(|seeks| seeks.parse().ok()).unwrap_or(1000);
-    for storage in [Storage::Memory, Storage::Disk, Storage::Cache] {
-        for piece in [MIB, 4 * MIB, 16 * MIB] {
-            let (memory, length) = (100 * MIB, 1024 * MIB);
-            Soak { storage, piece, memory, length, peers: 200, viewers: 8, seeks }.run();
-        }
-    }
+fn streams_in_memory_stay_within_their_bound_for_minutes() {
+    soak(Storage::Memory);
+}
+
+#[test]
+#[ignore = "takes minutes; cargo xtask soak runs it"]
+fn streams_on_disk_stay_within_their_bound_for_minutes() {
+    soak(Storage::Disk);
+}
+
+#[test]
+#[ignore = "takes minutes; cargo xtask soak runs it"]
+fn streams_in_the_disk_cache_stay_within_their_bound_for_minutes() {
+    soak(Storage::Cache);
 }

@@ -117,7 +117,8 @@ fn fuzz_arguments<'a>(arguments: &[&'a str]) -> Result<(Option<&'a str>, Duratio
 /// The long run of the root package's test of the hard bound, with the program as it is shipped.
 fn soak(house: &House, seeks: &str) -> Result<()> {
     Command::cargo(&house.root)
-        .args(["test", "--release", "--package", "afflux", "--test", "soak", "--", "--ignored", "--nocapture"])
+        .args(["test", "--release", "--package", "afflux", "--test", "soak", "--"])
+        .args(["--ignored", "--nocapture", "--test-threads=1"])
         .env("AFFLUX_SOAK_SEEKS", seeks)
         .run()
 }
