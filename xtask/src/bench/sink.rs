@@ -67,7 +67,8 @@ pub(crate) fn run(goods: Goods, count: u8) -> Result<()> {
     Ok(())
 }
 
-struct Leecher {
+/// One connection that takes everything.
+pub(crate) struct Leecher {
     goods: Goods,
     socket: TcpStream,
     inbox: Vec<u8>,
@@ -77,7 +78,7 @@ struct Leecher {
 }
 
 impl Leecher {
-    fn connect(goods: Goods, nth: u8) -> Result<Self> {
+    pub(crate) fn connect(goods: Goods, nth: u8) -> Result<Self> {
         let give_up = Instant::now() + PATIENCE;
         let blocks = goods.bytes.div_ceil(BLOCK_BYTES);
         let first = blocks / 4 * u64::from(nth % 4);
@@ -91,7 +92,7 @@ impl Leecher {
     }
 
     /// Until it may ask for everything: a seeder may still be verifying, and tell of one piece after another.
-    fn wait_for_unchoke(&mut self) -> Result<()> {
+    pub(crate) fn wait_for_unchoke(&mut self) -> Result<()> {
         let mut missing: BTreeSet<u64> = (0..self.goods.bytes.div_ceil(self.goods.piece_bytes)).collect();
         let mut is_unchoked = false;
         while !is_unchoked || !missing.is_empty() {
@@ -112,7 +113,7 @@ impl Leecher {
     }
 
     /// How many bytes it got.
-    fn leech(mut self) -> Result<u64> {
+    pub(crate) fn leech(mut self) -> Result<u64> {
         let until = Instant::now() + ENOUGH;
         let goods = self.goods;
         let blocks = goods.bytes.div_ceil(BLOCK_BYTES);
