@@ -31,6 +31,7 @@ mod stream;
 mod subject;
 mod swarm;
 mod tracker;
+mod vitals;
 mod work;
 
 use std::fs;
