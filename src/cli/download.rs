@@ -38,6 +38,9 @@ pub struct DownloadArguments {
     /// Files to fetch after the others, as in --files
     #[arg(long, value_name = "SPEC")]
     last: Option<String>,
+    /// Replace files that are there already and aren't this torrent's
+    #[arg(long)]
+    overwrite: bool,
     /// When files take their space on disk
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     preallocate: Preallocate,
@@ -76,6 +79,7 @@ pub(super) fn run(context: Context, arguments: DownloadArguments) -> Result<Exit
         let options = AddOptions {
             recheck: arguments.recheck,
             strategy,
+            overwrite: arguments.overwrite,
             allocation: arguments.preallocate.into(),
             // Which files are wanted is known when the metadata is.
             hold: true,

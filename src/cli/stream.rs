@@ -43,6 +43,9 @@ pub struct StreamArguments {
     /// Folder for --keep
     #[arg(short, long, value_name = "DIR", default_value = ".", requires = "keep")]
     pub(super) output: PathBuf,
+    /// Replace files that are there already and aren't this torrent's, with --keep
+    #[arg(long, requires = "keep")]
+    pub(super) overwrite: bool,
     /// When files take their space on disk, with --keep
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, requires = "keep")]
     pub(super) preallocate: Preallocate,
@@ -128,7 +131,13 @@ fn options(arguments: &StreamArguments, engine: &Engine) -> Result<AddOptions, F
         }
         chosen => chosen.unwrap_or_default(),
     };
-    Ok(AddOptions { strategy, allocation: arguments.preallocate.into(), hold: true, ..AddOptions::new(kind) })
+    Ok(AddOptions {
+        strategy,
+        overwrite: arguments.overwrite,
+        allocation: arguments.preallocate.into(),
+        hold: true,
+        ..AddOptions::new(kind)
+    })
 }
 
 /// Binds the HTTP server.

@@ -67,6 +67,8 @@ const DIALS_MAX: u32 = 20;
 const UNCHOKE_SLOTS: u32 = 8;
 /// Connections of one address to one torrent. More are a swarm behind one router, or a test on loopback.
 const PEERS_PER_ADDRESS_MAX: u32 = 16;
+/// Memory that nobody has used for so long is given back: what is on disk too, and films in memory that nobody reads.
+const UNREAD_MAX: Duration = Duration::from_secs(30);
 /// The whole of a tracker's or web server's answer must be here by then.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -124,6 +126,8 @@ pub struct AddOptions {
     pub recheck: bool,
     /// Order of pieces outside of readers' windows.
     pub strategy: StrategyName,
+    /// Files that are there, of which nothing is remembered, and that aren't the torrent's, are replaced rather than refused.
+    pub overwrite: bool,
     /// When files take their space.
     pub allocation: Allocation,
     /// Which files are wanted will be said ([`Torrent::select`], [`Torrent::prioritize`]); nothing is fetched before.
@@ -138,6 +142,7 @@ impl AddOptions {
             read_only: false,
             recheck: false,
             strategy: StrategyName::Deadline,
+            overwrite: false,
             allocation: Allocation::Sparse,
             hold: false,
         }
@@ -218,6 +223,7 @@ impl Engine {
             config,
         });
         listen::accept(listeners, Arc::clone(&shared));
+        tokio::spawn(forget_unused(Arc::downgrade(&shared)));
         Ok(Self { shared })
     }
 
@@ -485,6 +491,15 @@ impl Torrent {
     }
 }
 
+/// Gives memory back that nobody uses, for as long as the engine lives.
+async fn forget_unused(shared: std::sync::Weak<Shared>) {
+    loop {
+        tokio::time::sleep(UNREAD_MAX).await;
+        let Some(shared) = shared.upgrade() else { return };
+        shared.pool.forget_unused();
+    }
+}
+
 fn ended() -> Failure {
     Failure::work("the torrent was ended")
 }
@@ -500,6 +515,7 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
         peers_per_address_max: PEERS_PER_ADDRESS_MAX,
         open_bytes_max,
         keep_bytes_max,
+        unread_max: matches!(options.kind, Kind::Memory).then_some(UNREAD_MAX),
         strategy: options.strategy,
         duplicate_percent: shared.config.tuning.duplicate_percent,
         unchoke_slots: UNCHOKE_SLOTS,
@@ -525,6 +541,7 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
             kind: options.kind,
             read_only: options.read_only,
             recheck: options.recheck,
+            overwrite: options.overwrite,
             allocation: options.allocation,
         },
         hold: options.hold,

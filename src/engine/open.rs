@@ -1,11 +1,11 @@
 //! Opening a torrent's storage with what is remembered of it, and remembering.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use afflux_metainfo::info::Info;
 use afflux_metainfo::{Bitfield, FileIndex, InfoHash, Layout, PieceIndex};
-use afflux_storage::resume::{LockError, ResumeLock, Trusted, candidates};
+use afflux_storage::resume::{self, Leftovers, LockError, Partial, ResumeLock, Trusted};
 use afflux_storage::{Allocation, Event, FileOptions, Kind, Resume, Store, StoreConfig};
 use afflux_swarm::Priority;
 use tracing::warn;
@@ -25,6 +25,8 @@ pub(super) struct Place {
     pub(super) resume_dir: Option<PathBuf>,
     /// Verify what is on disk, whatever resume data says.
     pub(super) recheck: bool,
+    /// Files that are there and aren't the torrent's may be replaced.
+    pub(super) overwrite: bool,
     /// When files take their space.
     pub(super) allocation: Allocation,
 }
@@ -43,6 +45,12 @@ pub(super) struct Opened {
     pub(super) recheck: Bitfield,
     /// Pieces to believe in that are verified all the same, to see whether their files can be trusted.
     pub(super) spots: Bitfield,
+    /// Pieces that were under way: what is on disk of them.
+    pub(super) partial: Vec<Partial>,
+    /// Files that may be somebody else's.
+    pub(super) strangers: Vec<FileIndex>,
+    /// Nothing is remembered of it yet.
+    pub(super) is_new: bool,
     /// How much each file was wanted the last time; empty if nothing was ever said.
     pub(super) priorities: Vec<Priority>,
     /// The right to its resume data, for as long as any of it may be saved.
@@ -62,7 +70,7 @@ pub(super) fn open(
     let share = shared.share(&layout, &kind)?;
     let lock = lock(place)?;
     let hashes: Arc<[[u8; 20]]> = hashes.iter().copied().collect();
-    let found = found(&layout, &hashes, place, shared.seed());
+    let found = found(&layout, &hashes, place, shared.seed())?;
     let priorities: Vec<Priority> = found.priorities.iter().map(|byte| Priority::from_byte(*byte)).collect();
     let config = StoreConfig {
         info_hash: place.info_hash,
@@ -75,8 +83,23 @@ pub(super) fn open(
         read_only: place.read_only,
     };
     let store = Store::open(config, &shared.disk, &shared.pool, notify).map_err(|error| error.to_string())?;
-    let Trusted { have, recheck, spots, .. } = found.trusted;
-    Ok(Opened { info, layout, store, share, have, recheck, spots, priorities, lock })
+    let Trusted { have, recheck, spots, mut partial } = found.trusted;
+    partial.retain(|partial| !recheck.contains(partial.piece) && store.resume(partial));
+    let (strangers, is_new) = (found.strangers, found.is_new);
+    Ok(Opened {
+        info,
+        layout,
+        store,
+        share,
+        have,
+        recheck,
+        spots,
+        partial,
+        strangers,
+        is_new,
+        priorities,
+        lock,
+    })
 }
 
 /// The files that aren't wanted.
@@ -104,45 +127,120 @@ struct Found {
     trusted: Trusted,
     renamed: Vec<(FileIndex, Vec<String>)>,
     priorities: Vec<u8>,
+    strangers: Vec<FileIndex>,
+    is_new: bool,
 }
 
-/// Looks for what is on disk already: what to believe, and what to verify first.
-fn found(layout: &Arc<Layout>, hashes: &[[u8; 20]], place: &Place, seed: u64) -> Found {
-    let none = || Bitfield::new(layout.piece_count());
-    let unknown = |recheck| Found {
-        trusted: Trusted { have: none(), recheck, spots: none(), partial: Vec::new() },
-        renamed: Vec::new(),
-        priorities: Vec::new(),
+impl Found {
+    fn new(recheck: Bitfield, strangers: Vec<FileIndex>) -> Self {
+        let none = || Bitfield::new(recheck.length());
+        let trusted = Trusted { have: none(), spots: none(), partial: Vec::new(), recheck };
+        Self { trusted, renamed: Vec::new(), priorities: Vec::new(), strangers, is_new: true }
+    }
+}
+
+/// Looks for what is on disk already: what to believe, and what to verify first. The error is a sentence for people.
+fn found(layout: &Arc<Layout>, hashes: &[[u8; 20]], place: &Place, seed: u64) -> Result<Found, String> {
+    let Kind::Disk { dir } = &place.kind else {
+        return Ok(Found::new(Bitfield::new(layout.piece_count()), Vec::new()));
     };
-    let Kind::Disk { dir } = &place.kind else { return unknown(none()) };
-    let Some(resume) = remembered(place) else {
-        return unknown(candidates(layout, dir, place.info_hash, hashes));
-    };
-    match resume.trust(layout, dir, seed) {
-        Ok(mut trusted) => {
-            if place.recheck {
-                trusted.recheck = candidates(layout, dir, place.info_hash, hashes);
-                for piece in resume.have.iter() {
-                    trusted.recheck.insert(piece);
-                }
-                (trusted.have, trusted.spots, trusted.partial) = (none(), none(), Vec::new());
-            }
-            Found { trusted, renamed: resume.renamed, priorities: resume.priorities }
-        }
+    let leftovers = |renamed: &[_]| Leftovers::find(layout, dir, place.info_hash, renamed, hashes);
+    let trusted = remembered(place).and_then(|resume| match resume.trust(layout, dir, seed) {
+        Ok(trusted) => Some((resume, trusted)),
         Err(error) => {
-            warn!(%error, "the resume data doesn't fit the torrent; files are checked instead");
-            unknown(candidates(layout, dir, place.info_hash, hashes))
+            set_aside(place, &error);
+            None
+        }
+    });
+    let Some((resume, mut trusted)) = trusted else {
+        let Leftovers { pieces, files } = leftovers(&[]);
+        return Ok(Found::new(pieces, strangers(layout, place, dir, &files)?));
+    };
+    if place.recheck {
+        let recheck = leftovers(&resume.renamed).pieces;
+        trusted = Found::new(recheck, Vec::new()).trusted;
+        for piece in resume.have.iter() {
+            trusted.recheck.insert(piece);
         }
     }
+    let (renamed, priorities) = (resume.renamed, resume.priorities);
+    Ok(Found { trusted, renamed, priorities, strangers: Vec::new(), is_new: false })
 }
 
 /// What was remembered, if it can be used.
 fn remembered(place: &Place) -> Option<Resume> {
     let folder = place.resume_dir.as_ref()?;
-    Resume::load(folder, place.info_hash).unwrap_or_else(|error| {
-        warn!(%error, "the resume data can't be used; files are checked instead");
-        None
-    })
+    match Resume::load(folder, place.info_hash) {
+        Ok(resume) => resume,
+        Err(resume::Error::Disk(error)) => {
+            warn!(%error, "the resume data can't be read; files are checked instead");
+            None
+        }
+        Err(error) => {
+            set_aside(place, &error);
+            None
+        }
+    }
+}
+
+fn set_aside(place: &Place, error: &resume::Error) {
+    warn!(%error, "the resume data can't be used; it is set aside, and files are checked instead");
+    if let Some(Err(error)) = place.resume_dir.as_ref().map(|dir| Resume::set_aside(dir, place.info_hash)) {
+        warn!(%error, "the resume data can't be set aside");
+    }
+}
+
+/// The files of which nothing is remembered and that would be written to. One that is longer than the torrent's is
+/// surely another; of the rest a check will tell.
+fn strangers(
+    layout: &Layout,
+    place: &Place,
+    dir: &Path,
+    files: &[(FileIndex, u64)],
+) -> Result<Vec<FileIndex>, String> {
+    if place.read_only || place.overwrite {
+        return Ok(Vec::new());
+    }
+    let spans = layout.files();
+    if let Some((file, length)) = files.iter().find(|(file, length)| *length > spans[file.as_usize()].length)
+    {
+        let theirs = spans[file.as_usize()].length;
+        return Err(in_the_way(
+            layout,
+            dir,
+            *file,
+            &format!("it has {length} bytes and the torrent's has {theirs}"),
+        ));
+    }
+    Ok(files.iter().map(|(file, _)| *file).collect())
+}
+
+/// A file that isn't the torrent's, as a sentence for people: none of the pieces that lie in it whole is right.
+pub(super) fn stranger(
+    layout: &Layout,
+    dir: &Path,
+    strangers: &[FileIndex],
+    have: &Bitfield,
+) -> Option<String> {
+    let is_strange = |file: &&FileIndex| {
+        let range = layout.files()[file.as_usize()].range();
+        let length = u64::from(layout.piece_length());
+        let mut whole = (range.start.div_ceil(length)..range.end / length)
+            .map(|piece| PieceIndex(piece as u32))
+            .peekable();
+        whole.peek().is_some() && !whole.any(|piece| have.contains(piece))
+    };
+    let file = strangers.iter().find(is_strange)?;
+    Some(in_the_way(layout, dir, *file, "none of its pieces is right"))
+}
+
+fn in_the_way(layout: &Layout, dir: &Path, file: FileIndex, why: &str) -> String {
+    let path =
+        layout.files()[file.as_usize()].path.iter().fold(dir.to_path_buf(), |path, name| path.join(name));
+    format!(
+        "{} is there already and isn't this torrent's ({why}): move it away, use another folder, or say --overwrite",
+        path.display()
+    )
 }
 
 /// Remembers what is verified and written. Blocks.
@@ -194,6 +292,7 @@ mod tests {
             read_only: false,
             resume_dir: Some(folder.path().join("resume")),
             recheck: false,
+            overwrite: false,
             allocation: Allocation::Sparse,
         };
         let held = lock(&place).unwrap();
@@ -217,6 +316,7 @@ mod tests {
             read_only: false,
             resume_dir: Some(file),
             recheck: false,
+            overwrite: false,
             allocation: Allocation::Sparse,
         };
         assert!(lock(&place).unwrap().is_none());

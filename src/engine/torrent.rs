@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::info::Info;
 use afflux_metainfo::{BlockRef, FileIndex, Layout};
 use afflux_peer::{Command, Connection, Direction, Event, Handshake, Totals as PeerTotals};
+use afflux_storage::resume::Partial;
 use afflux_storage::{Event as StorageEvent, ResumeLock, Store, disk};
 use afflux_swarm::trace::Stall;
 use afflux_swarm::{
@@ -112,6 +113,8 @@ pub(super) enum Input {
     },
     /// Files are wanted so much (a priority per file).
     Prioritize(Vec<Priority>),
+    /// A new torrent is remembered.
+    Saved,
     /// Storage knows which files aren't wanted.
     Sorted(Result<(), disk::Error>),
     /// A file is to have another path.
@@ -174,6 +177,8 @@ pub(super) struct Task {
     ready: Option<Arc<Ready>>,
     /// Opened, and being checked before it's used.
     checking: Option<Checking>,
+    /// Pieces that were under way at the last stop, until the swarm is told.
+    partial: Vec<Partial>,
     /// The right to the resume data; given up when the last of it is saved.
     lock: Option<ResumeLock>,
     wishes: Wishes,
@@ -209,6 +214,7 @@ pub(super) fn start(config: TaskConfig, info: Option<Info>) -> tokio::task::Join
             peers: BTreeMap::new(),
             ready: None,
             checking: None,
+            partial: Vec::new(),
             lock: None,
             wishes,
             starved_until: None,
@@ -326,6 +332,7 @@ impl Task {
             Input::Opened(Err(reason)) => self.fail(reason),
             Input::Candidates { addrs, source } => self.config.swarm.add_candidates(&addrs, source, now),
             Input::Prioritize(priorities) => self.prioritize(priorities),
+            Input::Saved => self.saved(now),
             Input::Sorted(outcome) => self.sorted(outcome, now),
             Input::Rename { file, path, done } => self.rename(file, path, done, now),
             Input::Move { dir, done } => self.move_to(dir, done, now),
@@ -584,8 +591,9 @@ impl Task {
         self.config.inbox.close();
         while self.config.inbox.try_recv().is_ok() {}
         let discovery = self.config.discovery.stop();
-        let checking = self.checking.as_ref().map(|checking| Arc::clone(&checking.ready));
-        let ready = self.ready.clone().or(checking);
+        let ready = self.ready.clone();
+        // What a check hasn't come to yet is unknown, not missing: what was remembered before stays.
+        let checking = self.checking.take().map(|checking| checking.ready);
         let priorities = self.remembered_priorities();
         let place = self.config.place.clone();
         let lock = self.lock.take();
@@ -593,6 +601,9 @@ impl Task {
         let storage = async move {
             if let Some(saving) = saving {
                 let _ = saving.await;
+            }
+            if let Some(checking) = checking {
+                let _ = tokio::task::spawn_blocking(move || checking.store.close()).await;
             }
             if let Some(ready) = ready {
                 let close = move || {

@@ -45,6 +45,8 @@ struct Index {
     /// Disposable entries by their last use.
     disposable: BTreeMap<u64, Key>,
     clock: u64,
+    /// The clock when unused entries were last forgotten.
+    mark: u64,
     bytes: usize,
 }
 
@@ -94,6 +96,12 @@ impl Cache {
     pub(crate) fn shrink(&self, bytes: usize) -> usize {
         let evicted = lock(&self.0).shrink(bytes);
         evicted.iter().map(|extent| extent.len()).sum()
+    }
+
+    /// Evicts disposable extents that nobody has used since the last call.
+    pub(crate) fn forget_unused(&self) {
+        let evicted = lock(&self.0).forget_unused();
+        drop(evicted);
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -146,6 +154,12 @@ impl Index {
     fn remove(&mut self, keys: RangeInclusive<Key>) -> Vec<Arc<Extent>> {
         let keys: Vec<Key> = self.entries.range(keys).map(|(key, _)| *key).collect();
         keys.into_iter().filter_map(|key| self.take(key)).collect()
+    }
+
+    fn forget_unused(&mut self) -> Vec<Arc<Extent>> {
+        let mark = std::mem::replace(&mut self.mark, self.clock);
+        let victims: Vec<Key> = self.disposable.range(..=mark).map(|(_, key)| *key).collect();
+        victims.into_iter().filter_map(|key| self.take(key)).collect()
     }
 
     fn shrink(&mut self, bytes: usize) -> Vec<Arc<Extent>> {

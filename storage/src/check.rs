@@ -9,17 +9,17 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use afflux_metainfo::{InfoHash, Layout, PieceIndex};
-use sha1::{Digest, Sha1};
 
 use crate::cache::StoreId;
 use crate::disk::Error;
 use crate::files::{Allocation, Files, Handles, Places};
-use crate::limits::CHECK_READ_BYTES;
+use crate::hasher::{Hasher, LANES, Lane, update_lanes};
+use crate::limits::{CHECK_AHEAD_BYTES, CHECK_READ_BYTES, CHECK_STEP_BYTES};
 use crate::lock::lock;
 use crate::store::Event;
 use crate::torrent::Torrent;
 
-/// A recheck that several threads work at, piece by piece.
+/// A recheck that several threads work at, a few pieces at a time.
 pub(crate) struct CheckRun {
     torrent: Arc<Torrent>,
     pieces: Vec<PieceIndex>,
@@ -50,38 +50,52 @@ impl CheckRun {
         self.cancelled.store(true, SeqCst);
     }
 
-    /// Checks one piece; says whether this thread should come again.
+    /// Checks the next few pieces; says whether this thread should come again.
     pub(crate) fn step(&self) -> bool {
         let over = self.cancelled.load(SeqCst) || self.torrent.is_closed();
-        let next = if over { None } else { self.pieces.get(self.next.fetch_add(1, SeqCst)) };
-        let Some(&piece) = next else {
+        let lanes = lanes_for(&self.torrent.layout);
+        let first = if over { self.pieces.len() } else { self.next.fetch_add(lanes, SeqCst) };
+        let Some(pieces) = self.pieces.get(first..).filter(|rest| !rest.is_empty()) else {
             if self.active.fetch_sub(1, SeqCst) == 1 {
                 let have = lock(&self.torrent.progress).have.clone();
                 (self.torrent.notify)(Event::CheckFinished { have });
             }
             return false;
         };
+        let pieces = &pieces[..pieces.len().min(lanes)];
         let mut scratch = lock(&self.scratch).pop().unwrap_or_default();
-        let ok = self.torrent.check(piece, &mut scratch);
+        let outcomes = self.torrent.check(pieces, &mut scratch);
         lock(&self.scratch).push(scratch);
-        let done = self.done.fetch_add(1, SeqCst) + 1;
-        (self.torrent.notify)(Event::Checked { piece, ok, done, total: self.pieces.len() as u32 });
+        for (&piece, ok) in pieces.iter().zip(outcomes) {
+            let done = self.done.fetch_add(1, SeqCst) + 1;
+            (self.torrent.notify)(Event::Checked { piece, ok, done, total: self.pieces.len() as u32 });
+        }
         true
     }
 }
 
 impl Torrent {
-    /// Hashes a piece as it is on disk, and has it or not from then on.
-    fn check(&self, piece: PieceIndex, scratch: &mut Vec<u8>) -> bool {
-        let (had, unwritten) = {
+    /// Hashes pieces as they are on disk, and has them or not from then on. Says of each whether it is right.
+    fn check(&self, pieces: &[PieceIndex], scratch: &mut Vec<u8>) -> Vec<bool> {
+        let had: Vec<(bool, bool)> = {
             let progress = lock(&self.progress);
-            (progress.have.contains(piece), progress.unwritten.contains(&piece))
+            let had =
+                |&piece: &PieceIndex| (progress.have.contains(piece), progress.unwritten.contains(&piece));
+            pieces.iter().map(had).collect()
         };
-        let Some(files) = self.files.as_ref().filter(|_| !unwritten) else {
-            // Verified on its way here, and nowhere but in memory.
-            return had;
+        // What is unwritten was verified on its way here, and is nowhere but in memory.
+        let on_disk = |(&piece, &(_, unwritten)): (&PieceIndex, &(bool, bool))| (!unwritten).then_some(piece);
+        let Some(files) = &self.files else { return had.into_iter().map(|(had, _)| had).collect() };
+        let hashed: Vec<PieceIndex> = pieces.iter().zip(&had).filter_map(on_disk).collect();
+        let mut digests = hash_pieces(files, &self.layout, &hashed, scratch).into_iter();
+        let judge = |(&piece, &(had, unwritten)): (&PieceIndex, &(bool, bool))| match unwritten {
+            true => had,
+            false => digests.next().is_some_and(|digest| self.judge(files, piece, had, digest)),
         };
-        let digest = hash_piece(files, &self.layout, piece, scratch);
+        pieces.iter().zip(&had).map(judge).collect()
+    }
+
+    fn judge(&self, files: &Files, piece: PieceIndex, had: bool, digest: Result<[u8; 20], Error>) -> bool {
         let ok = digest.as_ref().is_ok_and(|digest| *digest == self.hashes[piece.as_usize()]);
         let raced = {
             let mut progress = lock(&self.progress);
@@ -109,25 +123,64 @@ impl Torrent {
     }
 }
 
-fn hash_piece(
+/// How many pieces are hashed side by side: others wait for the thread meanwhile.
+fn lanes_for(layout: &Layout) -> usize {
+    (CHECK_STEP_BYTES / u64::from(layout.piece_length()).max(1)).clamp(1, LANES as u64) as usize
+}
+
+/// A piece that is being read and hashed.
+struct Reading {
+    at: u64,
+    end: u64,
+    outcome: Result<Hasher, Error>,
+}
+
+/// Hashes up to [`LANES`] pieces side by side, a part of each in turn.
+fn hash_pieces(
     files: &Files,
     layout: &Layout,
-    piece: PieceIndex,
+    pieces: &[PieceIndex],
     scratch: &mut Vec<u8>,
-) -> Result<[u8; 20], Error> {
-    scratch.resize(CHECK_READ_BYTES, 0);
-    let start = layout.piece_offset(piece);
-    let end = start + u64::from(layout.length_of(piece));
-    let mut hash = Sha1::new();
-    let mut at = start;
-    while at < end {
-        let length = (end - at).min(CHECK_READ_BYTES as u64) as usize;
-        let part = &mut scratch[..length];
-        files.read_at(at, part)?;
-        hash.update(part);
-        at += length as u64;
+) -> Vec<Result<[u8; 20], Error>> {
+    scratch.resize(CHECK_READ_BYTES * pieces.len(), 0);
+    let begin = |&piece: &PieceIndex| {
+        let at = layout.piece_offset(piece);
+        Reading { at, end: at + u64::from(layout.length_of(piece)), outcome: Ok(Hasher::new()) }
+    };
+    let mut readings: Vec<Reading> = pieces.iter().map(begin).collect();
+    loop {
+        let mut lanes = Vec::with_capacity(readings.len());
+        for (reading, part) in readings.iter_mut().zip(scratch.chunks_mut(CHECK_READ_BYTES)) {
+            if let Some((hasher, part)) = reading.read(files, part) {
+                lanes.push(Lane::new(hasher, std::iter::once(part)));
+            }
+        }
+        if lanes.is_empty() {
+            return readings.into_iter().map(|reading| reading.outcome.map(Hasher::finish)).collect();
+        }
+        update_lanes(&mut lanes);
     }
-    Ok(hash.finalize().into())
+}
+
+impl Reading {
+    /// Reads the next part; `None` at the end, or when it can't be read.
+    fn read<'a>(&'a mut self, files: &Files, part: &'a mut [u8]) -> Option<(&'a mut Hasher, &'a [u8])> {
+        let length = (self.end - self.at).min(part.len() as u64) as usize;
+        if length == 0 || self.outcome.is_err() {
+            return None;
+        }
+        let part = &mut part[..length];
+        if !files.read_hot(self.at, part) {
+            // Several pieces are read in turns, which no disk takes for a sequence by itself.
+            files.read_ahead(self.at..self.end.min(self.at + CHECK_AHEAD_BYTES));
+            if let Err(error) = files.read_at(self.at, part) {
+                self.outcome = Err(error);
+                return None;
+            }
+        }
+        self.at += length as u64;
+        self.outcome.as_mut().ok().map(|hasher| (hasher, &*part))
+    }
 }
 
 /// SHA-1 of every piece of files below `root`, on `threads` threads; `progress` gets (pieces done, pieces in all). The first
@@ -174,17 +227,20 @@ fn hash_each(
         let mut scratch = Vec::new();
         let mut digests = Vec::new();
         loop {
-            let piece = PieceIndex(next.fetch_add(1, SeqCst));
-            if piece.0 >= total {
+            let first = next.fetch_add(LANES as u32, SeqCst);
+            if first >= total {
                 return digests;
             }
-            let digest = hash_piece(&files, layout, piece, &mut scratch);
-            if stop && digest.is_err() {
+            let pieces: Vec<PieceIndex> = (first..total.min(first + LANES as u32)).map(PieceIndex).collect();
+            let hashed = hash_pieces(&files, layout, &pieces, &mut scratch);
+            if stop && hashed.iter().any(Result::is_err) {
                 // The others needn't go on.
                 next.store(total, SeqCst);
             }
-            digests.push((piece, digest));
-            progress(done.fetch_add(1, SeqCst) + 1, total);
+            for (piece, digest) in pieces.into_iter().zip(hashed) {
+                digests.push((piece, digest));
+                progress(done.fetch_add(1, SeqCst) + 1, total);
+            }
         }
     };
     let mut all: Vec<_> = std::thread::scope(|scope| {

@@ -12,6 +12,7 @@
 //!
 //! Not here: the hashing itself (`hasher`), and what becomes of a piece when it is complete (`torrent`).
 
+mod parked;
 mod piece;
 mod spill;
 
@@ -23,6 +24,7 @@ use afflux_metainfo::{BLOCK_LENGTH, BlockRef, Layout, PieceIndex};
 use sha1::{Digest, Sha1};
 use thiserror::Error;
 
+pub(crate) use self::parked::Parked;
 use self::piece::{Asked, Block, ExtentState, Piece, Slot};
 pub(crate) use self::spill::{Reach, Spill};
 use crate::hasher::{Hasher, Lane, update_lanes};

@@ -57,6 +57,13 @@ pub const WRITE_SLICES_MAX: usize = 512;
 /// Bytes that are read at once to recheck a piece: long enough for the disk, short enough for the processor's cache.
 pub const CHECK_READ_BYTES: usize = EXTENT_BYTES as usize;
 
+/// Bytes of a piece that the kernel is asked to fetch at once when a recheck finds them on a disk.
+pub const CHECK_AHEAD_BYTES: u64 = 2 * 1024 * 1024;
+
+/// Bytes of the pieces that a recheck hashes side by side before reads that came meanwhile have their turn: a quarter of a
+/// second of a slow disk.
+pub const CHECK_STEP_BYTES: u64 = 32 * 1024 * 1024;
+
 const _: () = assert!(HASH_RUN_BLOCKS <= HASH_RUN_BLOCKS_MAX);
 const _: () = assert!(READ_BYTES_MAX >= EXTENT_BYTES);
 

@@ -65,6 +65,14 @@ impl Pool {
         self.0.ledger.on_room(hook);
     }
 
+    /// Gives back what nobody has used since the last call: verified pieces that are on disk too, and memory that waits for
+    /// the next piece.
+    pub fn forget_unused(&self) {
+        self.0.cache.forget_unused();
+        self.trim(usize::MAX);
+        self.0.ledger.wake();
+    }
+
     /// Bytes that are charged but in nobody's use: they are there for the next piece.
     pub fn idle_bytes(&self) -> usize {
         lock(&self.0.free).bytes

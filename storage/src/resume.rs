@@ -32,7 +32,7 @@ use crate::disk;
 use crate::limits::RESUME_BYTES_MAX;
 
 pub use self::lock::{LockError, ResumeLock};
-pub use self::trust::{Trusted, candidates};
+pub use self::trust::{Leftovers, Trusted};
 
 const VERSION: i64 = 1;
 const LIMITS: Limits = Limits { bytes: RESUME_BYTES_MAX, depth: 2, tokens: 64, digits: 19 };
@@ -139,6 +139,13 @@ impl Resume {
         }
         std::fs::rename(&temporary, &path).map_err(failed("replacing"))?;
         File::open(dir).and_then(|folder| folder.sync_all()).map_err(failed("syncing the folder of"))
+    }
+
+    /// Gives a file that can't be used another name, `<info-hash>.resume.unusable`, since the next save would replace it.
+    pub fn set_aside(dir: &Path, info_hash: InfoHash) -> Result<(), disk::Error> {
+        let path = path(dir, info_hash);
+        std::fs::rename(&path, path.with_extension("resume.unusable"))
+            .map_err(|error| disk::Error::from_errno("renaming", &path, errno_of(&error)))
     }
 
     /// Removes `<info-hash>.resume` if it is there.

@@ -12,9 +12,10 @@ use sha1::{Digest, Sha1};
 
 use crate::disk::Error;
 use crate::hasher::Hasher;
-use crate::intake::{Fill, Reach, Spill};
+use crate::intake::{Fill, Parked, Reach, Spill};
 use crate::limits::{EXTENT_BYTES, RELIEF_BYTES};
 use crate::lock::lock;
+use crate::resume::Partial;
 use crate::store::{Event, Spills};
 use crate::torrent::Torrent;
 
@@ -135,6 +136,27 @@ impl Torrent {
             end = at + block.len() as u32;
         }
         if run.is_empty() { Ok(()) } else { backing.write_at(start + u64::from(begin), &run) }
+    }
+
+    /// Puts what came of pieces under way on disk, and gives up their memory: what is to be remembered of them.
+    pub(crate) fn park(&self) -> Vec<Partial> {
+        let mut partial = Vec::new();
+        for Parked { piece, blocks } in self.intake.park() {
+            let in_memory = || blocks.iter().filter_map(|(number, block)| Some((*number, block.as_ref()?)));
+            let stopped = lock(&self.progress).stopped.is_some() && in_memory().next().is_some();
+            let written = || {
+                self.write_blocks(
+                    piece,
+                    in_memory().map(|(number, block)| (Spill::begin(number), &block[..])),
+                )
+            };
+            // What can't be written is fetched again; that is all there is to say about it now.
+            if !stopped && written().is_ok() {
+                let blocks = blocks.iter().map(|(number, _)| *number as u32).collect();
+                partial.push(Partial { piece, blocks });
+            }
+        }
+        partial
     }
 
     /// Hashes blocks of a piece under way that are on disk already.

@@ -18,6 +18,7 @@ use crate::intake::{Fill, Intake};
 use crate::limits::EXTENT_BYTES;
 use crate::lock::lock;
 use crate::read::{ReadJob, UnderWay};
+use crate::resume::Partial;
 use crate::spill::SpillCounts;
 use crate::torrent::{Progress, Torrent};
 use crate::{BlockBuffer, Disk, Full, Ledger, Pool, Resume, disk};
@@ -397,6 +398,15 @@ impl Store {
         Check(run)
     }
 
+    /// Goes on with a piece that was under way when the torrent was closed: these of its blocks are on disk
+    /// ([`Trusted::partial`](crate::resume::Trusted)) and count as received. They are read back when the rest is there.
+    /// `false` if that can't be; then nothing of it counts.
+    pub fn resume(&self, partial: &Partial) -> bool {
+        let Partial { piece, blocks } = partial;
+        let exists = piece.0 < self.0.layout.piece_count();
+        exists && self.0.files.is_some() && self.takes_blocks(*piece) && self.0.intake.resume(*piece, blocks)
+    }
+
     /// Goes on writing after [`Stopped`](Event::Stopped): what is verified but not on disk is tried again, and
     /// what had to leave memory meanwhile is [`Lost`](Event::Lost).
     pub fn retry(&self) {
@@ -456,9 +466,10 @@ impl Store {
     /// After [`close`](Self::close) it's marked clean.
     pub fn snapshot(&self) -> Result<Resume, disk::Error> {
         // In this order: what is written after the look at `written` is synced needlessly, nothing the other way round.
-        let (have, clean) = {
+        let (have, clean, partial) = {
             let progress = lock(&self.0.progress);
-            (progress.written.clone(), progress.closed && progress.jobs == 0)
+            let clean = progress.closed && progress.jobs == 0;
+            (progress.written.clone(), clean, progress.parked.clone())
         };
         self.sync()?;
         let (survey, renamed) = match &self.0.files {
@@ -467,17 +478,21 @@ impl Store {
         };
         let Survey { files, parts } = survey;
         let info_hash = self.0.info_hash;
-        let (partial, priorities, extra) = Default::default();
+        let (priorities, extra) = Default::default();
         Ok(Resume { info_hash, have, partial, files, parts, renamed, priorities, clean, extra })
     }
 
-    /// Takes no more blocks or reads, waits until what was complete is hashed and written, then lets go of
-    /// memory and handles. Blocks; never call it from a [`Notify`].
+    /// Takes no more blocks or reads, waits until what was complete is hashed and written, puts what came of pieces
+    /// under way to its place in the files, then lets go of memory and handles. Blocks; never call it from a [`Notify`].
     pub fn close(&self) {
         lock(&self.0.progress).closed = true;
         // Reads that wait for memory find out.
         self.0.pool.ledger().wake();
         self.0.wait_for_jobs();
+        if self.0.files.is_some() && !self.0.read_only {
+            let parked = self.0.park();
+            lock(&self.0.progress).parked = parked;
+        }
         self.0.intake.discard_all();
         // The nameless file of a bounded cache gives all of its places back when its handle goes.
         self.0.pool.cache().remove_store(self.0.id);

@@ -20,6 +20,7 @@ use crate::limits::{EXTENT_BLOCKS, EXTENT_BYTES};
 use crate::lock::{lock, wait};
 use crate::pool::{BlockBuffer, Extent, Pool};
 use crate::read::UnderWay;
+use crate::resume::Partial;
 use crate::spill::SpillCounts;
 use crate::store::{Awaited, Event, Notify};
 
@@ -68,6 +69,8 @@ pub(crate) struct Progress {
     /// Why nothing is written any more.
     pub(crate) stopped: Option<Error>,
     pub(crate) closed: bool,
+    /// What came of pieces that were under way when it was closed.
+    pub(crate) parked: Vec<Partial>,
     /// Jobs of this torrent that hash and write threads have, or will.
     pub(crate) jobs: usize,
     /// The files without bytes were created.
@@ -89,6 +92,7 @@ impl Progress {
             digests_wanted: BTreeSet::new(),
             stopped: None,
             closed: false,
+            parked: Vec::new(),
             jobs: 0,
             empty_files_made: false,
         }
@@ -333,7 +337,12 @@ impl Torrent {
     pub(crate) fn retry(self: &Arc<Self>) {
         let (error, unwritten): (Error, Vec<PieceIndex>) = {
             let mut progress = lock(&self.progress);
+            if progress.closed {
+                return;
+            }
             let Some(error) = progress.stopped.take() else { return };
+            // A job of its own: the store isn't closed while only some of its pieces are queued.
+            progress.jobs += 1;
             (error, progress.unwritten.iter().copied().collect())
         };
         for piece in unwritten {
@@ -345,6 +354,7 @@ impl Torrent {
                 self.lose(piece, error.clone());
             }
         }
+        self.job_done();
     }
 
     /// A piece turned out to be gone.

@@ -2,6 +2,8 @@
 //!
 //! Not here: rates and budgets shared by torrents (`shaper`), protocol constants (`limits`).
 
+use std::time::Duration;
+
 use afflux_metainfo::PeerId;
 
 use crate::limits::DUPLICATE_PERCENT;
@@ -22,6 +24,8 @@ pub struct Config {
     /// `Some`: the memory kind, or the bounded cache. Verified pieces beyond so many bytes are evicted, they are advertised
     /// only to peers that can be told when they're gone (BEP 54), and nothing is fetched that no reader's window covers.
     pub keep_bytes_max: Option<u64>,
+    /// How long evictable pieces stay that no reader comes for; `None`: as long as there's room.
+    pub unread_max: Option<Duration>,
     /// What is asked for next. Torrents of the memory kind work by deadlines whatever this says.
     pub strategy: StrategyName,
     /// Part of all received bytes that may be asked for twice, late blocks and the end of a download together, in percent.
@@ -45,6 +49,7 @@ impl Config {
             peers_per_address_max: 3,
             open_bytes_max: 64 * 1024 * 1024,
             keep_bytes_max: None,
+            unread_max: None,
             strategy: StrategyName::default(),
             duplicate_percent: DUPLICATE_PERCENT,
             unchoke_slots: 8,

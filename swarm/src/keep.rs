@@ -65,6 +65,11 @@ impl Keep {
         loose.max_by_key(|&piece| worth(piece, wants, layout))
     }
 
+    /// Some piece, if there is one.
+    pub fn any(&self) -> Option<PieceIndex> {
+        self.pieces.first().copied()
+    }
+
     /// Bytes of verified pieces in memory.
     pub fn bytes(&self) -> u64 {
         self.bytes

@@ -92,6 +92,8 @@ pub struct Swarm {
     duplicates: Duplicates,
     trace: Trace,
     paused: bool,
+    /// Since when there is no reader, as of the ticks.
+    unread_since: Option<Instant>,
     /// Whether peers were told that a reader waits.
     told_waiting: bool,
     /// Whether peers were told that we only upload (BEP 21), and the engine that all is there.
@@ -178,6 +180,7 @@ impl Swarm {
             duplicates: Duplicates::new(config.duplicate_percent),
             trace: Trace::default(),
             paused: false,
+            unread_since: None,
             told_waiting: false,
             told_complete: false,
             rate_default: crate::limits::PEER_RATE_DEFAULT,
@@ -261,7 +264,7 @@ impl Swarm {
             return;
         }
         self.select_windows();
-        if movement == Movement::Jumped || ran_dry {
+        if movement == Movement::Jumped || (ran_dry && self.is_urgent_far(now)) {
             self.retarget(now);
         }
         self.evict();
@@ -467,6 +470,7 @@ impl Swarm {
         self.need_peers(now);
         self.survey();
         self.note_obstacles(now);
+        self.forget_unread(now);
         // What was on time a second ago may be late now, so the endgame has to look again.
         if self.content.as_ref().is_some_and(|content| content.table.open_count() > 0) {
             self.wake();

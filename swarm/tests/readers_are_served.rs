@@ -83,6 +83,28 @@ fn a_seek_cancels_and_asks_anew_in_the_same_turn() {
 }
 
 #[test]
+fn a_reader_that_is_faster_than_a_fast_link_has_nothing_taken_back() {
+    let mut world = world(21);
+    for _ in 0..2 {
+        world.seed(64 * MIB, 1, Manner::Honest);
+    }
+    world.run_for(Duration::from_millis(300));
+    let mut mark = None;
+    let mut position = 32 * MIB;
+    while position < FILM {
+        // It reads all there is, and runs dry.
+        let window = Window { urgent_end: FILM.min(position + 2 * MIB), ..play(position, FILM) };
+        world.want(1, Window { waiting: false, ..window });
+        world.want(1, window);
+        world.run_until(5, |world| world.swarm.contiguous_from(position) > position);
+        position = world.swarm.contiguous_from(position);
+        // The jump to the middle is behind it.
+        mark = mark.or_else(|| (position > 36 * MIB).then_some(world.log.len()));
+    }
+    assert_eq!(world.cancels_since(mark.unwrap()), 0);
+}
+
+#[test]
 fn a_slow_peer_does_not_hold_up_a_reader() {
     let mut world = world(5);
     let slow = world.seed(20 * KIB, 200, Manner::Honest);
@@ -229,6 +251,26 @@ fn only_those_that_can_unlearn_are_told_of_pieces_that_can_go() {
     }
     assert!(taken_back >= 40, "{taken_back} of at least 48 evictions were told");
     assert!(known.iter().all(|piece| world.have(piece.0)), "what it knows of is there");
+}
+
+#[test]
+fn what_nobody_reads_any_more_is_forgotten_after_a_while() {
+    let config = Config {
+        keep_bytes_max: Some(8 * MIB),
+        open_bytes_max: 2 * MIB,
+        unread_max: Some(Duration::from_secs(30)),
+        ..config()
+    };
+    let mut world = World::new(config, layout(256 * KIB, FILM), 13);
+    world.seed(4 * MIB, 20, Manner::Honest);
+    read_to(&mut world, 0, 16 * MIB, 10);
+    world.swarm.forget(ReaderKey(1), world.now);
+    world.run_for(Duration::from_secs(25));
+    assert!(world.swarm.progress().pieces_have > 0, "it may come back");
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(world.swarm.progress().pieces_have, 0);
+    read_to(&mut world, 0, MIB, 10);
+    assert!(world.banned.is_empty());
 }
 
 #[test]

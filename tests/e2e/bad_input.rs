@@ -2,30 +2,29 @@
 //! right exit status (2 for usage, 1 for work that failed), and nothing lost that was stored.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use crate::film::Film;
 use crate::harness::afflux::{ALONE, Afflux, create};
-use crate::harness::payload::{assert_same, single};
-use crate::harness::process::{Process, tool};
+use crate::harness::payload::single;
+use crate::harness::process::Process;
 use crate::harness::{Scratch, free_port};
 use crate::wire::Manner;
 
 const USAGE: i32 = 2;
-const WORK: i32 = 1;
+pub(crate) const WORK: i32 = 1;
 
 /// A magnet that nobody shares.
 const LOST: &str = "magnet:?xt=urn:btih:00112233445566778899aabbccddeeff00112233";
 
 /// Runs `afflux` with `arguments` as a person would, its state in `scratch`.
-fn run<'a>(scratch: &Scratch, arguments: impl IntoIterator<Item = &'a str>) -> Process {
+pub(crate) fn run<'a>(scratch: &Scratch, arguments: impl IntoIterator<Item = &'a str>) -> Process {
     let state = scratch.path("state").to_string_lossy().into_owned();
     Afflux::plain(scratch, "mistake").env("AFFLUX_DATA_DIR", &state).args(arguments).start()
 }
 
 /// Asserts that a run fails with `status` and one sentence that has all of `words` in it.
-fn assert_refused(mut process: Process, status: i32, words: &[&str]) {
+pub(crate) fn assert_refused(mut process: Process, status: i32, words: &[&str]) {
     let code = process.wait().code();
     let said = process.stderr();
     assert_eq!(code, Some(status), "{said}");
@@ -40,6 +39,18 @@ fn assert_refused(mut process: Process, status: i32, words: &[&str]) {
         assert!(said.contains(word), "{word:?} isn't in {said:?}");
     }
     assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn more_torrents_than_the_shell_allows_files_are_seeded() {
+    let scratch = Scratch::new();
+    let shared = scratch.folder("shared");
+    let torrents: Vec<PathBuf> = (0..80)
+        .map(|nth| create(&scratch, &single(&shared, &format!("{nth}.bin"), nth, 20_000), 16 * 1024, &[]))
+        .collect();
+    let seed = Afflux::within_files(&scratch, "seed", 64).arg("seed").args(&torrents).arg("-o").arg(&shared);
+    let mut seed = seed.args(ALONE).arg("--json").start();
+    seed.said("\"seeding\":80");
 }
 
 #[test]
@@ -191,71 +202,6 @@ fn a_dead_tracker_does_not_stop_a_download() {
     let download = Afflux::new(&film.scratch, "download").arg("download").arg(&film.torrent).arg("-o");
     let download = download.arg(film.scratch.folder("fetched")).args(ALONE);
     download.args(["--peer", &peer, "--tracker", &tracker, "--allow-local-addresses"]).succeed();
-}
-
-/// A small file system of its own, for tests of full and read-only disks. Needs root.
-struct Mount {
-    path: PathBuf,
-}
-
-impl Mount {
-    fn new(scratch: &Scratch, options: &str) -> Self {
-        let path = scratch.folder("mount");
-        let mounted = Self { path };
-        mounted.run(&["-t", "tmpfs", "-o", options, "tmpfs"]);
-        mounted
-    }
-
-    fn run(&self, arguments: &[&str]) {
-        let status = Command::new(tool("mount", "mount")).args(arguments).arg(&self.path).status();
-        assert!(status.is_ok_and(|status| status.success()), "mounting needs root");
-    }
-
-    fn text(&self) -> String {
-        self.path.to_string_lossy().into_owned()
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
-    }
-}
-
-#[test]
-fn a_full_disk_ends_the_download_and_loses_nothing() {
-    let film = Film::mkv();
-    let disk = Mount::new(&film.scratch, "size=2m");
-    let seeder = film.seeder("127.0.0.31", Manner::Honest, 4_000_000);
-    let (torrent, folder, peer) = (film.torrent.to_string_lossy(), disk.text(), seeder.address.to_string());
-    let arguments = [&["download", &torrent, "-o", &folder, "--peer", &peer], &ALONE[..]].concat();
-    assert_refused(run(&film.scratch, arguments.iter().copied()), WORK, &["full"]);
-    let before = seeder.given_bytes();
-    disk.run(&["-o", "remount,size=16m"]);
-    run(&film.scratch, arguments.iter().copied()).succeed();
-    let name = film.path.file_name().expect("a name");
-    assert_same(&film.path, &disk.path.join(name));
-    let again = seeder.given_bytes() - before;
-    assert!(again < film.length() * 8 / 10, "{again} of {} bytes were fetched again", film.length());
-}
-
-#[test]
-fn folders_that_cannot_be_written_are_named() {
-    let film = Film::mp4();
-    let disk = Mount::new(&film.scratch, "size=1m,ro");
-    let seeder = film.seeder("127.0.0.32", Manner::Honest, 4_000_000);
-    let (torrent, folder, peer) = (film.torrent.to_string_lossy(), disk.text(), seeder.address.to_string());
-    let download = [&["download", &torrent, "-o", &folder, "--peer", &peer], &ALONE[..]].concat();
-    assert_refused(run(&film.scratch, download), WORK, &[&folder]);
-    let keep =
-        [&["stream", &torrent, "--keep", "-o", &folder, "--port", "0", "--peer", &peer], &ALONE[..]].concat();
-    assert_refused(run(&film.scratch, keep), WORK, &[&folder]);
-    let made = disk.path.join("made.torrent").to_string_lossy().into_owned();
-    let create = ["create", &torrent, "-o", &made];
-    assert_refused(run(&film.scratch, create), WORK, &[&made]);
-    let state =
-        [&["download", &torrent, "--data-dir", &folder, "--peer", &peer, "-o", "/tmp"], &ALONE[..]].concat();
-    assert_refused(run(&film.scratch, state), WORK, &[&folder]);
 }
 
 #[test]

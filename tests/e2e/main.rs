@@ -4,6 +4,7 @@
 mod bad_input;
 mod crashes;
 mod demo;
+mod disks;
 mod faults;
 mod film;
 #[path = "../interop/harness/mod.rs"]

@@ -6,5 +6,6 @@
 
 mod download;
 mod faults;
+mod files;
 mod house;
 mod memory;

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use afflux_metainfo::{Bitfield, PieceIndex};
+use afflux_metainfo::{Bitfield, FileIndex, PieceIndex};
+use afflux_storage::Kind;
 use tracing::{info, warn};
 
 use super::super::open;
@@ -19,12 +20,20 @@ pub(super) struct Checking {
     spots: Bitfield,
     /// Spots that are wrong.
     wrong: Bitfield,
+    /// Files that may be somebody else's.
+    strangers: Vec<FileIndex>,
     /// All pieces that are or were looked at.
     looked_at: Bitfield,
 }
 
 impl Task {
-    pub(super) fn check(&mut self, ready: Arc<Ready>, recheck: Bitfield, spots: Bitfield) {
+    pub(super) fn check(
+        &mut self,
+        ready: Arc<Ready>,
+        recheck: Bitfield,
+        spots: Bitfield,
+        strangers: Vec<FileIndex>,
+    ) {
         let wrong = Bitfield::new(spots.length());
         let mut looked_at = recheck;
         for piece in spots.iter() {
@@ -34,7 +43,7 @@ impl Task {
         info!(pieces = pieces.len(), spots = spots.count(), "checking files that may have changed");
         self.checked = Some((0, pieces.len() as u32));
         ready.store.check(pieces);
-        self.checking = Some(Checking { ready, spots, wrong, looked_at });
+        self.checking = Some(Checking { ready, spots, wrong, strangers, looked_at });
     }
 
     pub(super) fn checked(&mut self, piece: PieceIndex, ok: bool, progress: (u32, u32)) {
@@ -50,6 +59,11 @@ impl Task {
         self.checked = None;
         let Some(mut checking) = self.checking.take() else { return };
         let suspects = open::suspects(&checking.ready.layout, &checking.wrong, &checking.looked_at);
+        if let Kind::Disk { dir } = &self.config.place.kind
+            && let Some(reason) = open::stranger(&checking.ready.layout, dir, &checking.strangers, &have)
+        {
+            return self.fail(reason);
+        }
         if suspects.is_empty() {
             return self.begin(checking.ready, have, now);
         }

@@ -24,6 +24,8 @@ pub(super) struct Wishes {
     pub(super) priorities: Option<Vec<Priority>>,
     /// Nothing is fetched before that was said.
     pub(super) hold: bool,
+    /// Nothing is written before something is remembered: after a kill nobody could say whose files these are.
+    pub(super) unsaved: bool,
     /// Storage is being told.
     applying: bool,
     /// They changed while it was.
@@ -94,7 +96,7 @@ impl Task {
 
     /// Goes on, if nothing speaks against it.
     pub(super) fn unpause(&mut self, now: Instant) {
-        if self.halt.is_none() && !self.wishes.hold && !self.wishes.moving {
+        if self.halt.is_none() && !self.wishes.hold && !self.wishes.unsaved && !self.wishes.moving {
             self.config.swarm.resume(now);
         }
     }
@@ -140,6 +142,23 @@ impl Task {
         self.unpause(now);
         // Whoever asked may be gone.
         let _ = done.send(outcome.map_err(|error| Failure::work(error.to_string())));
+    }
+
+    /// Remembers a new torrent; [`Input::Saved`] says that it is.
+    pub(super) fn save_first(&mut self) {
+        let Some(ready) = self.ready.clone() else { return };
+        let (place, priorities) = (self.config.place.clone(), self.remembered_priorities());
+        let to_self = self.config.to_self.clone();
+        self.saving = Some(tokio::task::spawn_blocking(move || {
+            open::save(&ready, &place, &priorities);
+            // Fails only when the torrent is gone, which then waits for this.
+            let _ = to_self.blocking_send(Input::Saved);
+        }));
+    }
+
+    pub(super) fn saved(&mut self, now: Instant) {
+        self.wishes.unsaved = false;
+        self.unpause(now);
     }
 
     /// What is remembered of the wishes.

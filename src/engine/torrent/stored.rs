@@ -110,11 +110,13 @@ impl Task {
             // What was said since the start is newer than what is remembered.
             self.wishes.priorities.get_or_insert(opened.priorities);
         }
+        self.partial = opened.partial;
+        self.wishes.unsaved = opened.is_new && self.config.place.resume_dir.is_some();
         let ready = Arc::new(Ready { layout: opened.layout, info: opened.info, store: opened.store });
         if opened.recheck.is_empty() && opened.spots.is_empty() {
             return self.begin(ready, opened.have, now);
         }
-        self.check(ready, opened.recheck, opened.spots);
+        self.check(ready, opened.recheck, opened.spots, opened.strangers);
     }
 
     /// Tells the swarm how much memory it may use, if that has changed: other torrents came or went.
@@ -132,10 +134,15 @@ impl Task {
     pub(super) fn begin(&mut self, ready: Arc<Ready>, have: Bitfield, now: Instant) {
         // What is wanted is told when storage knows of it too.
         self.wishes.hold |= self.wishes.priorities.is_some();
-        if self.wishes.hold {
+        if self.wishes.hold || self.wishes.unsaved {
             self.config.swarm.pause(now);
         }
         self.config.swarm.learn_layout(Arc::clone(&ready.layout), have, now);
+        for partial in std::mem::take(&mut self.partial) {
+            if !self.config.swarm.resume_piece(partial.piece, &partial.blocks, now) {
+                ready.store.discard(partial.piece);
+            }
+        }
         for peer in self.peers.values_mut() {
             // A link whose channel is full is closed at the next flush.
             if peer.commands.try_send(ToLink::Ready(Arc::clone(&ready))).is_err() {
@@ -146,7 +153,10 @@ impl Task {
         self.apply_priorities();
         self.want_only_what_is_there(now);
         self.config.ready.send_replace(Some(ready));
-        self.save_due = Some(now);
+        match self.wishes.unsaved {
+            true => self.save_first(),
+            false => self.save_due = Some(now),
+        }
         self.act(now);
         // Complete from the start is no event for trackers (BEP 3).
         self.completed = false;

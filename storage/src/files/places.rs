@@ -122,6 +122,20 @@ impl Places {
     }
 }
 
+impl Places {
+    /// Whether a file has more in it than zeros, as far as a look at a few of its parts can tell: clients that take all
+    /// space in advance leave such files.
+    pub(crate) fn holds_something(&self, file: FileIndex) -> bool {
+        let Ok(fd) = self.open(file, Access::Read) else { return false };
+        let mut part = [0; 16 * 1024];
+        data_ranges(&fd, 0..u64::MAX).into_iter().take(16).any(|range| {
+            let length = (range.end - range.start).min(part.len() as u64) as usize;
+            let count = retry(|| rustix::io::pread(&fd, &mut part[..length], range.start)).unwrap_or(0);
+            part[..count].iter().any(|byte| *byte != 0)
+        })
+    }
+}
+
 /// The parts of a range of a file that aren't holes.
 pub(super) fn data_ranges(fd: &impl AsFd, range: Range<u64>) -> Vec<Range<u64>> {
     let length = retry(|| rustix::fs::fstat(fd)).map_or(0, |stat| stat.st_size as u64);

@@ -133,6 +133,18 @@ fn another_torrents_file_is_foreign_and_a_link_is_not_followed() {
 }
 
 #[test]
+fn what_cannot_be_used_can_be_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let resume = sample();
+    let path = path(folder.path(), resume.info_hash);
+    std::fs::write(&path, "damaged").unwrap();
+    assert!(Resume::load(folder.path(), resume.info_hash).is_err());
+    Resume::set_aside(folder.path(), resume.info_hash).unwrap();
+    assert_eq!(Resume::load(folder.path(), resume.info_hash), Ok(None));
+    assert_eq!(std::fs::read(path.with_extension("resume.unusable")).unwrap(), b"damaged");
+}
+
+#[test]
 fn an_endless_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let hash = InfoHash([1; 20]);
@@ -239,8 +251,10 @@ fn without_a_memory_all_that_is_written_is_looked_at_and_zeros_in_holes() {
     std::os::unix::fs::FileExt::write_all_at(&file, &[1; PIECE], 3 * PIECE as u64).unwrap();
     let mut hashes = vec![[0; 20]; 8];
     (hashes[2], hashes[7]) = (Sha1::digest([0; PIECE]).into(), Sha1::digest([0; PIECE]).into());
-    let found = candidates(&layout, folder.path(), InfoHash([1; 20]), &hashes);
-    assert_eq!(numbers(&found), [2, 3]);
+    let find = || Leftovers::find(&layout, folder.path(), InfoHash([1; 20]), &[], &hashes);
+    assert_eq!((numbers(&find().pieces), find().files), (vec![2, 3], vec![(FileIndex(0), 6 * PIECE as u64)]));
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0; PIECE], 3 * PIECE as u64).unwrap();
+    assert_eq!((numbers(&find().pieces), find().files), (vec![2, 3], vec![]), "zeros are nobody's");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use afflux_metainfo::{Bitfield, FileIndex, Layout, PieceIndex};
+use afflux_metainfo::{Bitfield, FileIndex, InfoHash, Layout, PieceIndex};
 use sha1::{Digest, Sha1};
 
 use super::{Error, Fingerprint, Partial, Resume};
@@ -135,38 +135,52 @@ impl Trusted {
     }
 }
 
-/// The pieces that may be right in files of which nothing is remembered: all where anything is written, and, in holes,
-/// those that are nothing but zeros. Looks at every file: blocks.
-pub fn candidates(
-    layout: &Arc<Layout>,
-    root: &Path,
-    info_hash: afflux_metainfo::InfoHash,
-    hashes: &[[u8; 20]],
-) -> Bitfield {
-    let places = Places::new(root.to_path_buf(), layout.clone(), info_hash, Default::default());
-    let survey = places.survey();
-    let mut found = Bitfield::new(layout.piece_count());
-    let zeros = hash_of_zeros(layout.piece_length());
-    let parts = places.written(PARTS).into_iter();
-    for piece in parts.flat_map(|range| layout.pieces_of(range)) {
-        found.insert(PieceIndex(piece));
-    }
-    for (file, span) in (0u32..).map(FileIndex).zip(layout.files()) {
-        let Some(now) = survey.files[file.as_usize()].filter(|_| !span.pad && span.length > 0) else {
-            continue;
-        };
-        for piece in places.written(file).into_iter().flat_map(|range| layout.pieces_of(range)) {
-            found.insert(PieceIndex(piece));
-        }
-        let there = span.offset..span.offset + now.length.min(span.length);
-        for piece in layout.pieces_of(there).map(PieceIndex) {
-            let last = piece.0 + 1 == layout.piece_count();
-            if last || hashes.get(piece.as_usize()) == Some(&zeros) {
-                found.insert(piece);
+/// Files of which nothing is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Pieces that may be right: all where anything is written, and, in holes, those that are nothing but zeros.
+    pub pieces: Bitfield,
+    /// Files with more in them than zeros, with their lengths: if they aren't the torrent's they are somebody's.
+    pub files: Vec<(FileIndex, u64)>,
+}
+
+impl Leftovers {
+    /// Looks at every file: blocks.
+    pub fn find(
+        layout: &Arc<Layout>,
+        root: &Path,
+        info_hash: InfoHash,
+        renamed: &[(FileIndex, Vec<String>)],
+        hashes: &[[u8; 20]],
+    ) -> Self {
+        let renamed = renamed.iter().cloned().collect();
+        let places = Places::new(root.to_path_buf(), layout.clone(), info_hash, renamed);
+        let survey = places.survey();
+        let mut found = Self { pieces: Bitfield::new(layout.piece_count()), files: Vec::new() };
+        found.add(layout, places.written(PARTS));
+        let zeros = hash_of_zeros(layout.piece_length());
+        for (file, span) in (0u32..).map(FileIndex).zip(layout.files()) {
+            let Some(now) = survey.files[file.as_usize()].filter(|_| !span.pad) else { continue };
+            found.add(layout, places.written(file));
+            let there = span.offset..span.offset + now.length.min(span.length);
+            for piece in layout.pieces_of(there).map(PieceIndex) {
+                let last = piece.0 + 1 == layout.piece_count();
+                if last || hashes.get(piece.as_usize()) == Some(&zeros) {
+                    found.pieces.insert(piece);
+                }
+            }
+            if places.holds_something(file) {
+                found.files.push((file, now.length));
             }
         }
+        found
     }
-    found
+
+    fn add(&mut self, layout: &Layout, written: Vec<Range<u64>>) {
+        for piece in written.into_iter().flat_map(|range| layout.pieces_of(range)) {
+            self.pieces.insert(PieceIndex(piece));
+        }
+    }
 }
 
 fn hash_of_zeros(length: u32) -> [u8; 20] {

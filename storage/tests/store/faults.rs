@@ -78,6 +78,31 @@ fn writing_goes_on_when_the_cause_is_gone() {
 }
 
 #[test]
+fn a_store_that_is_closed_while_it_tries_again_has_written_everything() {
+    const PIECES: u32 = 64;
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let sample = Sample::new(16 * 1024, &[("film", u64::from(PIECES) * 16 * 1024)]);
+        let bench = Bench::new(sample, kind(&folder), 4 * MIB);
+        std::fs::create_dir(folder.path().join("film")).unwrap();
+        for piece in 0..PIECES {
+            bench.download(piece);
+        }
+        let mut verdicts = 0;
+        while verdicts < PIECES || bench.store.stopped().is_none() {
+            verdicts += u32::from(matches!(bench.event(), Event::Verified { .. }));
+        }
+        std::fs::remove_dir(folder.path().join("film")).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| bench.store.retry());
+            while !matches!(bench.event(), Event::Written { .. }) {}
+            bench.store.close();
+        });
+        assert!(std::fs::read(folder.path().join("film")).unwrap() == bench.sample.content);
+    }
+}
+
+#[test]
 fn a_stopped_torrent_gives_its_memory_to_others_and_says_what_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let bench = Bench::new(Sample::new(32 * 1024, &[("film", 256 * 1024)]), kind(&folder), 64 * 1024);

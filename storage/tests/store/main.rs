@@ -6,5 +6,6 @@ mod common;
 mod disk;
 mod faults;
 mod memory;
+mod parked;
 mod spares;
 mod spilling;

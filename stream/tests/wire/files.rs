@@ -8,13 +8,13 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use crate::support::{File, PIECE, Site, content, within};
+use crate::support::{File, LiesThere, PIECE, Site, content, within};
 
 /// Longer than all buffers on the way.
 const LENGTH: u64 = 160 * PIECE + 12_345;
 
 /// A film that is there, with some of its pieces in a file as well.
-fn film(lies_there: fn(u64) -> bool) -> (Arc<File>, std::fs::File) {
+fn film(lies_there: LiesThere) -> (Arc<File>, std::fs::File) {
     let film = File::complete("film.mkv", LENGTH);
     let file = tempfile::tempfile().unwrap();
     film.put_on_disk(file.try_clone().unwrap(), lies_there);
@@ -22,7 +22,7 @@ fn film(lies_there: fn(u64) -> bool) -> (Arc<File>, std::fs::File) {
 }
 
 /// What such a film sends over HTTP/1.
-fn mixed(range: Range<u64>, lies_there: fn(u64) -> bool) -> Vec<u8> {
+fn mixed(range: Range<u64>, lies_there: LiesThere) -> Vec<u8> {
     let flip =
         |at: u64, byte: u8| if cfg!(target_os = "linux") && lies_there(at / PIECE) { !byte } else { byte };
     range.clone().zip(content(range)).map(|(at, byte)| flip(at, byte)).collect()
@@ -45,7 +45,7 @@ async fn a_file_comes_whole_and_the_connection_is_kept() {
 
 #[tokio::test]
 async fn bytes_from_memory_and_from_files_keep_their_order() {
-    let every_third: fn(u64) -> bool = |piece| piece % 3 != 1;
+    let every_third: LiesThere = |piece| piece % 3 != 1;
     let (film, _file) = film(every_third);
     // A send buffer that most frames don't fit into.
     let site = Site::with([film], |config| config.send_buffer_bytes = 16 * 1024).await;

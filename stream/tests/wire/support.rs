@@ -32,6 +32,9 @@ pub(crate) struct File {
     state: Arc<Mutex<State>>,
 }
 
+/// Which pieces lie in a file.
+pub(crate) type LiesThere = fn(u64) -> bool;
+
 #[derive(Default)]
 struct State {
     have: Vec<bool>,
@@ -42,7 +45,7 @@ struct State {
     opened: usize,
     windows: Vec<Window>,
     /// A file for the kernel to send from, and which pieces lie there.
-    disk: Option<(Arc<std::fs::File>, fn(u64) -> bool)>,
+    disk: Option<(Arc<std::fs::File>, LiesThere)>,
 }
 
 impl File {
@@ -76,7 +79,7 @@ impl File {
     }
 
     /// Pieces that `lies_there` lie in a file too, whose bytes are told apart from [`content`] by being its complement.
-    pub(crate) fn put_on_disk(&self, file: std::fs::File, lies_there: fn(u64) -> bool) {
+    pub(crate) fn put_on_disk(&self, file: std::fs::File, lies_there: LiesThere) {
         let inverted: Vec<u8> = content(0..self.facts.length).iter().map(|byte| !byte).collect();
         std::io::Write::write_all(&mut &file, &inverted).unwrap();
         self.change(|state| state.disk = Some((Arc::new(file), lies_there)));

@@ -8,7 +8,7 @@ use afflux_metainfo::{BlockIndex, BlockRef, PieceIndex};
 use super::{Content, Swarm};
 use crate::availability::first_common_within;
 use crate::key::PeerKey;
-use crate::limits::{NEARLY_THERE_BLOCKS, PROMOTE_MARGIN};
+use crate::limits::{HOPELESS, NEARLY_THERE_BLOCKS, PROMOTE_MARGIN};
 use crate::picker::Pick;
 use crate::pieces::{Asked, Block, OpenPiece};
 use crate::trace::Fate;
@@ -41,6 +41,31 @@ impl Swarm {
             withdrawn.extend(useless.map(|block| (key, *block)));
         }
         withdrawn.into_iter().for_each(|(key, block)| self.cancel(key, block, Fate::Cancelled, now));
+    }
+
+    /// Whether a block that a reader needs at once could be here clearly sooner if queues were shorter. Where not, a reader that
+    /// ran dry is only faster than its link: what is behind its blocks isn't in their way, and much of it is on the wire.
+    pub(super) fn is_urgent_far(&self, now: Instant) -> bool {
+        let Some(content) = &self.content else { return false };
+        let good = self.peers.iter().map(|(_, peer)| peer).filter(|peer| !peer.chokes_us && !peer.snubbed);
+        let (alone, queued) = good.fold((u64::MAX, u64::MAX), |(alone, queued), peer| {
+            let empty = peer
+                .expected_nanos(self.rate_default)
+                .saturating_sub(peer.block_nanos(self.rate_default).saturating_mul(u64::from(peer.queued())));
+            (alone.min(empty), queued.min(peer.expected_nanos(self.rate_default)))
+        });
+        let alone = clearly_sooner(Duration::from_nanos(alone.min(HOPELESS.as_nanos() as u64)));
+        let unasked_is_far = Duration::from_nanos(queued) > alone;
+        let is_far = |block: &Block| match block {
+            Block::Received => false,
+            Block::Missing => unasked_is_far,
+            // Later than it should be by so much, it may never come.
+            Block::Asked(asked) => asked.expected_at().is_none_or(|at| at > now + alone || at + alone < now),
+        };
+        let urgent = self.wants.readers().flat_map(Reader::urgent).map(PieceIndex);
+        urgent.filter(|piece| content.missing.contains(*piece)).any(|piece| {
+            content.table.piece(piece).map_or(unasked_is_far, |open| open.blocks().iter().any(is_far))
+        })
     }
 
     /// Open pieces that aren't wanted any more are forgotten, unless they are nearly there.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use afflux_metainfo::PieceIndex;
+use afflux_metainfo::{BlockIndex, PieceIndex};
 use afflux_peer::Command;
 
 use super::Swarm;
@@ -62,6 +62,27 @@ impl Swarm {
         self.schedule(None, now);
     }
 
+    /// Storage has these blocks of a piece from an earlier run, unverified: they count as received, from nobody. `false` if
+    /// the piece isn't wanted, or there is no room for it; then storage may forget them.
+    pub fn resume_piece(&mut self, piece: PieceIndex, blocks: &[u32], now: Instant) -> bool {
+        let Some(content) = self.content.as_mut().filter(|content| content.exists(piece)) else {
+            return false;
+        };
+        let length = u64::from(content.layout.length_of(piece));
+        // Half of the room, so that what readers want can be begun all the same.
+        let fits = content.table.open_bytes() + length <= self.config.open_bytes_max / 2;
+        if !fits || !content.missing.contains(piece) || content.table.is_open(piece) {
+            return false;
+        }
+        content.open(piece, None);
+        for block in blocks {
+            content.table.receive(piece, BlockIndex(*block));
+        }
+        self.wake();
+        self.schedule(None, now);
+        true
+    }
+
     /// Blocks of a piece under way are gone: storage couldn't keep them. They are asked for again.
     pub fn handle_unstored(&mut self, piece: PieceIndex, now: Instant) {
         self.discard_quietly(piece, now);
@@ -107,10 +128,34 @@ impl Swarm {
         while let Some(content) = &self.content {
             let victim = content.keep.as_ref().and_then(|keep| keep.victim(&self.wants, &content.layout));
             let Some(victim) = victim else { return };
-            self.lose(victim);
-            self.blame.forget(victim);
-            self.outputs.push_back(Output::Evict(victim));
+            self.give_up(victim);
         }
+    }
+
+    /// Memory kind: a reader that has been gone for long hardly comes back, and others can use the memory.
+    pub(super) fn forget_unread(&mut self, now: Instant) {
+        let Some(unread_max) = self.config.unread_max else { return };
+        if !self.wants.is_empty() {
+            self.unread_since = None;
+            return;
+        }
+        let since = *self.unread_since.get_or_insert(now);
+        if now.saturating_duration_since(since) < unread_max {
+            return;
+        }
+        let Some(content) = &self.content else { return };
+        let under_way: Vec<PieceIndex> =
+            content.table.iter().filter(|(_, open)| !open.is_whole()).map(|(piece, _)| piece).collect();
+        under_way.into_iter().for_each(|piece| self.discard(piece, now));
+        while let Some(piece) = self.content.as_ref().and_then(|content| content.keep.as_ref()?.any()) {
+            self.give_up(piece);
+        }
+    }
+
+    fn give_up(&mut self, piece: PieceIndex) {
+        self.lose(piece);
+        self.blame.forget(piece);
+        self.outputs.push_back(Output::Evict(piece));
     }
 
     /// Everybody learns that we have the piece, and how much use each peer still is: of one that wasn't wanted any more, none

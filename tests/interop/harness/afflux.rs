@@ -36,6 +36,13 @@ impl<'a> Afflux<'a> {
         Self { scratch, name: name.to_owned(), command: namespace.command(binary()) }.unset().prepared()
     }
 
+    /// The same, from a shell that allows only so many open files unless asked for more.
+    pub(crate) fn within_files(scratch: &'a Scratch, name: &str, files: u32) -> Self {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("ulimit -S -n {files} && exec \"$0\" \"$@\"")).arg(binary());
+        Self { scratch, name: name.to_owned(), command }.unset().prepared()
+    }
+
     /// What the person who runs the tests has set is none of the tests' business.
     fn unset(mut self) -> Self {
         for (variable, _) in std::env::vars_os() {

@@ -34,9 +34,7 @@ const MESSAGE_BYTES_MAX: usize = INBOX_BYTES / 2;
 
 /// Serves until standard input closes. A line `ADDRESS INFO_HASH` on it has a peer dialled.
 pub(crate) fn run(path: &Path, piece_bytes: u64) -> Result<()> {
-    let file = File::open(path).with_context(|| path.display().to_string())?;
-    let length = file.metadata()?.len();
-    let wares = Arc::new(Wares { file, length, piece_bytes });
+    let wares = Arc::new(Wares::open(path, piece_bytes)?);
     let peers = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let bare = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     println!("listening {} {}", peers.local_addr()?, bare.local_addr()?);
@@ -90,6 +88,12 @@ struct Wares {
 }
 
 impl Wares {
+    fn open(path: &Path, piece_bytes: u64) -> Result<Self> {
+        let file = File::open(path).with_context(|| path.display().to_string())?;
+        let length = file.metadata()?.len();
+        Ok(Self { file, length, piece_bytes })
+    }
+
     /// Whatever torrent is asked for is what is served.
     fn accept(&self, mut socket: &TcpStream, id: u16) -> io::Result<()> {
         let mut theirs = [0; HANDSHAKE_BYTES];
@@ -195,4 +199,80 @@ fn message(bytes: &[u8]) -> io::Result<Option<&[u8]>> {
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(rest.get(..length))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::bench::sink::{Goods, Leecher};
+
+    const PIECE_BYTES: u64 = 32 * 1024;
+
+    /// A seeder of nine pieces and a bit, and the bytes.
+    fn seeder(name: &str) -> (SocketAddr, Vec<u8>) {
+        let bytes: Vec<u8> = (0..9 * PIECE_BYTES + 100).map(|nth| (nth * nth / 5) as u8).collect();
+        let path = std::env::temp_dir().join(format!("afflux-xtask-{name}-{}", std::process::id()));
+        fs::write(&path, &bytes).unwrap();
+        let wares = Arc::new(Wares::open(&path, PIECE_BYTES).unwrap());
+        fs::remove_file(path).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        listen(listener, &wares, |wares, socket| wares.accept(socket, 1));
+        (address, bytes)
+    }
+
+    fn read(mut socket: &TcpStream, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        socket.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn it_has_everything_and_sends_what_is_asked_for() {
+        let (address, bytes) = seeder("asked");
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.write_all(&handshake(&[7; 20], 2)).unwrap();
+        let theirs = read(&socket, HANDSHAKE_BYTES);
+        assert_eq!((&theirs[..20], &theirs[28..48]), (PROTOCOL, &[7; 20][..]));
+        assert_eq!(read(&socket, 7), [0, 0, 0, 3, BITFIELD, 0xff, 0b1100_0000]);
+        socket.write_all(&[0, 0, 0, 1, INTERESTED]).unwrap();
+        assert_eq!(read(&socket, 5), UNCHOKE);
+        // The last piece's only block, and a block within, in one go.
+        let last = [0, 0, 0, 13, REQUEST, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 100];
+        let within = [0, 0, 0, 13, REQUEST, 0, 0, 0, 2, 0, 0, 64, 0, 0, 0, 64, 0];
+        socket.write_all(&[last, within].concat()).unwrap();
+        assert_eq!(read(&socket, 13), [0, 0, 0, 109, PIECE, 0, 0, 0, 9, 0, 0, 0, 0]);
+        assert_eq!(read(&socket, 100), bytes[9 * PIECE_BYTES as usize..]);
+        assert_eq!(read(&socket, 13), [0, 0, 64, 9, PIECE, 0, 0, 0, 2, 0, 0, 64, 0]);
+        let place = 2 * PIECE_BYTES as usize + 16_384;
+        assert_eq!(read(&socket, 16_384), bytes[place..place + 16_384]);
+    }
+
+    #[test]
+    fn what_lies_beyond_the_end_ends_the_connection() {
+        let (address, _) = seeder("beyond");
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.write_all(&handshake(&[7; 20], 2)).unwrap();
+        read(&socket, HANDSHAKE_BYTES + 7);
+        socket.write_all(&[0, 0, 0, 13, REQUEST, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 101]).unwrap();
+        assert_eq!(socket.read(&mut [0]).unwrap_or(0), 0);
+    }
+
+    #[test]
+    fn a_leecher_gets_all_of_it() {
+        let (seeder, bytes) = seeder("leech");
+        let goods = Goods { seeder, info_hash: [7; 20], bytes: bytes.len() as u64, piece_bytes: PIECE_BYTES };
+        let mut leecher = Leecher::connect(goods, 3).unwrap();
+        leecher.wait_for_unchoke().unwrap();
+        assert_eq!(leecher.leech().unwrap(), goods.bytes);
+    }
+
+    #[test]
+    fn hashes_are_read_from_hexadecimal() {
+        assert_eq!(info_hash_of(&"0a".repeat(20)), Some([10; 20]));
+        assert_eq!(info_hash_of("0a"), None);
+        assert_eq!(info_hash_of(&"zz".repeat(20)), None);
+    }
 }

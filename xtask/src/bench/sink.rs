@@ -1,6 +1,7 @@
 //! Leechers that cost almost nothing: each asks for every block in order, keeps its requests in flight, and throws away what
 //! it gets, but for a look at which block it is.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::thread;
@@ -17,6 +18,8 @@ const INTERESTED: [u8; 5] = [0, 0, 0, 1, 2];
 /// BEP 3's kinds of messages.
 const CHOKE: u8 = 0;
 const UNCHOKE: u8 = 1;
+const HAVE: u8 = 4;
+const BITFIELD: u8 = 5;
 const PIECE: u8 = 7;
 
 /// Requests in flight: no more than any client takes (Transmission 3.00 says 512, webtorrent 250).
@@ -42,7 +45,7 @@ pub(crate) struct Goods {
     pub(crate) piece_bytes: u64,
 }
 
-/// Says "ready" when all are unchoked, waits for a line, says "done BYTES" when all have everything or enough of it: how much
+/// Says "ready" when all may ask for everything, waits for a line, says "done BYTES" when all have everything or enough of it: how much
 /// they got together.
 pub(crate) fn run(goods: Goods, count: u8) -> Result<()> {
     let mut leechers = (0..count)
@@ -64,7 +67,8 @@ pub(crate) fn run(goods: Goods, count: u8) -> Result<()> {
     Ok(())
 }
 
-struct Leecher {
+/// One connection that takes everything.
+pub(crate) struct Leecher {
     goods: Goods,
     socket: TcpStream,
     inbox: Vec<u8>,
@@ -74,7 +78,7 @@ struct Leecher {
 }
 
 impl Leecher {
-    fn connect(goods: Goods, nth: u8) -> Result<Self> {
+    pub(crate) fn connect(goods: Goods, nth: u8) -> Result<Self> {
         let give_up = Instant::now() + PATIENCE;
         let blocks = goods.bytes.div_ceil(BLOCK_BYTES);
         let first = blocks / 4 * u64::from(nth % 4);
@@ -87,21 +91,29 @@ impl Leecher {
         }
     }
 
-    fn wait_for_unchoke(&mut self) -> Result<()> {
-        loop {
-            let mut is_unchoked = false;
+    /// Until it may ask for everything: a seeder may still be verifying, and tell of one piece after another.
+    pub(crate) fn wait_for_unchoke(&mut self) -> Result<()> {
+        let mut missing: BTreeSet<u64> = (0..self.goods.bytes.div_ceil(self.goods.piece_bytes)).collect();
+        let mut is_unchoked = false;
+        while !is_unchoked || !missing.is_empty() {
             self.receive(|message| {
-                is_unchoked |= message.first() == Some(&UNCHOKE);
+                match message.split_first() {
+                    Some((&CHOKE, _)) => is_unchoked = false,
+                    Some((&UNCHOKE, _)) => is_unchoked = true,
+                    Some((&HAVE, &[a, b, c, d])) => {
+                        missing.remove(&u32::from_be_bytes([a, b, c, d]).into());
+                    }
+                    Some((&BITFIELD, bits)) => missing.retain(|piece| !is_set(bits, *piece)),
+                    _ => {}
+                }
                 Ok(())
             })?;
-            if is_unchoked {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// How many bytes it got.
-    fn leech(mut self) -> Result<u64> {
+    pub(crate) fn leech(mut self) -> Result<u64> {
         let until = Instant::now() + ENOUGH;
         let goods = self.goods;
         let blocks = goods.bytes.div_ceil(BLOCK_BYTES);
@@ -166,6 +178,10 @@ impl Goods {
         }
         request
     }
+}
+
+fn is_set(bits: &[u8], piece: u64) -> bool {
+    bits.get((piece / 8) as usize).is_some_and(|byte| byte & (0x80 >> (piece % 8)) != 0)
 }
 
 /// A connection on which both sides have shaken hands, and we said that we are interested.
