@@ -39,7 +39,7 @@ Commands:
 {works}
                                 stream: films over slow links (hours)
                                 --rounds N (7), --only afflux,libtorrent,..., --quick (a quarter of the bytes, shorter
-                                films), --link NAME,... (of `stream`)
+                                films), --case NAME,... (the tables of a work), --link NAME,... (of `stream`)
   tools                         installs what the tests with real clients need, and does nothing else
 
 Exit status: 0 done, 1 something failed, 2 wrong usage.";
