@@ -63,8 +63,6 @@ pub const CLIENT: &str = concat!("Afflux/", env!("CARGO_PKG_VERSION"));
 const REQUEST_QUEUE: u32 = 512;
 /// Dials of one torrent under way at once.
 const DIALS_MAX: u32 = 20;
-/// Peers of one torrent served at once, beside the optimistic one.
-const UNCHOKE_SLOTS: u32 = 8;
 /// Connections of one address to one torrent. More are a swarm behind one router, or a test on loopback.
 const PEERS_PER_ADDRESS_MAX: u32 = 16;
 /// Memory that nobody has used for so long is given back: what is on disk too, and films in memory that nobody reads.
@@ -518,7 +516,7 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
         unread_max: matches!(options.kind, Kind::Memory).then_some(UNREAD_MAX),
         strategy: options.strategy,
         duplicate_percent: shared.config.tuning.duplicate_percent,
-        unchoke_slots: UNCHOKE_SLOTS,
+        unchoke_slots: shared.unchoke_slots(),
         local_peer_id: shared.peer_id,
         private,
         serve: true,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use afflux_metainfo::info::Info;
 use afflux_metainfo::{Bitfield, FileIndex, InfoHash, Layout, PieceIndex};
 use afflux_storage::resume::{self, Leftovers, LockError, Partial, ResumeLock, Trusted};
-use afflux_storage::{Allocation, Event, FileOptions, Kind, Resume, Store, StoreConfig};
+use afflux_storage::{Allocation, Event, FileOptions, Kind, Resume, Store, StoreConfig, Survey};
 use afflux_swarm::Priority;
 use tracing::warn;
 
@@ -79,11 +79,15 @@ pub(super) fn open(
         hashes,
         have: found.trusted.have.clone(),
         unwanted: unwanted(&priorities),
-        files: FileOptions { allocation: place.allocation, renamed: found.renamed },
+        files: FileOptions {
+            allocation: place.allocation,
+            survey: found.trusted.survey,
+            renamed: found.renamed,
+        },
         read_only: place.read_only,
     };
     let store = Store::open(config, &shared.disk, &shared.pool, notify).map_err(|error| error.to_string())?;
-    let Trusted { have, recheck, spots, mut partial } = found.trusted;
+    let Trusted { have, recheck, spots, mut partial, .. } = found.trusted;
     partial.retain(|partial| !recheck.contains(partial.piece) && store.resume(partial));
     let (strangers, is_new) = (found.strangers, found.is_new);
     Ok(Opened {
@@ -134,7 +138,8 @@ struct Found {
 impl Found {
     fn new(recheck: Bitfield, strangers: Vec<FileIndex>) -> Self {
         let none = || Bitfield::new(recheck.length());
-        let trusted = Trusted { have: none(), spots: none(), partial: Vec::new(), recheck };
+        let trusted =
+            Trusted { have: none(), spots: none(), partial: Vec::new(), survey: Survey::default(), recheck };
         Self { trusted, renamed: Vec::new(), priorities: Vec::new(), strangers, is_new: true }
     }
 }

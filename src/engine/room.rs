@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use afflux_metainfo::Layout;
+use afflux_metainfo::{BLOCK_LENGTH, Layout};
+use afflux_peer::limits::WATERMARK_BYTES_MIN;
 use afflux_storage::Kind;
+use afflux_storage::limits::EXTENT_BYTES;
 
 use super::Shared;
 use super::shares::{Share, Use};
@@ -11,6 +13,12 @@ use super::shares::{Share, Use};
 /// Torrents that are written as they come need memory only for what is asked for. So many pieces may be under way in any
 /// case: one for each of many peers and readers to go on with, and few enough that they come one after the other.
 const OPEN_PIECES: u64 = 8;
+
+/// Peers of one torrent served at once, beside the optimistic one.
+const UNCHOKE_SLOTS: u32 = 8;
+/// What a peer that doesn't read can hold of the memory: the blocks of a full send buffer and one more, each keeping its
+/// extent.
+const UPLOAD_BYTES_MAX: u64 = (WATERMARK_BYTES_MIN as u64 / BLOCK_LENGTH as u64 + 1) * EXTENT_BYTES as u64;
 
 impl Shared {
     /// The disk cache in a folder.
@@ -76,6 +84,12 @@ impl Shared {
     /// What a torrent on disk may have under way.
     pub(super) fn open_bytes_max(&self, layout: &Layout) -> u64 {
         open_bytes_max(self.pool.ledger().limit() as u64).max(OPEN_PIECES * piece_bytes(layout))
+    }
+
+    /// How many peers of a torrent are served at once: what they don't read holds memory that streams need.
+    pub(super) fn unchoke_slots(&self) -> u32 {
+        let affordable = self.pool.ledger().limit() as u64 / 8 / UPLOAD_BYTES_MAX;
+        u32::try_from(affordable).unwrap_or(u32::MAX).clamp(1, UNCHOKE_SLOTS)
     }
 
     fn cache_use(&self) -> Use {

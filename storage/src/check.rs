@@ -12,7 +12,7 @@ use afflux_metainfo::{InfoHash, Layout, PieceIndex};
 
 use crate::cache::StoreId;
 use crate::disk::Error;
-use crate::files::{Allocation, Files, Handles, Places};
+use crate::files::{Allocation, Files, Handles, Places, Survey};
 use crate::hasher::{Hasher, LANES, Lane, update_lanes};
 use crate::limits::{CHECK_AHEAD_BYTES, CHECK_READ_BYTES, CHECK_STEP_BYTES};
 use crate::lock::lock;
@@ -76,7 +76,7 @@ impl CheckRun {
 
 impl Torrent {
     /// Hashes pieces as they are on disk, and has them or not from then on. Says of each whether it is right.
-    fn check(&self, pieces: &[PieceIndex], scratch: &mut Vec<u8>) -> Vec<bool> {
+    fn check(self: &Arc<Self>, pieces: &[PieceIndex], scratch: &mut Vec<u8>) -> Vec<bool> {
         let had: Vec<(bool, bool)> = {
             let progress = lock(&self.progress);
             let had =
@@ -95,7 +95,13 @@ impl Torrent {
         pieces.iter().zip(&had).map(judge).collect()
     }
 
-    fn judge(&self, files: &Files, piece: PieceIndex, had: bool, digest: Result<[u8; 20], Error>) -> bool {
+    fn judge(
+        self: &Arc<Self>,
+        files: &Files,
+        piece: PieceIndex,
+        had: bool,
+        digest: Result<[u8; 20], Error>,
+    ) -> bool {
         let ok = digest.as_ref().is_ok_and(|digest| *digest == self.hashes[piece.as_usize()]);
         let raced = {
             let mut progress = lock(&self.progress);
@@ -220,7 +226,7 @@ fn hash_each(
     let handles = Arc::new(Handles::new(threads * 2));
     let places =
         Places::new(root.to_path_buf(), Arc::new(layout.clone()), InfoHash([0; 20]), BTreeMap::new());
-    let files = Files::new(places, handles, StoreId(0), Allocation::Sparse);
+    let files = Files::new(places, handles, StoreId(0), Allocation::Sparse, Survey::default());
     let total = layout.piece_count();
     let (next, done) = (AtomicU32::new(0), AtomicU32::new(0));
     let work = || {

@@ -54,6 +54,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The file is other than we left it.
+    #[error("{} was changed by something else; it is checked again", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// EACCES, EPERM or EROFS.
     #[error("no permission to use {}", path.display())]
     Denied {
@@ -120,11 +126,15 @@ impl Error {
         }
     }
 
-    /// Whether bytes that were once written are gone, so that they have to be fetched again.
+    /// Whether bytes that were once written are gone, or may be, so that they have to be fetched again.
     pub fn is_loss(&self) -> bool {
         matches!(
             self,
-            Self::Missing { .. } | Self::Truncated { .. } | Self::Symlink { .. } | Self::InTheWay { .. }
+            Self::Missing { .. }
+                | Self::Truncated { .. }
+                | Self::Changed { .. }
+                | Self::Symlink { .. }
+                | Self::InTheWay { .. }
         )
     }
 }

@@ -5,44 +5,47 @@
 //! all space taken at once; pad files (BEP 47) are zeros that exist nowhere; what belongs to files that aren't
 //! wanted lies elsewhere (`places`, `parts`). Not here: threads, and what the bytes mean.
 
+mod allocate;
+mod gather;
 mod handles;
 mod hot;
 mod moving;
 mod parts;
 mod places;
 mod walk;
+mod witness;
 
 use std::collections::BTreeSet;
-use std::io::IoSlice;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use afflux_metainfo::{FileIndex, PieceIndex, index::BLOCK_LENGTH};
+use afflux_metainfo::{FileIndex, PieceIndex};
 use rustix::fd::OwnedFd;
 use rustix::fs::FileType;
-use rustix::io::Errno;
 
 use crate::cache::StoreId;
 use crate::disk::Error;
-use crate::limits::WRITE_SLICES_MAX;
 use crate::lock::lock;
+use crate::resume::Fingerprint;
 
+pub use self::allocate::Allocation;
+use self::gather::Gather;
+pub(crate) use self::gather::write_all;
 use self::handles::Handle;
 pub(crate) use self::handles::Handles;
 pub use self::hot::FileLoan;
-pub(crate) use self::places::{PARTS, Places, Survey};
-use self::walk::{Access, retry, sync_folders};
+pub use self::places::Survey;
+pub(crate) use self::places::{PARTS, Places};
+use self::walk::{Access, fingerprint_of, retry, sync_folders};
+use self::witness::{Witness, fingerprint};
 
-/// When a file takes its space on the disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Allocation {
-    /// It grows as it is written, and has its length at the end.
-    None,
-    /// It has its length at once, as a hole that is filled: players and file managers see the size that will be.
-    #[default]
-    Sparse,
-    /// All of it is taken when it is first written, so that the disk can't become full halfway, and the file isn't
-    /// scattered. Where the file system can't, the file is sparse.
-    Full,
+/// A file that lost what was in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Damage {
+    pub(crate) file: FileIndex,
+    /// From here on its bytes are gone.
+    pub(crate) kept_bytes: u64,
+    /// Nothing is known to be gone, but nothing can be trusted until it's checked.
+    pub(crate) changed: bool,
 }
 
 /// One torrent's files.
@@ -72,6 +75,8 @@ struct State {
     allocated: BTreeSet<FileIndex>,
     /// Grows with each write.
     writes: u64,
+    /// Whether somebody else changes files.
+    witness: Witness,
 }
 
 impl State {
@@ -81,7 +86,14 @@ impl State {
 }
 
 impl Files {
-    pub(crate) fn new(places: Places, handles: Arc<Handles>, store: StoreId, allocation: Allocation) -> Self {
+    /// `survey`: the files as they were when it was decided what of them can be trusted.
+    pub(crate) fn new(
+        places: Places,
+        handles: Arc<Handles>,
+        store: StoreId,
+        allocation: Allocation,
+        survey: Survey,
+    ) -> Self {
         let state = State {
             dirty: BTreeSet::new(),
             made: BTreeSet::new(),
@@ -90,6 +102,7 @@ impl Files {
             damaged: BTreeSet::new(),
             allocated: BTreeSet::new(),
             writes: 0,
+            witness: Witness::new(survey),
         };
         Self { places: RwLock::new(places), handles, store, allocation, state: Mutex::new(state) }
     }
@@ -109,27 +122,35 @@ impl Files {
         }
     }
 
-    /// Files that were found damaged since the last call, with the length they still have.
-    pub(crate) fn survey_damage(&self) -> Vec<(FileIndex, u64)> {
+    /// Files that were found damaged since the last call.
+    pub(crate) fn survey_damage(&self) -> Vec<Damage> {
         let places = self.places();
-        let damaged = std::mem::take(&mut lock(&self.state).damaged);
+        let (damaged, changed) = {
+            let mut state = lock(&self.state);
+            (std::mem::take(&mut state.damaged), state.witness.take_changed())
+        };
         let mut found = Vec::new();
-        for file in damaged {
+        for file in damaged.union(&changed).copied() {
             self.handles.close((self.store, file));
             let length = places.fingerprint(file).map_or(0, |now| now.length);
             {
                 let mut state = lock(&self.state);
+                // Whatever is there now, it's where we begin from.
+                state.witness.forget(file);
                 let least = state.least(file);
                 *least = (*least).min(length);
             }
+            let changed = changed.contains(&file);
+            let kept = |offset: u64| if changed { 0 } else { length.saturating_sub(offset) };
             if file == PARTS {
                 let spans = (0u32..).zip(places.layout.files());
                 let inside = spans.filter(|(number, _)| places.is_in_parts(FileIndex(*number)));
                 found.extend(inside.map(|(number, span)| {
-                    (FileIndex(number), length.saturating_sub(span.offset).min(span.length))
+                    let kept_bytes = kept(span.offset).min(span.length);
+                    Damage { file: FileIndex(number), kept_bytes, changed }
                 }));
             } else {
-                found.push((file, length));
+                found.push(Damage { file, kept_bytes: kept(0), changed });
             }
         }
         found
@@ -158,7 +179,7 @@ impl Files {
     pub(crate) fn write_at(&self, offset: u64, buffers: &[&[u8]]) -> Result<(), Error> {
         let places = self.places();
         let length: usize = buffers.iter().map(|buffer| buffer.len()).sum();
-        let mut rest = Gather { buffers, skip: 0 };
+        let mut rest = Gather::new(buffers);
         for slice in places.layout.file_slices(offset..offset + length as u64) {
             let parts = rest.take(slice.length as usize);
             if !places.layout.files()[slice.file.as_usize()].pad {
@@ -176,7 +197,7 @@ impl Files {
         for (number, span) in (0u32..).zip(places.layout.files()) {
             let file = FileIndex(number);
             if span.length == 0 && !span.pad && !places.is_in_parts(file) {
-                self.open(&places, file, true)?;
+                self.open(&places, file, true, None)?;
             }
         }
         Ok(())
@@ -191,7 +212,12 @@ impl Files {
         };
         let mut outcome = Ok(());
         for file in dirty {
-            let synced = self.handle(&places, file, true).and_then(|handle| {
+            // Whether it was changed is for those to say who read or write it.
+            let handle = match self.handles.get((self.store, file), true) {
+                Some(handle) => Ok(handle),
+                None => self.open_handle(&places, file, true, None),
+            };
+            let synced = handle.and_then(|handle| {
                 retry(|| rustix::fs::fdatasync(&handle.fd))
                     .map_err(|errno| Error::from_errno("syncing", &places.path(file), errno))
             });
@@ -246,6 +272,7 @@ impl Files {
         mut buffer: &mut [u8],
     ) -> Result<(), Error> {
         let handle = self.handle(places, file, false)?;
+        let before = lock(&self.state).witness.known(file);
         while !buffer.is_empty() {
             let count = retry(|| rustix::io::pread(&handle.fd, &mut *buffer, offset))
                 .map_err(|errno| Error::from_errno("reading", &places.path(file), errno))?;
@@ -255,7 +282,7 @@ impl Files {
             offset += count as u64;
             buffer = &mut buffer[count..];
         }
-        Ok(())
+        self.attest(places, file, before, fingerprint(&handle))
     }
 
     fn write_file(
@@ -263,29 +290,61 @@ impl Files {
         places: &Places,
         file: FileIndex,
         offset: u64,
-        mut parts: Vec<&[u8]>,
+        parts: Vec<&[u8]>,
     ) -> Result<(), Error> {
-        let handle = self.handle(places, file, true)?;
-        self.examine(places, file, &handle)?;
-        lock(&self.state).writes += 1;
-        let end = offset + parts.iter().map(|part| part.len() as u64).sum::<u64>();
-        write_all(&handle.fd, offset, &mut parts)
-            .map_err(|errno| Error::from_errno("writing", &places.path(file), errno))?;
+        let before = {
+            let mut state = lock(&self.state);
+            state.writes += 1;
+            state.witness.begin_write(file)
+        };
+        let outcome = self.write_known(places, file, before, offset, parts);
+        let now = self.handles.get((self.store, file), true).and_then(|handle| fingerprint(&handle));
         let mut state = lock(&self.state);
+        state.witness.end_write(file, now);
+        let end = outcome?;
         state.dirty.insert(file);
         let least = state.least(file);
         *least = (*least).max(end);
         Ok(())
     }
 
+    /// Writes to a file if it is as it was `before`; gives where that ends.
+    fn write_known(
+        &self,
+        places: &Places,
+        file: FileIndex,
+        before: Option<Fingerprint>,
+        offset: u64,
+        mut parts: Vec<&[u8]>,
+    ) -> Result<u64, Error> {
+        let handle = match self.handles.get((self.store, file), true) {
+            Some(handle) => {
+                self.examine(places, file, &handle, before)?;
+                handle
+            }
+            None => self.open_handle(places, file, true, before)?,
+        };
+        let end = offset + parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        write_all(&handle.fd, offset, &mut parts)
+            .map_err(|errno| Error::from_errno("writing", &places.path(file), errno))?;
+        Ok(end)
+    }
+
     /// Makes sure that the file behind a handle still has a name and the good bytes that it had.
-    fn examine(&self, places: &Places, file: FileIndex, handle: &Handle) -> Result<(), Error> {
+    fn examine(
+        &self,
+        places: &Places,
+        file: FileIndex,
+        handle: &Handle,
+        before: Option<Fingerprint>,
+    ) -> Result<(), Error> {
         let stat = retry(|| rustix::fs::fstat(&handle.fd))
             .map_err(|errno| Error::from_errno("examining", &places.path(file), errno))?;
         let least = *lock(&self.state).least(file);
         match stat.st_nlink {
             0 => Err(Error::Missing { path: places.path(file) }),
             _ if (stat.st_size as u64) < least => Err(Error::Truncated { path: places.path(file) }),
+            _ if before.is_some() && before != fingerprint_of(&stat) => Err(self.changed(places, file)),
             _ => Ok(()),
         }
     }
@@ -297,15 +356,34 @@ impl Files {
     }
 
     fn handle(&self, places: &Places, file: FileIndex, writable: bool) -> Result<Arc<Handle>, Error> {
-        if let Some(handle) = self.handles.get((self.store, file), writable) {
-            return Ok(handle);
+        match self.handles.get((self.store, file), writable) {
+            Some(handle) => Ok(handle),
+            None => {
+                let before = lock(&self.state).witness.known(file);
+                self.open_handle(places, file, writable, before)
+            }
         }
-        let handle = Arc::new(Handle { fd: self.open(places, file, writable)?, writable });
+    }
+
+    fn open_handle(
+        &self,
+        places: &Places,
+        file: FileIndex,
+        writable: bool,
+        before: Option<Fingerprint>,
+    ) -> Result<Arc<Handle>, Error> {
+        let handle = Arc::new(Handle { fd: self.open(places, file, writable, before)?, writable });
         self.handles.insert((self.store, file), handle.clone());
         Ok(handle)
     }
 
-    fn open(&self, places: &Places, file: FileIndex, writable: bool) -> Result<OwnedFd, Error> {
+    fn open(
+        &self,
+        places: &Places,
+        file: FileIndex,
+        writable: bool,
+        before: Option<Fingerprint>,
+    ) -> Result<OwnedFd, Error> {
         let least = *lock(&self.state).least(file);
         let access = match (writable, least) {
             (false, _) => Access::Read,
@@ -322,6 +400,15 @@ impl Files {
         if writable && (stat.st_size as u64) < least {
             return Err(Error::Truncated { path: path() });
         }
+        if access == Access::Read {
+            lock(&self.state).witness.meet(file, fingerprint_of(&stat));
+        }
+        let now = fingerprint_of(&stat);
+        match access {
+            Access::Read => self.attest(places, file, before, now)?,
+            _ if before.is_some() && before != now => return Err(self.changed(places, file)),
+            _ => {}
+        }
         if access == Access::Create {
             lock(&self.state).made.insert(file);
         }
@@ -332,107 +419,12 @@ impl Files {
         }
         Ok(fd)
     }
-
-    /// Gives a file its length, and its space if it's to have that now.
-    fn allocate(
-        &self,
-        file: FileIndex,
-        fd: &OwnedFd,
-        stat: &rustix::fs::Stat,
-        length: u64,
-    ) -> rustix::io::Result<()> {
-        let short = (stat.st_size as u64) < length;
-        match self.allocation {
-            Allocation::None => return Ok(()),
-            Allocation::Sparse => {}
-            Allocation::Full => {
-                if length == 0 || !lock(&self.state).allocated.insert(file) {
-                    return Ok(());
-                }
-                match take_space(fd, length) {
-                    Ok(()) => return Ok(()),
-                    // File systems that can't take space in advance.
-                    Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
-                    Err(errno) => {
-                        lock(&self.state).allocated.remove(&file);
-                        // What was taken so far is given back: others need it, and it helps nobody here.
-                        let _ = rustix::fs::ftruncate(fd, stat.st_size as u64);
-                        return Err(errno);
-                    }
-                }
-            }
-        }
-        if short { retry(|| rustix::fs::ftruncate(fd, length)) } else { Ok(()) }
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn take_space(fd: &OwnedFd, length: u64) -> rustix::io::Result<()> {
-    retry(|| rustix::fs::fallocate(fd, rustix::fs::FallocateFlags::empty(), 0, length))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn take_space(_fd: &OwnedFd, _length: u64) -> rustix::io::Result<()> {
-    Err(Errno::OPNOTSUPP)
 }
 
 impl Drop for Files {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// What is left of a row of buffers.
-struct Gather<'a> {
-    buffers: &'a [&'a [u8]],
-    /// Bytes of the first buffer that are used up.
-    skip: usize,
-}
-
-impl<'a> Gather<'a> {
-    fn take(&mut self, mut length: usize) -> Vec<&'a [u8]> {
-        let mut parts = Vec::with_capacity(length.div_ceil(BLOCK_LENGTH as usize).min(self.buffers.len()));
-        while length > 0
-            && let Some((first, behind)) = self.buffers.split_first()
-        {
-            let part = &first[self.skip..];
-            let count = part.len().min(length);
-            parts.push(&part[..count]);
-            length -= count;
-            self.skip += count;
-            if self.skip == first.len() {
-                (self.buffers, self.skip) = (behind, 0);
-            }
-        }
-        parts
-    }
-}
-
-/// Writes parts one behind the other from `offset` on.
-pub(crate) fn write_all(fd: &OwnedFd, mut offset: u64, parts: &mut [&[u8]]) -> rustix::io::Result<()> {
-    let mut rest = parts;
-    while !rest.is_empty() {
-        let slices: Vec<IoSlice<'_>> =
-            rest.iter().take(WRITE_SLICES_MAX).map(|part| IoSlice::new(part)).collect();
-        let written = retry(|| rustix::io::pwritev(fd, &slices, offset))
-            .and_then(|count| if count == 0 { Err(Errno::IO) } else { Ok(count) })?;
-        offset += written as u64;
-        rest = advance(rest, written);
-    }
-    Ok(())
-}
-
-/// Takes `count` bytes off the front of a row of buffers.
-fn advance<'p, 'a>(mut parts: &'p mut [&'a [u8]], mut count: usize) -> &'p mut [&'a [u8]] {
-    while let Some(first) = parts.first_mut() {
-        if count < first.len() {
-            *first = &first[count..];
-            break;
-        }
-        count -= first.len();
-        parts = &mut parts[1..];
-    }
-    parts
 }
 
 #[cfg(test)]

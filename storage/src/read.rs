@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use afflux_metainfo::PieceIndex;
 use bytes::Bytes;
 
+use crate::disk::Error;
 use crate::files::FileLoan;
 use crate::limits::{EXTENT_BYTES, READ_AHEAD_BYTES, READ_BYTES_MAX};
 use crate::lock::lock;
@@ -216,7 +217,10 @@ impl ReadJob {
         if let Err(ReadError::Disk(error)) = &outcome
             && error.is_loss()
         {
-            self.torrent.lose(self.piece, error.clone());
+            // What is only doubted is checked first.
+            if !matches!(error, Error::Changed { .. }) {
+                self.torrent.lose(self.piece, error.clone());
+            }
             self.torrent.lose_damaged(error);
         }
         (self.reply)(outcome);

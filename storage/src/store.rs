@@ -75,6 +75,9 @@ pub struct StoreConfig {
 pub struct FileOptions {
     /// When they take their space.
     pub allocation: Allocation,
+    /// What of them was looked at when it was decided what can be trusted ([`Trusted`](crate::resume::Trusted)): whoever
+    /// changes them from then on is noticed.
+    pub survey: Survey,
     /// Files that have another path than the torrent gives them ([`Store::rename`]).
     pub renamed: Vec<(FileIndex, Vec<String>)>,
 }
@@ -207,7 +210,7 @@ impl Store {
                 let renamed = files.renamed.into_iter().collect();
                 let mut places = Places::new(dir, layout.clone(), info_hash, renamed);
                 places.leave_out(&unwanted);
-                let files = Files::new(places, disk.handles().clone(), id, files.allocation);
+                let files = Files::new(places, disk.handles().clone(), id, files.allocation, files.survey);
                 files.trust(have.iter());
                 if !read_only {
                     files.leave_out(&unwanted)?;

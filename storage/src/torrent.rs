@@ -11,8 +11,9 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use afflux_metainfo::{BLOCK_LENGTH, Bitfield, InfoHash, Layout, PieceIndex};
 
 use crate::cache::{Key, StoreId};
+use crate::check::CheckRun;
 use crate::disk::{Disk, Error};
-use crate::files::Files;
+use crate::files::{Damage, Files};
 use crate::holes::HoleFile;
 use crate::intake::{Complete, Intake};
 use crate::ledger::Charge;
@@ -254,7 +255,7 @@ impl Torrent {
     }
 
     /// Writes a verified piece; on a write thread.
-    pub(crate) fn write(&self, piece: PieceIndex) {
+    pub(crate) fn write(self: &Arc<Self>, piece: PieceIndex) {
         let due = {
             let progress = lock(&self.progress);
             progress.unwritten.contains(&piece) && progress.stopped.is_none()
@@ -375,16 +376,23 @@ impl Torrent {
         }
     }
 
-    /// Loses the pieces whose bytes went with files that were found damaged.
-    pub(crate) fn lose_damaged(&self, error: &Error) {
+    /// Loses the pieces whose bytes went with files that were found damaged. Those in files that are only changed are
+    /// checked, and had again if they are right.
+    pub(crate) fn lose_damaged(self: &Arc<Self>, error: &Error) {
         let Some(files) = self.files.as_ref().filter(|_| error.is_loss()) else { return };
-        for (file, length) in files.survey_damage() {
+        let mut doubted = Vec::new();
+        for Damage { file, kept_bytes, changed } in files.survey_damage() {
             let range = self.layout.files()[file.as_usize()].range();
-            for piece in self.layout.pieces_of(range.start + length..range.end) {
-                if lock(&self.progress).written.contains(PieceIndex(piece)) {
-                    self.lose(PieceIndex(piece), error.clone());
+            for piece in self.layout.pieces_of(range.start + kept_bytes..range.end).map(PieceIndex) {
+                if lock(&self.progress).written.contains(piece) {
+                    self.lose(piece, error.clone());
+                    doubted.extend(changed.then_some(piece));
                 }
             }
+        }
+        if !doubted.is_empty() {
+            tracing::warn!(%error, pieces = doubted.len(), "checking a file again");
+            self.disk.queue_check(&Arc::new(CheckRun::new(self.clone(), doubted)));
         }
     }
 

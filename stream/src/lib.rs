@@ -5,7 +5,7 @@
 //! files by an opaque id and lends verified bytes, and a closure for every route that isn't media.
 //!
 //! `range`, `conditions`, `multipart`, `reply`, `media_type`, `verdict`, `window` and `problem` are pure: no clock,
-//! no sockets, no tasks. `body`, `respond` and `server` stand on tokio and hyper.
+//! no sockets, no tasks. `body`, `respond` and `server` stand on tokio and hyper, `outlet` on the system.
 
 pub mod body;
 pub mod conditions;

@@ -444,7 +444,7 @@ impl Swarm {
     /// Nobody is there to serve, to ask or to be told: of a thousand torrents most are like this, and none of their timers
     /// has anything to do.
     pub fn is_at_rest(&self) -> bool {
-        self.peers.is_empty() && self.wants.is_empty()
+        self.peers.is_empty() && self.wants.is_empty() && !self.holds_what_may_go()
     }
 
     /// Whether more peers would help.

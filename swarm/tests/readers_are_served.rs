@@ -274,6 +274,20 @@ fn what_nobody_reads_any_more_is_forgotten_after_a_while() {
 }
 
 #[test]
+fn what_nobody_reads_is_forgotten_when_everybody_has_left_too() {
+    let config =
+        Config { keep_bytes_max: Some(8 * MIB), unread_max: Some(Duration::from_secs(30)), ..config() };
+    let mut world = World::new(config, layout(256 * KIB, FILM), 13);
+    let seed = world.seed(4 * MIB, 20, Manner::Honest);
+    read_to(&mut world, 0, 4 * MIB, 10);
+    world.swarm.forget(ReaderKey(1), world.now);
+    world.leave(seed);
+    world.run_for(Duration::from_secs(40));
+    assert_eq!(world.swarm.progress().pieces_have, 0);
+    assert!(world.swarm.is_at_rest());
+}
+
+#[test]
 fn a_memory_torrent_drops_what_a_seek_abandons() {
     let mut world = memory_world(11, 8 * MIB);
     world.want(1, play(0, FILM));

@@ -2,7 +2,7 @@
 //! right exit status (2 for usage, 1 for work that failed), and nothing lost that was stored.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::film::Film;
 use crate::harness::afflux::{ALONE, Afflux, create};

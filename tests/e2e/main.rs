@@ -13,6 +13,7 @@ mod harness;
 mod memory;
 mod players;
 mod resume;
+mod scale;
 mod scheduler;
 mod serve;
 mod wire;

@@ -164,3 +164,32 @@ async fn an_engine_does_not_stay_connected_to_itself() {
     assert_eq!(status.snapshot.connected, 1, "the seeder alone");
     house.engine.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_edited_while_it_is_seeded_is_checked_and_nothing_wrong_is_sent() {
+    let film = Film::new(4 * MIB, 64 * 1024);
+    let seeder = film.seeder(None).await;
+    let first = House::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let torrent = first.fetch(&film.source(), folder.path(), &[seeder.address()]).await;
+    wait_complete(&torrent).await;
+    seeder.engine.shutdown().await;
+    // What an engine holds in memory is right whatever lies on the disk: this one holds nothing yet.
+    first.engine.shutdown().await;
+    let second = House::at(first.state.clone(), |_| {}).await;
+    let torrent = second.fetch(&film.source(), folder.path(), &[]).await;
+    wait_complete(&torrent).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let file = std::fs::File::options().write(true).open(folder.path().join(NAME)).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"edited", 3 * MIB).unwrap();
+    let leecher = House::new().await;
+    let other = tempfile::tempdir().unwrap();
+    let fetched = leecher.fetch(&film.source(), other.path(), &[second.address()]).await;
+    let length = film.length() - 64 * 1024;
+    let status = wait_for(&fetched, |status| status.progress.bytes_have == length).await;
+    assert_eq!((status.snapshot.failed_bytes, status.snapshot.connected), (0, 1), "nothing wrong came");
+    let status = wait_for(&torrent, |status| status.progress.bytes_have == length).await;
+    assert_eq!(status.error, None);
+    leecher.engine.shutdown().await;
+    second.engine.shutdown().await;
+}

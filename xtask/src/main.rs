@@ -39,7 +39,9 @@ Commands:
 {works}
                                 stream: films over slow links (hours)
                                 --rounds N (7), --only afflux,libtorrent,..., --quick (a quarter of the bytes, shorter
-                                films), --link NAME,... (of `stream`)
+                                films), --case NAME,... (the tables of a work), --link NAME,... (of `stream`)
+  soak [--seeks N]              watches films for minutes on every kind of storage, with pieces of 1, 4 and 16 MiB, eight
+                                viewers that seek N times (1000) and 200 peers, and fails if the memory passes its bound
   tools                         installs what the tests with real clients need, and does nothing else
 
 Exit status: 0 done, 1 something failed, 2 wrong usage.";
@@ -66,6 +68,10 @@ fn main() -> ExitCode {
             Err(error) => return usage(&format!("{error:#}")),
         },
         [bench::PART, ref words @ ..] => bench::run_part(words),
+        ["soak"] => House::find().and_then(|house| soak(&house, "1000")),
+        ["soak", "--seeks", seeks] if seeks.parse::<u32>().is_ok() => {
+            House::find().and_then(|house| soak(&house, seeks))
+        }
         ["samples"] => House::find().and_then(|house| samples(&house)),
         ["tools"] => House::find().and_then(|house| tools::provide_all(&house)),
         [] => return usage("a command is missing"),
@@ -106,6 +112,15 @@ fn fuzz_arguments<'a>(arguments: &[&'a str]) -> Result<(Option<&'a str>, Duratio
         bail!("--seconds 0 would fuzz forever");
     }
     Ok((target, Duration::from_secs(seconds)))
+}
+
+/// The long run of the root package's test of the hard bound, with the program as it is shipped.
+fn soak(house: &House, seeks: &str) -> Result<()> {
+    Command::cargo(&house.root)
+        .args(["test", "--release", "--package", "afflux", "--test", "soak", "--"])
+        .args(["--ignored", "--nocapture", "--test-threads=1"])
+        .env("AFFLUX_SOAK_SEEKS", seeks)
+        .run()
 }
 
 fn samples(house: &House) -> Result<()> {

@@ -46,8 +46,13 @@ impl Task {
         self.checking = Some(Checking { ready, spots, wrong, strangers, looked_at });
     }
 
-    pub(super) fn checked(&mut self, piece: PieceIndex, ok: bool, progress: (u32, u32)) {
+    pub(super) fn checked(&mut self, piece: PieceIndex, ok: bool, progress: (u32, u32), now: Instant) {
         self.checked = Some(progress);
+        if self.checking.is_none() && ok {
+            // A file was changed underneath, but not this piece of it.
+            self.config.swarm.handle_verified(piece, None, now);
+            self.want_only_what_is_there(now);
+        }
         if let Some(checking) =
             self.checking.as_mut().filter(|checking| !ok && checking.spots.contains(piece))
         {

@@ -6,8 +6,8 @@ use std::time::Instant;
 use afflux_metainfo::Bitfield;
 use afflux_metainfo::info::Info;
 use afflux_peer::Command;
-use afflux_storage::Event as StorageEvent;
-use tracing::{info, warn};
+use afflux_storage::{Event as StorageEvent, disk};
+use tracing::{debug, info, warn};
 
 use super::super::halt::{Due, Halt};
 use super::super::link::ToLink;
@@ -60,13 +60,17 @@ impl Task {
                 }
             }
             StorageEvent::Lost { piece, error } => {
-                warn!(%piece, %error, "a piece can't be read any more; it is fetched again");
+                match error {
+                    // Storage checks it, and says so once.
+                    disk::Error::Changed { .. } => debug!(%piece, "a piece has to be checked"),
+                    error => warn!(%piece, %error, "a piece can't be read any more; it is fetched again"),
+                }
                 self.config.swarm.handle_lost(&[piece], now);
                 self.want_only_what_is_there(now);
             }
             StorageEvent::Unstored { piece } => self.config.swarm.handle_unstored(piece, now),
             StorageEvent::Stopped(error) => self.pause(error.to_string(), now),
-            StorageEvent::Checked { piece, ok, done, total } => self.checked(piece, ok, (done, total)),
+            StorageEvent::Checked { piece, ok, done, total } => self.checked(piece, ok, (done, total), now),
             StorageEvent::CheckFinished { have } => self.check_finished(have, now),
         }
     }
@@ -81,7 +85,10 @@ impl Task {
         let (shared, readers) = (Arc::clone(&self.config.shared), Arc::clone(&self.config.readers));
         let (to_self, to_events) = (self.config.to_self.clone(), self.config.to_self.clone());
         let notify = Arc::new(move |event: StorageEvent| {
-            if let StorageEvent::Verified { piece, .. } | StorageEvent::Lost { piece, .. } = event {
+            if let StorageEvent::Verified { piece, .. }
+            | StorageEvent::Lost { piece, .. }
+            | StorageEvent::Checked { piece, ok: true, .. } = event
+            {
                 readers.wake(piece);
             }
             // Fails only when the torrent is gone; then nobody cares.

@@ -27,8 +27,8 @@ impl Files {
                 continue;
             }
             let (file, offset) = places.place(slice.file, slice.offset);
-            let Some(handle) = self.open_handle(file) else { return false };
-            if !system::read_hot(&handle, offset, part) {
+            let Some(handle) = self.handle_now(file) else { return false };
+            if !system::read_hot(&handle, offset, part) || !self.is_as_known(file, &handle) {
                 return false;
             }
         }
@@ -44,7 +44,7 @@ impl Files {
         if file == PARTS || places.layout.files()[slice.file.as_usize()].pad {
             return None;
         }
-        let handle = self.open_handle(file)?;
+        let handle = self.handle_now(file).filter(|handle| self.is_as_known(file, handle))?;
         let length = hot_length(&handle, offset, slice.length);
         if length < slice.length {
             system::read_ahead(&handle, offset + length, slice.length - length);
@@ -57,7 +57,7 @@ impl Files {
         let places = self.places();
         for slice in places.layout.file_slices(range) {
             let (file, offset) = places.place(slice.file, slice.offset);
-            if let Some(handle) = self.open_handle(file) {
+            if let Some(handle) = self.handle_now(file) {
                 system::read_ahead(&handle, offset, slice.length);
             }
         }
@@ -72,7 +72,7 @@ impl Files {
         }
     }
 
-    fn open_handle(&self, file: FileIndex) -> Option<Arc<Handle>> {
+    fn handle_now(&self, file: FileIndex) -> Option<Arc<Handle>> {
         self.handles.get((self.store, file), false)
     }
 }

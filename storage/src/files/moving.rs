@@ -96,7 +96,9 @@ impl Files {
         if outcome.is_ok() {
             places.root = new.root.clone();
             self.handles.close_store(self.store);
-            lock(&self.state).made.extend(files);
+            let mut state = lock(&self.state);
+            state.witness.forget_all();
+            state.made.extend(files);
         }
         for &file in files {
             remove(leave, file);

@@ -58,10 +58,15 @@ impl Files {
                 let offset = places.layout.files()[slice.file.as_usize()].offset + slice.offset;
                 give_back(&parts, offset, slice.length);
             });
+            lock(&self.state).witness.forget(PARTS);
             return Ok(());
         }
         self.handles.close((self.store, PARTS));
-        *lock(&self.state).least(PARTS) = 0;
+        {
+            let mut state = lock(&self.state);
+            state.witness.forget(PARTS);
+            *state.least(PARTS) = 0;
+        }
         places.remove_parts()
     }
 

@@ -37,9 +37,9 @@ pub(crate) struct Places {
 }
 
 /// All files as they are at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Survey {
-    /// `None` where there is no regular file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// By number; `None` where there is no regular file, or nothing is known of it.
     pub(crate) files: Vec<Option<Fingerprint>>,
     pub(crate) parts: Option<Fingerprint>,
 }

@@ -26,7 +26,7 @@ fn files(root: &Path, layout: &Arc<Layout>, unwanted: &[u32]) -> Files {
     let unwanted: Vec<FileIndex> = unwanted.iter().map(|&file| FileIndex(file)).collect();
     let mut places = places(root, layout);
     places.leave_out(&unwanted);
-    Files::new(places, Arc::new(Handles::new(4)), StoreId(0), Allocation::Sparse)
+    Files::new(places, Arc::new(Handles::new(4)), StoreId(0), Allocation::Sparse, Survey::default())
 }
 
 fn fingerprints(layout: &Arc<Layout>, root: &Path) -> Vec<Option<Fingerprint>> {
@@ -151,6 +151,7 @@ fn a_file_cut_short_is_a_loss() {
     let files = files(folder.path(), &layout, &[]);
     files.write_at(0, &[&[1; 32]]).unwrap();
     std::fs::OpenOptions::new().write(true).open(folder.path().join("a")).unwrap().set_len(20).unwrap();
+    assert_eq!(files.read_at(0, &mut [0; 20]), Err(Error::Changed { path: folder.path().join("a") }));
     assert_eq!(files.read_at(0, &mut [0; 20]), Ok(()));
     let error = files.read_at(0, &mut [0; 21]).unwrap_err();
     assert_eq!(error, Error::Truncated { path: folder.path().join("a") });
@@ -214,7 +215,7 @@ fn a_file_with_good_bytes_is_never_made_anew_or_grown_over_them() {
     files.write_at(48, &[&[2; 16]]).unwrap();
     std::fs::remove_file(&path).unwrap();
     assert_eq!(files.write_at(48, &[&[2; 16]]), Err(Error::Missing { path: path.clone() }));
-    assert_eq!(files.survey_damage(), [(FileIndex(0), 0)]);
+    assert_eq!(files.survey_damage(), [Damage { file: FileIndex(0), kept_bytes: 0, changed: false }]);
     files.write_at(48, &[&[2; 16]]).unwrap();
     assert_eq!(std::fs::metadata(path).unwrap().len(), 64, "once the loss is known it may be made anew");
 }

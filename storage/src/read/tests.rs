@@ -146,11 +146,11 @@ fn a_file_cut_short_is_lent_only_as_far_as_it_goes() {
     }
     let folder = tempfile::tempdir().unwrap();
     let torrent = open(folder.path(), 1 << 22);
+    let left = u64::from(PIECE) + 5000;
+    std::fs::OpenOptions::new().write(true).open(folder.path().join("film")).unwrap().set_len(left).unwrap();
     let (first, firsts) = job(&torrent, 0, 0..1);
     first.run();
     firsts.recv_timeout(PATIENCE).unwrap().unwrap();
-    let left = u64::from(PIECE) + 5000;
-    std::fs::OpenOptions::new().write(true).open(folder.path().join("film")).unwrap().set_len(left).unwrap();
     let loan = torrent.lend_file(0..u64::from(2 * PIECE)).unwrap();
     assert!(loan.len() <= left, "{loan:?}");
     assert!(torrent.lend_file(left..u64::from(2 * PIECE)).is_none());

@@ -9,7 +9,7 @@ use afflux_metainfo::{Bitfield, FileIndex, InfoHash, Layout, PieceIndex};
 use sha1::{Digest, Sha1};
 
 use super::{Error, Fingerprint, Partial, Resume};
-use crate::files::{PARTS, Places};
+use crate::files::{PARTS, Places, Survey};
 use crate::limits::{CHECK_READ_BYTES, SPOT_CHECKS};
 
 /// What of a resume file can be believed.
@@ -24,6 +24,8 @@ pub struct Trusted {
     pub spots: Bitfield,
     /// Pieces of which some blocks are there, in files that are as they were.
     pub partial: Vec<Partial>,
+    /// The files as they were when this was decided.
+    pub survey: Survey,
 }
 
 impl Resume {
@@ -49,6 +51,7 @@ impl Resume {
             recheck: Bitfield::new(self.have.length()),
             spots: Bitfield::new(self.have.length()),
             partial: self.partial.clone(),
+            survey: Survey::default(),
         };
         let parts_kept = self.is_kept(self.parts, now.parts, || true);
         for (file, span) in (0u32..).map(FileIndex).zip(layout.files()) {
@@ -75,6 +78,7 @@ impl Resume {
         if !self.clean {
             trusted.choose_spots(seed);
         }
+        trusted.survey = now;
         Ok(trusted)
     }
 

@@ -158,6 +158,11 @@ impl Bench {
         }
     }
 
+    /// Lets go of all that is in memory and on disk.
+    pub(crate) fn disk_only(&self) {
+        self.sample.layout.pieces().for_each(|piece| self.store.evict(piece));
+    }
+
     /// Reads and waits for the reply.
     pub(crate) fn read(&self, piece: u32, range: std::ops::Range<u32>) -> Result<Vec<u8>, ReadError> {
         self.read_parts(piece, range).map(|parts| parts.concat())

@@ -238,6 +238,31 @@ fn five_thousand_files_are_served_through_sixty_four_handles() {
 }
 
 #[test]
+fn a_file_that_is_changed_underneath_is_checked_and_only_what_is_wrong_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = Sample::new(32 * 1024, &[("film", 128 * 1024), ("other", 64 * 1024)]);
+    let bench = Bench::new(sample, kind(&folder), MIB);
+    bench.download_all();
+    bench.disk_only();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let file = std::fs::File::options().write(true).open(folder.path().join("film")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"edited", 40_000).unwrap();
+    let changed = disk::Error::Changed { path: folder.path().join("film") };
+    assert!(bench.read_piece(5).unwrap() == bench.sample.piece(5), "another file is as it was");
+    assert_eq!(bench.read_piece(0), Err(ReadError::Disk(changed.clone())));
+    for piece in 0..4 {
+        bench.wait_for(&Event::Lost { piece: PieceIndex(piece), error: changed.clone() });
+    }
+    let mut have = Bitfield::full(6);
+    have.remove(PieceIndex(1));
+    bench.wait_for(&Event::CheckFinished { have });
+    assert!(bench.read_piece(0).unwrap() == bench.sample.piece(0));
+    bench.download(1);
+    bench.wait_for(&crate::common::written(1));
+    assert_eq!(bench.sample.read_from(folder.path()), bench.sample.content);
+}
+
+#[test]
 fn files_that_are_not_wanted_are_not_created() {
     let folder = tempfile::tempdir().unwrap();
     let sample = Sample::new(32 * 1024, &[("a", 64 * 1024), ("b", 64 * 1024), ("c", 0)]);

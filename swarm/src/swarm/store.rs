@@ -5,7 +5,7 @@ use std::time::Instant;
 use afflux_metainfo::{BlockIndex, PieceIndex};
 use afflux_peer::Command;
 
-use super::Swarm;
+use super::{Content, Swarm};
 use crate::blame::Sender;
 use crate::output::Output;
 use crate::trace::Hindrance;
@@ -150,6 +150,14 @@ impl Swarm {
         while let Some(piece) = self.content.as_ref().and_then(|content| content.keep.as_ref()?.any()) {
             self.give_up(piece);
         }
+    }
+
+    /// Whether [`forget_unread`](Self::forget_unread) will have something to do.
+    pub(super) fn holds_what_may_go(&self) -> bool {
+        let holds = |content: &Content| {
+            content.table.open_count() > 0 || content.keep.as_ref().is_some_and(|keep| keep.any().is_some())
+        };
+        self.config.unread_max.is_some() && self.content.as_ref().is_some_and(holds)
     }
 
     fn give_up(&mut self, piece: PieceIndex) {

@@ -269,7 +269,9 @@ impl World {
             .filter(|peer| peer.manner == Manner::Silent && !peer.snubbed)
             .filter_map(|peer| peer.oldest_asked.map(|at| at + SNUBBED_AFTER));
         let timers = self.swarm.deadline().into_iter();
-        arrivals.chain(snubs).chain(timers).min().expect("there is always a tick").max(self.now)
+        // A swarm that nobody is at has no timer.
+        let at_rest = self.now + Duration::from_secs(1);
+        arrivals.chain(snubs).chain(timers).min().unwrap_or(at_rest).max(self.now)
     }
 
     fn step(&mut self) {

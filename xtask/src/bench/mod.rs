@@ -40,6 +40,7 @@ mod stream;
 mod subject;
 mod swarm;
 mod tracker;
+mod vitals;
 mod work;
 
 use std::fs;

@@ -69,7 +69,7 @@ fn a_lost_part_file_is_a_loss_of_what_was_in_it() {
     files.write_at(0, &[&bytes()[..16]]).unwrap();
     std::fs::remove_file(folder.path().join(PARTS_NAME)).unwrap();
     assert!(files.write_at(32, &[&bytes()[32..48]]).unwrap_err().is_loss());
-    assert_eq!(files.survey_damage(), [(FileIndex(1), 0)]);
+    assert_eq!(files.survey_damage(), [Damage { file: FileIndex(1), kept_bytes: 0, changed: false }]);
     files.write_at(32, &[&bytes()[32..48]]).unwrap();
 }
 
@@ -84,7 +84,8 @@ fn space_is_taken_as_it_was_wished() {
         let folder = tempfile::tempdir().unwrap();
         let layout = layout(16, &[("a", LENGTH, false)]);
         let handles = Arc::new(Handles::new(4));
-        let files = Files::new(places(folder.path(), &layout), handles, StoreId(0), allocation);
+        let files =
+            Files::new(places(folder.path(), &layout), handles, StoreId(0), allocation, Survey::default());
         files.write_at(0, &[&[1; 16]]).unwrap();
         let facts = std::fs::metadata(folder.path().join("a")).unwrap();
         assert_eq!(facts.len(), length, "{allocation:?}");
@@ -171,4 +172,62 @@ fn nothing_moves_if_something_is_in_the_way() {
     let mut read = vec![0; 64];
     files.read_at(0, &mut read).unwrap();
     assert_eq!(read, bytes());
+}
+
+fn write_by_another(path: &Path, offset: u64, bytes: &[u8]) {
+    // Times have the grain of the kernel's clock.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, bytes, offset).unwrap();
+}
+
+#[test]
+fn a_change_by_another_is_noticed_once_by_whoever_reads_or_writes_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wanted");
+    let changed = Err(Error::Changed { path: path.clone() });
+    let damage = Damage { file: FileIndex(0), kept_bytes: 0, changed: true };
+    let files = three(folder.path(), &[]);
+    files.write_at(0, &[&bytes()]).unwrap();
+    files.read_at(0, &mut [0; 64]).unwrap();
+    for closed in [false, true] {
+        write_by_another(&path, 3, b"x");
+        if closed {
+            files.close();
+        }
+        assert_eq!(files.read_at(16, &mut [0; 16]), Ok(()), "another file");
+        assert!(!files.read_hot(0, &mut [0; 10]));
+        assert_eq!(files.read_at(0, &mut [0; 16]), changed);
+        assert_eq!(files.survey_damage(), [damage]);
+        files.read_at(0, &mut [0; 16]).unwrap();
+
+        write_by_another(&path, 3, b"x");
+        if closed {
+            files.close();
+        }
+        assert_eq!(files.write_at(0, &[&[1; 5]]), changed);
+        assert_eq!(files.survey_damage(), [damage]);
+        files.write_at(0, &[&[1; 5]]).unwrap();
+        files.read_at(0, &mut [0; 16]).unwrap();
+    }
+}
+
+#[test]
+fn our_own_changes_are_nobody_elses() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = three(folder.path(), &[1]);
+    for round in 0..3 {
+        for offset in [0, 16, 32, 48] {
+            files.write_at(offset, &[&[round; 16]]).unwrap();
+            files.read_at(0, &mut [0; 16]).unwrap();
+            if round == 1 {
+                files.close();
+            }
+        }
+        files.leave_out(&if round == 0 { vec![] } else { vec![FileIndex(2)] }).unwrap();
+        files.sync().unwrap();
+        files.read_at(0, &mut [0; 64]).unwrap();
+    }
+    files.move_to(&folder.path().join("elsewhere")).unwrap();
+    files.read_at(0, &mut [0; 64]).unwrap();
 }
