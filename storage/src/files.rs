@@ -16,7 +16,7 @@ mod walk;
 mod witness;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use afflux_metainfo::{FileIndex, PieceIndex};
 use rustix::fd::OwnedFd;
@@ -372,7 +372,8 @@ impl Files {
         writable: bool,
         before: Option<Fingerprint>,
     ) -> Result<Arc<Handle>, Error> {
-        let handle = Arc::new(Handle { fd: self.open(places, file, writable, before)?, writable });
+        let fd = self.open(places, file, writable, before)?;
+        let handle = Arc::new(Handle { fd, writable, in_memory: OnceLock::new() });
         self.handles.insert((self.store, file), handle.clone());
         Ok(handle)
     }
