@@ -1,6 +1,6 @@
 //! `stream`: Afflux and other clients stream the same film over the same slow links.
 //!
-//! [`scenario`] has the links and the rows of the table, [`course`] what is done on them, [`client`] how each client is
+//! [`scenario`] has the links and the rows of the table, [`course`] what is done on them, [`client`](super::client) how each client is
 //! started. A run is one client on one link: a fresh [`swarm`](super::swarm), a fresh folder, figures. Clients take
 //! turns, so that whatever else the machine does meets all of them; where little is carried they run at the same time.
 

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::case::{Case, Figures, show};
 use super::install::{self, Programs};
@@ -89,7 +89,13 @@ pub(crate) fn run(house: &House, arguments: &Arguments, works: &[&Entry]) -> Res
     let mut missing: BTreeMap<Subject, Option<String>> = BTreeMap::new();
     for Entry { name, make, .. } in works {
         let mut work = make(&workshop).with_context(|| format!("bench {name}"))?;
-        let cases: Vec<Arc<Case>> = work.cases().into_iter().map(Arc::new).collect();
+        let mut cases: Vec<Arc<Case>> = work.cases().into_iter().map(Arc::new).collect();
+        let known: Vec<&str> = cases.iter().map(|case| case.name).collect();
+        let known = known.join(", ");
+        cases.retain(|case| arguments.wants_case(case.name));
+        if cases.is_empty() {
+            bail!("bench {name} has no such case: it has {known}");
+        }
         let mut subjects: Vec<Subject> = cases.iter().flat_map(|case| work.subjects(case)).collect();
         subjects.sort_unstable();
         subjects.dedup();
