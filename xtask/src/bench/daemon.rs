@@ -115,7 +115,13 @@ impl Starting<'_> {
         let mut command = command(&self.programs.rqbit, self.plan.folder);
         command.args(["--http-api-listen-addr", &host.to_string()]);
         command.args(["--listen-ip", "127.0.0.1", "--listen-port", &self.peers.port().to_string()]);
-        command.args(["--peer-limit", &self.plan.connections.to_string()]);
+        // As by default it hangs up on who is silent for ten seconds, which every peer may be.
+        command.args([
+            "--peer-limit",
+            &self.plan.connections.to_string(),
+            "--peer-read-write-timeout",
+            "200s",
+        ]);
         command.args(["--disable-dht", "--disable-lsd", "--disable-upnp-port-forward", "--disable-trackers"]);
         command.args(["server", "start", "--disable-persistence"]).arg(self.plan.files);
         let mut process = Process::start(command, self.plan.folder, "rqbit")?;
