@@ -39,7 +39,7 @@ Commands:
 {works}
                                 stream: films over slow links (hours)
                                 --rounds N (7), --only afflux,libtorrent,..., --quick (a quarter of the bytes, shorter
-                                films), --link NAME,... (of `stream`)
+                                films), --case NAME,... (the tables of a work), --link NAME,... (of `stream`)
   soak [--seeks N]              watches films for minutes on every kind of storage, with pieces of 1, 4 and 16 MiB, eight
                                 viewers that seek N times (1000) and 200 peers, and fails if the memory passes its bound
   tools                         installs what the tests with real clients need, and does nothing else

@@ -20,6 +20,8 @@ pub(crate) struct Arguments {
     only: Vec<String>,
     /// Names of links of `stream`; none: all.
     links: Vec<String>,
+    /// Names of cases of works; none: all.
+    cases: Vec<String>,
     pub(crate) quick: bool,
 }
 
@@ -37,6 +39,7 @@ impl Arguments {
                     parsed.rounds = Some(rounds.context("--rounds takes a number from 1 to 100")?);
                 }
                 "--only" => parsed.only = value()?.split(',').map(subject_named).collect::<Result<_>>()?,
+                "--case" => parsed.cases = value()?.split(',').map(str::to_owned).collect(),
                 "--link" => parsed.links = value()?.split(',').map(link_named).collect::<Result<_>>()?,
                 _ => parsed.works.push(work_named(word)?),
             }
@@ -64,6 +67,11 @@ impl Arguments {
     /// Whether a client is asked for, by its name.
     pub(crate) fn wants(&self, subject: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|name| name == subject)
+    }
+
+    /// Whether a case is asked for.
+    pub(crate) fn wants_case(&self, case: &str) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|name| name == case)
     }
 
     /// Whether a link is asked for.

@@ -78,7 +78,7 @@ pub(crate) fn provide(house: &House, programs: &Programs, clients: &[Client]) ->
 pub(crate) fn provide_subject(house: &House, programs: &Programs, subject: Subject) -> Option<String> {
     let debian = |program, packages| tools::provide(house, program, packages);
     let had = match subject {
-        Subject::Floor | Subject::Afflux => Ok(()),
+        Subject::Floor | Subject::Memory | Subject::Afflux => Ok(()),
         Subject::Nginx => debian("nginx", &["nginx-light"]),
         Subject::Iperf3 => debian("iperf3", &["iperf3"]),
         Subject::Openssl => debian("openssl", &["openssl"]),
@@ -87,7 +87,9 @@ pub(crate) fn provide_subject(house: &House, programs: &Programs, subject: Subje
         Subject::Aria2 => debian("aria2c", &["aria2"]),
         Subject::Rqbit => rqbit(house, &programs.rqbit),
         Subject::Qbittorrent => debian("qbittorrent-nox", &["qbittorrent-nox"]),
-        Subject::Transmission => debian("transmission-daemon", &["transmission-daemon"]),
+        // The daemon, and the program that asks it.
+        Subject::Transmission => debian("transmission-daemon", &["transmission-daemon"])
+            .and_then(|()| debian("transmission-remote", &["transmission-cli"])),
         Subject::Webtorrent | Subject::Peerflix => modules(programs),
     };
     let why = format!("{:#}", had.err()?);

@@ -10,27 +10,37 @@ mod cheap_seeder;
 mod client;
 mod contender;
 mod course;
+mod daemon;
 mod download;
 mod film;
 mod floor;
 mod http;
+mod http_load;
+mod idle;
+mod idle_peers;
 mod install;
+mod machine;
+mod magnet;
 mod part;
 mod payload;
+mod playback;
 mod player;
 mod process;
+mod range_server;
 mod recheck;
 mod report;
 mod scenario;
 mod scratch;
 mod seed;
 mod seeder;
+mod serving;
 mod sink;
 mod start;
 mod stream;
 mod subject;
 mod swarm;
 mod tracker;
+mod vitals;
 mod work;
 
 use std::fs;
@@ -54,7 +64,7 @@ pub(crate) struct Entry {
 }
 
 /// Everything that [`work`] measures, in the order in which it does.
-pub(crate) const WORKS: [Entry; 4] = [
+pub(crate) const WORKS: [Entry; 9] = [
     Entry {
         name: "download",
         about: "a GiB from a seeder that costs nothing, and from 1 and 4 libtorrents, to memory and disk (12 min a round)",
@@ -67,6 +77,27 @@ pub(crate) const WORKS: [Entry; 4] = [
         about: "until a program says its version, and until it listens (20 s a round)",
         make: start::work,
     },
+    Entry {
+        name: "http",
+        about: "a complete file read over HTTP by 1, 16 and 64 at once, beside nginx (2 min a round)",
+        make: range_server::work,
+    },
+    Entry {
+        name: "playback",
+        about: "a film over an open link: read as it comes, and watched at 8 Mbit/s (6 min a round)",
+        make: playback::work,
+    },
+    Entry {
+        name: "magnet",
+        about: "a magnet link's metadata from one seeder (20 s a round)",
+        make: magnet::work,
+    },
+    Entry {
+        name: "idle",
+        about: "a daemon with nothing to do, with 1,000 torrents, with 500 peers (25 min a round)",
+        make: idle::work,
+    },
+    Entry { name: "machine", about: "loopback, SHA-1, memory (10 s a round)", make: machine::work },
 ];
 
 /// Measures what is asked for.

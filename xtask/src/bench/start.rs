@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::case::{Case, Figures, Row, Unit, median};
 use super::contender::{self, Job};
-use super::process;
+use super::process::memory_of;
 use super::subject::Subject;
 use super::work::{Turn, Work, Workshop};
 
@@ -77,7 +77,7 @@ fn daemon(turn: &Turn) -> Result<Figures> {
     let job = Job { turn, torrent: turn.folder, folder: turn.folder };
     let mut daemon = contender::of(turn.subject)?.daemon(&job)?;
     let listening = daemon.marked_at().elapsed().as_secs_f64() * 1000.0;
-    let memory = process::memory_of(daemon.id());
+    let memory = memory_of(daemon.id());
     daemon.stop()?;
     Ok(Figures::from([
         ("listening", Some(listening)),

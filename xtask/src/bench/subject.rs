@@ -11,6 +11,8 @@ pub(crate) enum Subject {
     Iperf3,
     /// SHA-1 alone.
     Openssl,
+    /// Copies, and writes into a file in memory.
+    Memory,
     Afflux,
     /// 2.1
     Libtorrent,
@@ -25,11 +27,12 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Floor,
         Self::Nginx,
         Self::Iperf3,
         Self::Openssl,
+        Self::Memory,
         Self::Afflux,
         Self::Libtorrent,
         Self::Libtorrent20,
@@ -47,6 +50,7 @@ impl Subject {
             Self::Nginx => "nginx",
             Self::Iperf3 => "iperf3",
             Self::Openssl => "openssl",
+            Self::Memory => "memory",
             Self::Afflux => "afflux",
             Self::Libtorrent => "libtorrent",
             Self::Libtorrent20 => "libtorrent-2.0",
@@ -65,6 +69,6 @@ impl Subject {
 
     /// Whether it is no client but what the machine can do: measured beside whatever is asked for.
     pub(crate) fn is_limit(self) -> bool {
-        matches!(self, Self::Floor | Self::Nginx | Self::Iperf3 | Self::Openssl)
+        matches!(self, Self::Floor | Self::Nginx | Self::Iperf3 | Self::Openssl | Self::Memory)
     }
 }

@@ -12,13 +12,13 @@
 //! its .torrent, and what needs a process of its own on our side is a part ([`super::part`]). [`super::download`] is a
 //! work to look at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::case::{Case, Figures, show};
 use super::install::{self, Programs};
@@ -89,7 +89,13 @@ pub(crate) fn run(house: &House, arguments: &Arguments, works: &[&Entry]) -> Res
     let mut missing: BTreeMap<Subject, Option<String>> = BTreeMap::new();
     for Entry { name, make, .. } in works {
         let mut work = make(&workshop).with_context(|| format!("bench {name}"))?;
-        let cases: Vec<Arc<Case>> = work.cases().into_iter().map(Arc::new).collect();
+        let mut cases: Vec<Arc<Case>> = work.cases().into_iter().map(Arc::new).collect();
+        let known: Vec<&str> = cases.iter().map(|case| case.name).collect();
+        let known = known.join(", ");
+        cases.retain(|case| arguments.wants_case(case.name));
+        if cases.is_empty() {
+            bail!("bench {name} has no such case: it has {known}");
+        }
         let mut subjects: Vec<Subject> = cases.iter().flat_map(|case| work.subjects(case)).collect();
         subjects.sort_unstable();
         subjects.dedup();
@@ -106,6 +112,7 @@ pub(crate) fn run(house: &House, arguments: &Arguments, works: &[&Entry]) -> Res
             subjects: subjects.iter().map(|subject| subject.name()).collect(),
             missing: subjects.iter().filter_map(|it| Some((it.name(), gone(*it)?))).collect(),
             runs: Vec::new(),
+            notes: BTreeSet::new(),
         };
         subjects.retain(|subject| gone(*subject).is_none());
         let mut bench =
@@ -149,7 +156,11 @@ impl Bench<'_> {
         subjects.rotate_left(first);
         for subject in subjects {
             let is_due = round > 0 || self.work.counts_calls(case, subject);
-            if is_due && !self.is_given_up(case, subject) {
+            if is_due && self.is_given_up(case, subject) {
+                let (subject, case) = (subject.name(), case.name);
+                let note = format!("{subject} on {case} had no more turns: it failed twice, or is too slow");
+                self.report.notes.insert(note);
+            } else if is_due {
                 let run = self.take(round, case, subject);
                 self.report.runs.push(run);
                 self.report.save(&self.workshop.folder)?;

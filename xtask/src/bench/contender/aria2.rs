@@ -51,14 +51,23 @@ impl Contender for Aria2 {
 
 fn command(job: &Job, port: u16) -> Result<Command> {
     let mut command = job.command(Path::new("aria2c"))?;
-    command.args(["--no-conf=true", "--quiet=true", "--enable-dht=false", "--bt-enable-lpd=false"]);
+    command.args(["--no-conf=true", "--console-log-level=notice", "--show-console-readout=false"]);
+    command.args(["--enable-dht=false", "--bt-enable-lpd=false"]);
     command.arg(format!("--listen-port={port}")).arg(format!("--dir={}", job.folder.display()));
     // A second run finds the file and no control file beside it.
     command.arg("--allow-overwrite=true").arg(job.torrent);
     Ok(command)
 }
 
+/// It says that all is there, and then takes a moment to tell the tracker.
 fn finish(job: &Job, command: Command) -> Result<Done> {
-    let spent = job.start(command)?.end(PATIENCE)?;
+    let mut process = job.start(command)?;
+    let is_done = |line: &str| {
+        ["complete", "Verification finished", "Seeding is over"].iter().any(|it| line.contains(it))
+    };
+    let (at, ()) = process.hear(PATIENCE, |line| is_done(line).then_some(()))?;
+    let wall = at.duration_since(process.marked_at());
+    let mut spent = process.end(PATIENCE)?;
+    spent.wall = wall;
     Ok(Done { spent, wasted_bytes: None, calls: job.calls()? })
 }
