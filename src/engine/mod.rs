@@ -176,11 +176,11 @@ impl Engine {
         let pool = Pool::new(ledger);
         let room = watch::Sender::new(());
         let hook = room.clone();
-        pool.on_room(Arc::new(move || _ = hook.send_replace(())));
+        pool.on_room(Arc::new(move || hook.send_replace(())));
         let places = config.tuning.disk_cache_bytes.unwrap_or(options::STREAM_DISK_CACHE_SIZE);
         let places = Ledger::new(usize::try_from(places).unwrap_or(usize::MAX));
         let hook = room.clone();
-        places.on_room(Arc::new(move || _ = hook.send_replace(())));
+        places.on_room(Arc::new(move || hook.send_replace(())));
         let disk = Disk::start(DiskConfig::default())
             .map_err(|error| Failure::work(format!("the disk threads can't be started: {error}")))?;
         let policy = afflux_tracker::Policy { allow_local: config.swarm.allow_local_addresses };
