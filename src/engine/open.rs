@@ -176,7 +176,8 @@ fn found(layout: &Arc<Layout>, hashes: &[[u8; 20]], place: &Place, seed: u64) ->
 fn remembered(place: &Place) -> Option<Resume> {
     let folder = place.resume_dir.as_ref()?;
     match Resume::load(folder, place.info_hash) {
-        Ok(resume) => resume,
+        // The info dictionary is known by now, and may be long.
+        Ok(resume) => resume.map(|resume| Resume { extra: Vec::new(), ..resume }),
         Err(resume::Error::Disk(error)) => {
             warn!(%error, "the resume data can't be read; files are checked instead");
             None

@@ -10,6 +10,7 @@ mod gather;
 mod handles;
 mod hot;
 mod moving;
+mod opening;
 mod parts;
 mod places;
 mod walk;
@@ -19,8 +20,6 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use afflux_metainfo::{FileIndex, PieceIndex};
-use rustix::fd::OwnedFd;
-use rustix::fs::FileType;
 
 use crate::cache::StoreId;
 use crate::disk::Error;
@@ -35,7 +34,7 @@ pub(crate) use self::handles::Handles;
 pub use self::hot::FileLoan;
 pub use self::places::Survey;
 pub(crate) use self::places::{PARTS, Places};
-use self::walk::{Access, fingerprint_of, retry, sync_folders};
+use self::walk::{fingerprint_of, retry, sync_folders};
 use self::witness::{Witness, fingerprint};
 
 /// A file that lost what was in it.
@@ -353,71 +352,6 @@ impl Files {
         if error.is_loss() {
             lock(&self.state).damaged.insert(file);
         }
-    }
-
-    fn handle(&self, places: &Places, file: FileIndex, writable: bool) -> Result<Arc<Handle>, Error> {
-        match self.handles.get((self.store, file), writable) {
-            Some(handle) => Ok(handle),
-            None => {
-                let before = lock(&self.state).witness.known(file);
-                self.open_handle(places, file, writable, before)
-            }
-        }
-    }
-
-    fn open_handle(
-        &self,
-        places: &Places,
-        file: FileIndex,
-        writable: bool,
-        before: Option<Fingerprint>,
-    ) -> Result<Arc<Handle>, Error> {
-        let handle = Arc::new(Handle { fd: self.open(places, file, writable, before)?, writable });
-        self.handles.insert((self.store, file), handle.clone());
-        Ok(handle)
-    }
-
-    fn open(
-        &self,
-        places: &Places,
-        file: FileIndex,
-        writable: bool,
-        before: Option<Fingerprint>,
-    ) -> Result<OwnedFd, Error> {
-        let least = *lock(&self.state).least(file);
-        let access = match (writable, least) {
-            (false, _) => Access::Read,
-            (true, 0) => Access::Create,
-            (true, _) => Access::Write,
-        };
-        let fd = places.open(file, access)?;
-        let path = || places.path(file);
-        let stat =
-            retry(|| rustix::fs::fstat(&fd)).map_err(|e| Error::from_errno("examining", &path(), e))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(Error::InTheWay { path: path() });
-        }
-        if writable && (stat.st_size as u64) < least {
-            return Err(Error::Truncated { path: path() });
-        }
-        if access == Access::Read {
-            lock(&self.state).witness.meet(file, fingerprint_of(&stat));
-        }
-        let now = fingerprint_of(&stat);
-        match access {
-            Access::Read => self.attest(places, file, before, now)?,
-            _ if before.is_some() && before != now => return Err(self.changed(places, file)),
-            _ => {}
-        }
-        if access == Access::Create {
-            lock(&self.state).made.insert(file);
-        }
-        if writable && file != PARTS {
-            let length = places.layout.files()[file.as_usize()].length;
-            self.allocate(file, &fd, &stat, length)
-                .map_err(|errno| Error::from_errno("growing", &path(), errno))?;
-        }
-        Ok(fd)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Where a torrent's bytes live between the socket and the player: memory first, then files.
 //!
-//! Here: the process-wide byte [ledger], the [pool] of block buffers, the intake that assembles pieces, the
-//! cache of verified pieces, the [disk] and hash threads with their bounded file handles, [resume] files and the
-//! per-torrent face of all of it, [`Store`].
+//! Here: the process-wide byte [ledger], the [pool] of block buffers, the intake that assembles pieces (and spills them
+//! to disk when memory is short), the cache of verified pieces, the [disk] and hash threads with their bounded file
+//! handles, the bounded disk cache, [resume] files and the per-torrent face of all of it, [`Store`].
 //! Not here: what to fetch and what to evict (`swarm`), sockets and tasks (`src`). Threads are std's; nothing is async.
 //!
 //! BEPs: 3 (pieces and their SHA-1), 47 (pad files are never stored).

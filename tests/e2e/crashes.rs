@@ -138,7 +138,8 @@ fn killed_many_times(power_cuts: bool, ip: &str) {
         let right = download.right();
         let mut process = download.start(&slow);
         std::thread::sleep(Duration::from_millis(30 + luck.below(900) as u64));
-        process.signal("KILL");
+        // Some runs end well, and leave pieces under way to be gone on with.
+        process.signal(if luck.below(4) == 0 { "TERM" } else { "KILL" });
         process.wait();
         let now = download.right();
         assert!(right.iter().all(|piece| now.contains(piece)), "round {round}: {right:?} became {now:?}");

@@ -239,6 +239,41 @@ fn two_runs_with_one_data_folder_are_kept_apart() {
 }
 
 #[test]
+fn only_wanted_files_are_made_and_take_their_space_at_once_if_wished() {
+    let film = Film::set(&[300_000, 500_000, 300_000]);
+    let seeder = film.seeder("127.0.0.41", Manner::Honest, FAST);
+    let download = Download::new(&film);
+    let names = || {
+        let listing = std::fs::read_dir(download.file()).expect("our own folder");
+        let mut names: Vec<_> = listing.map(|file| file.expect("our own folder").file_name()).collect();
+        names.sort();
+        names
+    };
+    download.start(&seeder, &["--files", "0,2", "--first", "2", "--preallocate", "full"]).succeed();
+    assert_eq!(names(), ["0.bin", "2.bin"]);
+    for name in names() {
+        let (ours, theirs) = (download.file().join(&name), film.path.join(&name));
+        assert!(
+            std::fs::read(ours).expect("it's there") == std::fs::read(theirs).expect("our own"),
+            "{name:?}"
+        );
+    }
+    let given = seeder.given_bytes();
+    download.start(&seeder, &[]).succeed();
+    assert_same(&film.path, &download.file());
+    assert_eq!(
+        std::fs::read_dir(&download.folder).expect("our own folder").count(),
+        1,
+        "the part file is gone"
+    );
+    let again = seeder.given_bytes() - given;
+    assert!(
+        again <= 500_000,
+        "{again} bytes of a file of 500,000 were fetched, which share pieces with others"
+    );
+}
+
+#[test]
 fn a_stream_is_read_on_while_the_disk_is_full_and_goes_on_when_it_is_not() {
     let film = Film::noise(12_000_000);
     let disk = Mount::new(&film.scratch, "size=5m");

@@ -57,6 +57,7 @@ impl Soak {
         let took = begun.elapsed();
         let most = meter.most_bytes();
         let memory = daemon.memory(&films[0]);
+        swarm.rest();
         let after = daemon.wait_below(before + LEFT, PATIENCE);
         println!(
             "{self:?}: {:.0} s, {} MiB before, {} MiB at most, {} MiB after; {memory:?}",

@@ -31,6 +31,7 @@ const DONT_HAVE: u8 = 3;
 pub(crate) struct Swarm {
     port: u16,
     peers: usize,
+    resting: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
 }
 
@@ -56,21 +57,29 @@ impl Swarm {
             })
             .collect();
         let over = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&over);
+        let resting = Arc::new(AtomicBool::new(false));
+        let (ended, rest) = (Arc::clone(&over), Arc::clone(&resting));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if ended.load(Relaxed) {
                     return;
                 }
-                let (Ok(stream), shared) = (stream, shared.clone()) else { continue };
+                let (Ok(stream), shared, rest) = (stream, shared.clone(), Arc::clone(&rest)) else {
+                    continue;
+                };
                 std::thread::spawn(move || {
                     // The daemon may hang up at any moment.
-                    let _ = greet(&stream, &shared);
+                    let _ = greet(&stream, &shared, &rest);
                     let _ = stream.shutdown(Shutdown::Both);
                 });
             }
         });
-        Self { port, peers, over }
+        Self { port, peers, resting, over }
+    }
+
+    /// From now on nobody takes anything.
+    pub(crate) fn rest(&self) {
+        self.resting.store(true, Relaxed);
     }
 
     pub(crate) fn addresses(&self) -> impl Iterator<Item = String> {
@@ -88,7 +97,7 @@ impl Drop for Swarm {
     }
 }
 
-fn greet(mut stream: &TcpStream, films: &[Shared]) -> io::Result<()> {
+fn greet(mut stream: &TcpStream, films: &[Shared], resting: &AtomicBool) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut hello = [0; 68];
     stream.read_exact(&mut hello)?;
@@ -103,7 +112,7 @@ fn greet(mut stream: &TcpStream, films: &[Shared]) -> io::Result<()> {
         answer.extend(message(EXTENDED, handshake));
         answer.extend(message(INTERESTED, &[]));
         stream.write_all(&answer)?;
-        return take(stream, film);
+        return take(stream, film, resting);
     }
     let mut bits = vec![0u8; film.pieces.div_ceil(8) as usize];
     (0..film.pieces).for_each(|piece| bits[piece as usize / 8] |= 0x80 >> (piece % 8));
@@ -131,7 +140,7 @@ fn give(mut stream: &TcpStream, film: &Shared) -> io::Result<()> {
 }
 
 /// Asks for the pieces that it is told of, block by block.
-fn take(mut stream: &TcpStream, film: &Shared) -> io::Result<()> {
+fn take(mut stream: &TcpStream, film: &Shared, resting: &AtomicBool) -> io::Result<()> {
     let (mut known, mut body, mut next) = (Vec::new(), Vec::new(), 0u32);
     let (mut served, mut outstanding) = (false, 0u32);
     loop {
@@ -156,7 +165,7 @@ fn take(mut stream: &TcpStream, film: &Shared) -> io::Result<()> {
             }
             _ => {}
         }
-        while served && outstanding < TAKER_DEPTH && !known.is_empty() {
+        while !resting.load(Relaxed) && served && outstanding < TAKER_DEPTH && !known.is_empty() {
             let blocks = film.piece as u32 / BLOCK;
             let piece = known[(next / blocks) as usize % known.len()];
             let request = [piece, next % blocks * BLOCK, BLOCK].map(u32::to_be_bytes).concat();
