@@ -1,7 +1,7 @@
 //! The files that are open, a bounded number over all torrents.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use afflux_metainfo::FileIndex;
 use rustix::fd::OwnedFd;
@@ -27,6 +27,8 @@ struct Open {
 pub(super) struct Handle {
     pub(super) fd: OwnedFd,
     pub(super) writable: bool,
+    /// Whether the file lies on a file system that is nothing but memory, once somebody asked.
+    pub(super) in_memory: OnceLock<bool>,
 }
 
 impl Handles {

@@ -80,6 +80,9 @@ impl Files {
 /// How much of a stretch is in memory, by samples: the kernel fetches neighbouring pages together.
 fn hot_length(handle: &Handle, offset: u64, length: u64) -> u64 {
     let is_hot = |at: u64| system::read_hot(handle, offset + at, &mut [0]);
+    if system::is_memory(handle) && length > 0 && is_hot(length - 1) {
+        return length;
+    }
     if !is_hot(0) {
         return 0;
     }
@@ -138,7 +141,7 @@ mod system {
     use std::num::NonZeroU64;
 
     use rustix::fs::Advice;
-    use rustix::io::{Errno, ReadWriteFlags};
+    use rustix::io::ReadWriteFlags;
 
     use super::Handle;
     use crate::files::retry;
@@ -149,16 +152,13 @@ mod system {
     pub(super) fn read_hot(handle: &Handle, offset: u64, buffer: &mut [u8]) -> bool {
         let length = buffer.len();
         let read = retry(|| {
+            if is_memory(handle) {
+                return rustix::io::pread(&handle.fd, &mut *buffer, offset);
+            }
             let mut slices = [IoSliceMut::new(&mut *buffer)];
             rustix::io::preadv2(&handle.fd, &mut slices, offset, ReadWriteFlags::NOWAIT)
         });
-        match read {
-            // tmpfs doesn't know the flag, and is nothing but memory.
-            Err(Errno::OPNOTSUPP) if is_memory(handle) => {
-                retry(|| rustix::io::pread(&handle.fd, &mut *buffer, offset)) == Ok(length)
-            }
-            read => read == Ok(length),
-        }
+        read == Ok(length)
     }
 
     pub(super) fn read_ahead(handle: &Handle, offset: u64, length: u64) {
@@ -166,8 +166,10 @@ mod system {
         let _ = rustix::fs::fadvise(&handle.fd, offset, NonZeroU64::new(length), Advice::WillNeed);
     }
 
-    fn is_memory(handle: &Handle) -> bool {
-        rustix::fs::fstatfs(&handle.fd).is_ok_and(|stat| stat.f_type as u64 == TMPFS)
+    /// tmpfs doesn't know the flag, and is nothing but memory.
+    pub(super) fn is_memory(handle: &Handle) -> bool {
+        let look = || rustix::fs::fstatfs(&handle.fd).is_ok_and(|stat| stat.f_type as u64 == TMPFS);
+        *handle.in_memory.get_or_init(look)
     }
 }
 
@@ -180,4 +182,8 @@ mod system {
     }
 
     pub(super) fn read_ahead(_: &Handle, _: u64, _: u64) {}
+
+    pub(super) fn is_memory(_: &Handle) -> bool {
+        false
+    }
 }

@@ -1,6 +1,6 @@
 //! Opening files when they are first needed.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use afflux_metainfo::FileIndex;
 use rustix::fd::OwnedFd;
@@ -36,7 +36,8 @@ impl Files {
         writable: bool,
         before: Option<Fingerprint>,
     ) -> Result<Arc<Handle>, Error> {
-        let handle = Arc::new(Handle { fd: self.open(places, file, writable, before)?, writable });
+        let fd = self.open(places, file, writable, before)?;
+        let handle = Arc::new(Handle { fd, writable, in_memory: OnceLock::new() });
         self.handles.insert((self.store, file), handle.clone());
         Ok(handle)
     }
