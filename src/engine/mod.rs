@@ -494,6 +494,7 @@ async fn forget_unused(shared: std::sync::Weak<Shared>) {
     loop {
         tokio::time::sleep(UNREAD_MAX).await;
         let Some(shared) = shared.upgrade() else { return };
+        shared.disk.spill_idle();
         shared.pool.forget_unused();
     }
 }

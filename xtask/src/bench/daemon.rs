@@ -169,12 +169,19 @@ impl Starting<'_> {
     fn transmission(&self) -> Result<Process> {
         let host = free_address()?;
         let room = self.plan.connections;
+        // Copies: it renames what it has taken.
+        let watched = self.plan.folder.join("watched");
+        fs::create_dir_all(&watched).with_context(|| watched.display().to_string())?;
+        for torrent in self.torrents()? {
+            let name = torrent.file_name().context("a file has a name")?;
+            fs::copy(&torrent, watched.join(name))?;
+        }
         let settings = json!({
             "bind-address-ipv4": "127.0.0.1", "peer-port": self.peers.port(), "port-forwarding-enabled": false,
             "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false,
             "peer-limit-global": room, "peer-limit-per-torrent": room, "upload-slots-per-torrent": 8,
             "rpc-bind-address": "127.0.0.1", "rpc-port": host.port(), "download-dir": self.plan.files,
-            "watch-dir-enabled": true, "watch-dir": self.plan.torrents,
+            "watch-dir-enabled": true, "watch-dir": watched,
         });
         let state = self.plan.folder.join("state");
         fs::create_dir_all(&state)?;
