@@ -37,7 +37,7 @@ use afflux_swarm::shaper::Limits;
 use afflux_swarm::trace::Stall;
 use afflux_swarm::{Priority, StrategyName, Swarm, Window};
 use dashmap::DashMap;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -103,7 +103,7 @@ pub struct Shared {
     torrents: DashMap<InfoHash, Torrent>,
     seeds: AtomicU64,
     /// Memory came back after some torrent found none.
-    pub(crate) room: Arc<Notify>,
+    pub(crate) room: watch::Sender<()>,
     stop: CancellationToken,
 }
 
@@ -174,13 +174,13 @@ impl Engine {
         let now = Instant::now();
         let ledger = Ledger::new(usize::try_from(config.tuning.cache_bytes).unwrap_or(usize::MAX));
         let pool = Pool::new(ledger);
-        let room = Arc::new(Notify::new());
-        let hook = Arc::clone(&room);
-        pool.on_room(Arc::new(move || hook.notify_waiters()));
+        let room = watch::Sender::new(());
+        let hook = room.clone();
+        pool.on_room(Arc::new(move || hook.send_replace(())));
         let places = config.tuning.disk_cache_bytes.unwrap_or(options::STREAM_DISK_CACHE_SIZE);
         let places = Ledger::new(usize::try_from(places).unwrap_or(usize::MAX));
-        let hook = Arc::clone(&room);
-        places.on_room(Arc::new(move || hook.notify_waiters()));
+        let hook = room.clone();
+        places.on_room(Arc::new(move || hook.send_replace(())));
         let disk = Disk::start(DiskConfig::default())
             .map_err(|error| Failure::work(format!("the disk threads can't be started: {error}")))?;
         let policy = afflux_tracker::Policy { allow_local: config.swarm.allow_local_addresses };
@@ -494,6 +494,7 @@ async fn forget_unused(shared: std::sync::Weak<Shared>) {
     loop {
         tokio::time::sleep(UNREAD_MAX).await;
         let Some(shared) = shared.upgrade() else { return };
+        shared.disk.spill_idle();
         shared.pool.forget_unused();
     }
 }

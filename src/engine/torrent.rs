@@ -243,18 +243,20 @@ impl Task {
     async fn run(&mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         let readers = Arc::clone(&self.config.readers);
-        let shared = Arc::clone(&self.config.shared);
+        let mut room = self.config.shared.room.subscribe();
         loop {
             let deadline = self.deadline();
             tokio::select! {
                 count = self.config.inbox.recv_many(&mut batch, BATCH) => if count == 0 { return },
                 () = readers.changed() => {}
-                () = shared.room.notified(), if self.starved_until.is_some() => {
+                Ok(()) = room.changed(), if self.starved_until.is_some() => {
                     // Memory came back: over now, and every link is looked at again.
                     self.starved_until = Some(Instant::now());
                 }
                 () = tokio::time::sleep_until(deadline.into()) => {}
             }
+            // What comes back from here on is news, also while this turn asks and is refused.
+            room.borrow_and_update();
             let now = Instant::now();
             for input in batch.drain(..) {
                 if let Input::Stop(done) = input {

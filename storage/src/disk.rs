@@ -185,6 +185,8 @@ enum WriteWork {
     Punch(Arc<Torrent>, PieceIndex, Charge),
     /// Memory is short.
     Relieve(Arc<Relief>),
+    /// Pieces that nothing comes of hold memory for nobody.
+    SpillIdle(Arc<Relief>),
 }
 
 enum ReadWork {
@@ -222,6 +224,7 @@ impl Disk {
                         torrent.job_done();
                     }
                     WriteWork::Relieve(relief) => shielded(|| relief.run()),
+                    WriteWork::SpillIdle(relief) => shielded(|| relief.run_idle()),
                 }
             }
         })?;
@@ -266,6 +269,11 @@ impl Disk {
     /// The caller counts the job ([`Torrent::job_queued`]) before.
     pub(crate) fn queue_punch(&self, torrent: Arc<Torrent>, piece: PieceIndex, place: Charge) {
         self.0.queues.write.push(WriteWork::Punch(torrent, piece, place));
+    }
+
+    /// Puts what came of pieces under way on disk, if nothing has come of them since the last call.
+    pub fn spill_idle(&self) {
+        self.0.queues.write.push(WriteWork::SpillIdle(self.0.relief.clone()));
     }
 
     /// The want of memory.

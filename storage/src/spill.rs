@@ -66,6 +66,17 @@ impl Relief {
         self.short.load(Relaxed)
     }
 
+    /// Puts pieces on disk that nothing came of since the last call; on a write thread.
+    pub(crate) fn run_idle(&self) {
+        let torrents: Vec<Arc<Torrent>> = lock(&self.torrents).iter().filter_map(Weak::upgrade).collect();
+        for torrent in torrents {
+            // What can't be written now stays: nobody asks for its memory.
+            let can_write = || lock(&torrent.progress).stopped.is_none();
+            while can_write() && torrent.spill(Reach::Idle).is_some() {}
+            torrent.intake.age();
+        }
+    }
+
     /// Gives memory back, if there is any to be given; on a write thread.
     pub(crate) fn run(&self) {
         self.queued.store(false, SeqCst);

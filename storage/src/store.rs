@@ -211,10 +211,10 @@ impl Store {
                 let mut places = Places::new(dir, layout.clone(), info_hash, renamed);
                 places.leave_out(&unwanted);
                 let files = Files::new(places, disk.handles().clone(), id, files.allocation, files.survey);
-                files.trust(have.iter());
                 if !read_only {
                     files.leave_out(&unwanted)?;
                 }
+                files.trust(have.iter());
                 (Some(files), None, have)
             }
             Kind::Memory => (None, None, Bitfield::new(layout.piece_count())),
@@ -455,7 +455,9 @@ impl Store {
     /// # Errors
     /// If something is there already (nothing is replaced), something was written meanwhile, or there are no files.
     pub fn move_to(&self, dir: &std::path::Path) -> Result<(), disk::Error> {
-        self.own_files()?.move_to(dir)
+        let files = self.own_files()?;
+        self.0.wait_for_jobs();
+        files.move_to(dir)
     }
 
     /// Makes what is written survive a power cut. Blocks.

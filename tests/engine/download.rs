@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use afflux::engine::State;
 use afflux::source::Source;
 use afflux_metainfo::magnet::Magnet;
+use afflux_storage::Resume;
 
 use super::house::{Film, House, MIB, wait_complete, wait_for};
 
@@ -123,4 +124,38 @@ async fn a_download_limit_holds_over_several_seconds() {
     let bytes = torrent.status().totals.payload_received - first.totals.payload_received;
     let rate = bytes as f64 / began.elapsed().as_secs_f64();
     assert!(rate < 1.25 * LIMIT as f64 && rate > 0.5 * LIMIT as f64, "{rate} bytes/s");
+}
+
+/// A disk that forgot what it had promised to keep: lengths and times are right, and half of the bytes are zeros.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_crash_spots_find_what_no_time_tells_and_then_all_of_the_file_is_checked() {
+    let film = Film::new(8 * MIB, 64 * 1024);
+    let seeder = film.seeder(None).await;
+    let (house, folder) = (House::new().await, tempfile::tempdir().unwrap());
+    let torrent = house.fetch(&film.source(), folder.path(), &[seeder.address()]).await;
+    wait_complete(&torrent).await;
+    house.engine.shutdown().await;
+    let state = house.state.path().join("resume");
+    let mut resume = Resume::load(&state, torrent.info_hash()).unwrap().unwrap();
+    assert!(resume.clean && resume.have.is_full());
+    resume.clean = false;
+    resume.save(&state).unwrap();
+    let path = folder.path().join(super::house::NAME);
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    let modified = file.metadata().unwrap().modified().unwrap();
+    for piece in (0..128).step_by(2) {
+        std::os::unix::fs::FileExt::write_all_at(&file, &[0; 64 * 1024], piece * 64 * 1024).unwrap();
+    }
+    file.set_modified(modified).unwrap();
+
+    let again = House::at(house.state.clone(), |_| {}).await;
+    let torrent = again.fetch(&film.source(), folder.path(), &[seeder.address()]).await;
+    // Sixteen spots miss half of the pieces once in 65,536 runs.
+    let status = wait_for(&torrent, |status| {
+        status.state == State::Seeding && status.totals.payload_received >= 4 * MIB
+    })
+    .await;
+    assert!(status.totals.payload_received <= 5 * MIB, "{}", status.totals.payload_received);
+    again.engine.shutdown().await;
+    film.assert_file(folder.path());
 }

@@ -77,9 +77,22 @@ impl Daemon {
         self.ask(&stream, &[])["url"].as_str().expect("a URL").to_owned()
     }
 
-    pub(crate) fn memory(&self, film: &Film) -> Memory {
+    fn info(&self, film: &Film) -> Value {
         let hash: String = film.info_hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        let info = self.ask(&format!("GET /api/torrents/{hash}/info HTTP/1.1\r\n"), &[]);
+        self.ask(&format!("GET /api/torrents/{hash}/info HTTP/1.1\r\n"), &[])
+    }
+
+    /// Waits until all of a film is there.
+    pub(crate) fn wait_complete(&self, film: &Film, patience: Duration) {
+        let begun = Instant::now();
+        while self.info(film)["state"] != "seeding" {
+            assert!(begun.elapsed() < patience, "the film doesn't get whole");
+            std::thread::sleep(10 * SAMPLE_INTERVAL);
+        }
+    }
+
+    pub(crate) fn memory(&self, film: &Film) -> Memory {
+        let info = self.info(film);
         let number = |of: &str, name: &str| info[of][name].as_u64().expect("a number of bytes");
         Memory {
             peak: number("memory", "peakBytes"),

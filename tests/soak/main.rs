@@ -26,7 +26,7 @@ const BESIDES: u64 = 48 * MIB;
 /// How near to where it began the memory must come again.
 const LEFT: u64 = 24 * MIB;
 /// It's given back half a minute after its last use, and that is looked at every half minute.
-const PATIENCE: Duration = Duration::from_secs(100);
+const PATIENCE: Duration = Duration::from_secs(200);
 /// Films that are watched at once, by equally many viewers.
 const FILMS: usize = 2;
 
@@ -57,6 +57,10 @@ impl Soak {
         let took = begun.elapsed();
         let most = meter.most_bytes();
         let memory = daemon.memory(&films[0]);
+        if matches!(self.storage, Storage::Disk) {
+            // What is kept is fetched on without viewers, and needs memory meanwhile.
+            films.iter().for_each(|film| daemon.wait_complete(film, PATIENCE));
+        }
         swarm.rest();
         let after = daemon.wait_below(before + LEFT, PATIENCE);
         println!(

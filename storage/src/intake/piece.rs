@@ -42,6 +42,8 @@ pub(super) struct Piece {
     pub(super) asked: usize,
     /// `None` while the hash thread has it.
     pub(super) hash: Option<Hasher>,
+    /// Something of it was asked for or came since the pieces [aged](super::Intake::age).
+    pub(super) touched: bool,
     /// A hash thread is at it, or will be.
     pub(super) queued: bool,
     /// SHA-1 of the blocks that are on disk ahead of the rest, as they came.
@@ -118,6 +120,7 @@ impl Piece {
             spares: Vec::new(),
             asked: 0,
             hash: Some(Hasher::new()),
+            touched: true,
             queued: false,
             spilled: BTreeMap::new(),
             complete: false,
@@ -146,6 +149,7 @@ impl Piece {
             self.asked += 1;
         }
         let Some(part) = part else { return Asked::Counted };
+        self.touched = true;
         self.extents[extent] = ExtentState::Leasing;
         Asked::Lease { id: self.id, extent, part }
     }
@@ -216,6 +220,7 @@ impl Piece {
         {
             block.home = Some(own);
         }
+        self.touched = true;
         self.filled += 1;
         self.asked -= usize::from(std::mem::take(&mut self.blocks[number].asked));
         if self.queued || !self.hash_is_due() {

@@ -21,6 +21,8 @@ pub(crate) enum Reach {
     Hashed,
     /// All that can.
     Any,
+    /// Those of pieces that nothing was asked of and nothing came of for a while.
+    Idle,
 }
 
 /// An extent on its way to disk.
@@ -53,7 +55,13 @@ impl Intake {
         }
         let mut pieces = lock(&self.pieces);
         let incomplete = pieces.iter_mut().rev().filter(|(_, piece)| piece.filled < piece.blocks.len());
-        incomplete.filter_map(|(index, piece)| piece.take_spill(*index, reach)).next()
+        let fitting = incomplete.filter(|(_, piece)| reach != Reach::Idle || !piece.touched);
+        fitting.filter_map(|(index, piece)| piece.take_spill(*index, reach)).next()
+    }
+
+    /// Pieces of which nothing comes from now on are idle.
+    pub(crate) fn age(&self) {
+        lock(&self.pieces).values_mut().for_each(|piece| piece.touched = false);
     }
 
     /// The extent is on disk, and these are the SHA-1 of its blocks. Says whether the hash thread is to be called.
@@ -99,8 +107,8 @@ impl Piece {
         let end = (first + EXTENT_BLOCKS as usize).min(self.blocks.len());
         let fits = |block: &Block| match (&block.slot, reach) {
             (Slot::Hashed(_) | Slot::Spilled, _) => true,
-            (Slot::Filled(_), Reach::Any) => true,
-            (Slot::Ready(_) | Slot::Vacant, Reach::Any) => block.asked == 0,
+            (Slot::Filled(_), Reach::Any | Reach::Idle) => true,
+            (Slot::Ready(_) | Slot::Vacant, Reach::Any | Reach::Idle) => block.asked == 0,
             _ => false,
         };
         self.blocks[first..end].iter().all(fits)

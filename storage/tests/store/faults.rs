@@ -276,3 +276,23 @@ fn files_that_are_not_wanted_are_not_created() {
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["a"]);
 }
+
+#[test]
+fn a_file_that_is_wanted_in_the_next_run_gets_what_was_put_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = || Sample::new(32 * 1024, &[("a", 40_000), ("b", 64 * 1024)]);
+    let config = StoreConfig { unwanted: vec![FileIndex(1)], ..sample().config(kind(&folder)) };
+    let bench = Bench::with(sample(), config, MIB).unwrap();
+    bench.download(0);
+    bench.download(1);
+    bench.store.close();
+    assert!(!folder.path().join("b").exists());
+    let have = bench.store.snapshot().unwrap().have;
+    let bench = Bench::with(sample(), StoreConfig { have, ..sample().config(kind(&folder)) }, MIB).unwrap();
+    assert!(bench.read_piece(1).unwrap() == bench.sample.piece(1));
+    bench.download(2);
+    bench.download(3);
+    bench.store.close();
+    assert_eq!(bench.sample.read_from(folder.path()), bench.sample.content);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "the part file is gone");
+}

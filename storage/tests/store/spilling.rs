@@ -89,6 +89,24 @@ fn pieces_that_stay_half_done_are_in_nobodys_way() {
 }
 
 #[test]
+fn a_piece_that_nothing_comes_of_any_more_gives_its_memory_back() {
+    let (_folder, bench) = on_disk();
+    bring(&bench, blocks(&bench, 0).into_iter().step_by(3).take(8));
+    let held = || bench.pool.ledger().used() - bench.pool.idle_bytes();
+    assert!(held() > 0);
+    // The first look only sees that something came.
+    bench.disk.spill_idle();
+    bench.disk.spill_idle();
+    while held() > 0 {
+        std::thread::yield_now();
+    }
+    let rest = blocks(&bench, 0).into_iter().enumerate().filter(|(nth, _)| nth % 3 != 0 || *nth >= 24);
+    bring(&bench, rest.map(|(_, block)| block));
+    bench.wait_for(&verified(0));
+    assert_readable(&bench, 0);
+}
+
+#[test]
 fn what_is_on_its_way_keeps_its_memory() {
     let (_folder, bench) = on_disk();
     let asked: Vec<BlockRef> = blocks(&bench, 0).into_iter().step_by(16).take(8).collect();

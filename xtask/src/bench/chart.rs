@@ -71,7 +71,7 @@ fn group(body: &mut String, report: &Report, case: &Case, row: &Row, top: u32) -
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use crate::bench::report::Run;
@@ -92,6 +92,7 @@ mod tests {
                 status: None,
                 load: 0.0,
             }],
+            notes: BTreeSet::new(),
         };
         let svg = draw(&report);
         assert!(svg.contains("2.50 s") && svg.contains("never"));

@@ -115,7 +115,13 @@ impl Starting<'_> {
         let mut command = command(&self.programs.rqbit, self.plan.folder);
         command.args(["--http-api-listen-addr", &host.to_string()]);
         command.args(["--listen-ip", "127.0.0.1", "--listen-port", &self.peers.port().to_string()]);
-        command.args(["--peer-limit", &self.plan.connections.to_string()]);
+        // As by default it hangs up on who is silent for ten seconds, which every peer may be.
+        command.args([
+            "--peer-limit",
+            &self.plan.connections.to_string(),
+            "--peer-read-write-timeout",
+            "200s",
+        ]);
         command.args(["--disable-dht", "--disable-lsd", "--disable-upnp-port-forward", "--disable-trackers"]);
         command.args(["server", "start", "--disable-persistence"]).arg(self.plan.files);
         let mut process = Process::start(command, self.plan.folder, "rqbit")?;
@@ -163,12 +169,19 @@ impl Starting<'_> {
     fn transmission(&self) -> Result<Process> {
         let host = free_address()?;
         let room = self.plan.connections;
+        // Copies: it renames what it has taken.
+        let watched = self.plan.folder.join("watched");
+        fs::create_dir_all(&watched).with_context(|| watched.display().to_string())?;
+        for torrent in self.torrents()? {
+            let name = torrent.file_name().context("a file has a name")?;
+            fs::copy(&torrent, watched.join(name))?;
+        }
         let settings = json!({
             "bind-address-ipv4": "127.0.0.1", "peer-port": self.peers.port(), "port-forwarding-enabled": false,
             "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false,
             "peer-limit-global": room, "peer-limit-per-torrent": room, "upload-slots-per-torrent": 8,
             "rpc-bind-address": "127.0.0.1", "rpc-port": host.port(), "download-dir": self.plan.files,
-            "watch-dir-enabled": true, "watch-dir": self.plan.torrents,
+            "watch-dir-enabled": true, "watch-dir": watched,
         });
         let state = self.plan.folder.join("state");
         fs::create_dir_all(&state)?;

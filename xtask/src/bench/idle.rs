@@ -23,8 +23,8 @@ const PIECE_BYTES: u64 = 16 * 1024;
 
 const PEERS: u16 = 500;
 
-/// Room for them, and some to spare.
-const CONNECTIONS: u32 = 600;
+/// Room for them, and some to spare: libtorrent fills two thirds of it.
+const CONNECTIONS: u32 = 1000;
 
 /// What was needed to get ready is given back meanwhile, by those who give it back.
 const SETTLE: Duration = Duration::from_secs(5);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use socket2::{Domain, Socket, Type};
 
 /// BEP 3: who is silent for two minutes is given up.
@@ -52,7 +52,14 @@ impl IdlePeers {
         if count > PEERS_MAX {
             bail!("{count} peers are more than there are addresses for");
         }
-        let peers: Vec<Peer> = (0..count).filter_map(|nth| Peer::dial(target, info_hash, nth).ok()).collect();
+        let mut peers = Vec::with_capacity(usize::from(count));
+        for nth in 0..count {
+            match Peer::dial(target, info_hash, nth) {
+                Ok(peer) => peers.push(peer),
+                Err(error) if nth == 0 => return Err(error).context("not even the first peer is taken"),
+                Err(_) => {}
+            }
+        }
         let connected = Arc::new(AtomicUsize::new(0));
         let is_over = Arc::new(AtomicBool::new(false));
         let thread = thread::spawn({

@@ -1,6 +1,6 @@
 //! What came out: a table for people, JSON and CSV for programs, a picture.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -37,6 +37,8 @@ pub(crate) struct Report {
     /// Subjects that can't be had, and why.
     pub(crate) missing: BTreeMap<&'static str, String>,
     pub(crate) runs: Vec<Run>,
+    /// What else is to be known of the figures.
+    pub(crate) notes: BTreeSet<String>,
 }
 
 /// The median over the rounds, and between what it lay.
@@ -88,6 +90,9 @@ impl Report {
         }
         for (subject, why) in &self.missing {
             let _ = writeln!(text, "- {subject} is missing: {why}");
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "- {note}");
         }
         for run in &self.runs {
             if let Err(why) = &run.outcome {
@@ -227,6 +232,7 @@ mod tests {
                 run(2, "libtorrent", figures(Some(1.0))),
                 run(3, "libtorrent", Err("it broke off".to_owned())),
             ],
+            notes: BTreeSet::from(["rqbit is slow".to_owned()]),
         }
     }
 
@@ -237,6 +243,7 @@ mod tests {
                    | never (1.00 MiB/s–never), 1 of 3 failed | failed | missing |";
         assert!(table.contains(row), "{table}");
         assert!(table.contains("- peerflix is missing: npm is missing"), "{table}");
+        assert!(table.contains("- rqbit is slow"), "{table}");
         assert!(table.contains("- rqbit on waiting, round 1, failed: it broke off"), "{table}");
     }
 

@@ -4,7 +4,7 @@
 //! started. A run is one client on one link: a fresh [`swarm`](super::swarm), a fresh folder, figures. Clients take
 //! turns, so that whatever else the machine does meets all of them; where little is carried they run at the same time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,7 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<()> {
         subjects: clients.iter().map(|client| client.name()).collect(),
         missing: missing.iter().map(|(client, why)| (client.name(), why.clone())).collect(),
         runs: Vec::new(),
+        notes: BTreeSet::new(),
     };
     clients.retain(|client| !missing.contains_key(client));
     let mut bench = Bench {

@@ -12,7 +12,7 @@
 //! its .torrent, and what needs a process of its own on our side is a part ([`super::part`]). [`super::download`] is a
 //! work to look at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -112,6 +112,7 @@ pub(crate) fn run(house: &House, arguments: &Arguments, works: &[&Entry]) -> Res
             subjects: subjects.iter().map(|subject| subject.name()).collect(),
             missing: subjects.iter().filter_map(|it| Some((it.name(), gone(*it)?))).collect(),
             runs: Vec::new(),
+            notes: BTreeSet::new(),
         };
         subjects.retain(|subject| gone(*subject).is_none());
         let mut bench =
@@ -155,7 +156,11 @@ impl Bench<'_> {
         subjects.rotate_left(first);
         for subject in subjects {
             let is_due = round > 0 || self.work.counts_calls(case, subject);
-            if is_due && !self.is_given_up(case, subject) {
+            if is_due && self.is_given_up(case, subject) {
+                let (subject, case) = (subject.name(), case.name);
+                let note = format!("{subject} on {case} had no more turns: it failed twice, or is too slow");
+                self.report.notes.insert(note);
+            } else if is_due {
                 let run = self.take(round, case, subject);
                 self.report.runs.push(run);
                 self.report.save(&self.workshop.folder)?;
