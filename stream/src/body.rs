@@ -19,10 +19,10 @@ use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::Sleep;
 
 use crate::library::{Media, ReadError, Reader};
-use crate::limits::FRAME_BYTES_MAX;
+use crate::limits::{FILE_PART_BYTES_MAX, FRAME_BYTES_MAX};
 use crate::outlet::Outlet;
 use crate::reply::Plan;
-use crate::window::{Run, Window, WindowConfig};
+use crate::window::{PROBE_SENT_MAX, Run, Window, WindowConfig};
 
 /// An error of any body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -108,7 +108,8 @@ impl MediaBody {
         let now = Instant::now();
         let facts = self.media.facts();
         let run = Run::new(self.config, range.clone(), facts.length, facts.bitrate, now);
-        let mut reading = Reading { reader: self.media.reader(range), run, told: None, timer: None };
+        let begun = range.start;
+        let mut reading = Reading { reader: self.media.reader(range), run, begun, told: None, timer: None };
         reading.tell(now);
         reading
     }
@@ -191,6 +192,8 @@ impl Segment {
 struct Reading {
     reader: Box<dyn Reader>,
     run: Run,
+    /// Where in the file it began.
+    begun: u64,
     /// The window the reader knows of.
     told: Option<Window>,
     /// Set while the reader waits and its window changes with time.
@@ -199,14 +202,15 @@ struct Reading {
 
 impl Reading {
     fn poll(&mut self, cx: &mut Context<'_>, outlet: Option<&Outlet>) -> Poll<Result<Bytes, ReadError>> {
-        let (at, most) = (self.run.position(), self.frame_bytes());
+        let at = self.run.position();
         let token = outlet.and_then(|outlet| {
-            let part = self.reader.file_part(at, most as u64).filter(|part| part.length <= most as u64)?;
+            let most = self.file_part_bytes();
+            let part = self.reader.file_part(at, most).filter(|part| part.length <= most)?;
             outlet.promise(part)
         });
-        let polled = match token {
-            Some(token) => Poll::Ready(Ok(token)),
-            None => self.reader.poll_read(cx, at, most),
+        let (polled, most) = match token {
+            Some(token) => (Poll::Ready(Ok(token)), FILE_PART_BYTES_MAX),
+            None => (self.reader.poll_read(cx, at, self.frame_bytes()), self.frame_bytes()),
         };
         match polled {
             Poll::Ready(Ok(bytes)) if bytes.is_empty() || bytes.len() > most => {
@@ -232,6 +236,13 @@ impl Reading {
     fn frame_bytes(&self) -> usize {
         let left = self.run.end() - self.run.position();
         usize::try_from(left).map_or(FRAME_BYTES_MAX, |left| left.min(FRAME_BYTES_MAX))
+    }
+
+    /// The same of a file. A look at its head isn't taken for more than it is by what one step sent.
+    fn file_part_bytes(&self) -> u64 {
+        let (at, left) = (self.run.position(), self.run.end() - self.run.position());
+        let reads_on = at - self.begun >= PROBE_SENT_MAX;
+        left.min(if reads_on { FILE_PART_BYTES_MAX } else { FRAME_BYTES_MAX } as u64)
     }
 
     /// Tells the window now, and sleeps until it changes by itself.

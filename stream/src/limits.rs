@@ -39,6 +39,15 @@ pub const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
 /// Most bytes asked of a reader at once: one frame of a body, and what a slow socket holds on to.
 pub const FRAME_BYTES_MAX: usize = 256 * 1024;
 
+/// Most bytes of a file that the kernel is asked to send at once, for a reader that reads on. They hold no memory of ours; each
+/// time costs a look at the file and a word to the torrent.
+pub const FILE_PART_BYTES_MAX: usize = 1024 * 1024;
+
+/// `SO_SNDBUF` of a connection whose client reads on and gets its bytes from files: what waits there is the file's own memory.
+/// Measured with 16 clients that copy what they get: 6,900 MiB per CPU second with 512 KiB, 9,100 with this, as far as the
+/// system allows it (`net.core.wmem_max`).
+pub const FILE_SEND_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+
 /// Parallel requests on one HTTP/2 connection. One connection must not stand for hundreds of readers.
 pub const H2_STREAMS_MAX: u32 = 16;
 
@@ -60,3 +69,4 @@ pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 const _: () = assert!(HEADER_BYTES_MAX < CONNECTION_BUFFER_BYTES);
 const _: () = assert!(RANGES_TINY_MAX < RANGES_MAX);
+const _: () = assert!(FRAME_BYTES_MAX <= FILE_PART_BYTES_MAX);

@@ -16,10 +16,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use crate::library::FilePart;
-use crate::limits::FRAME_BYTES_MAX;
+use crate::limits::FILE_PART_BYTES_MAX;
 
 /// What tokens are cut from. Never read, so it takes address space and no memory.
-static TOKENS: [u8; FRAME_BYTES_MAX] = [0; FRAME_BYTES_MAX];
+static TOKENS: [u8; FILE_PART_BYTES_MAX] = [0; FILE_PART_BYTES_MAX];
 
 /// Parts of files promised to one connection, in their order; all clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,7 @@ impl Outlet {
     /// Whether this system can do it at all.
     pub(crate) const WORKS: bool = cfg!(target_os = "linux");
 
-    /// Promises a part; its token is for hyper. A part longer than a frame isn't taken.
+    /// Promises a part; its token is for hyper. One longer than [`FILE_PART_BYTES_MAX`] isn't taken.
     pub(crate) fn promise(&self, part: FilePart) -> Option<Bytes> {
         let length = usize::try_from(part.length).ok()?;
         let token = TOKENS.get(..length).filter(|token| !token.is_empty())?;
