@@ -1,4 +1,4 @@
-//! From a request's head and an open file to a response: [`reply`] decides, [`body::planned`] sends.
+//! From a request's head and an open file to a response: [`reply`] decides, [`body`] sends.
 //!
 //! The server's media routes end here, and so may any JSON route that answers with the media itself.
 
