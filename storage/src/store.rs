@@ -270,6 +270,9 @@ impl Store {
         if !self.takes_blocks(block.index) {
             return Ok(());
         }
+        if self.0.is_punching(block.index) {
+            return Err(Full);
+        }
         self.0.intake.reserve(block).inspect_err(|_| self.0.disk.relieve(EXTENT_BYTES as usize))
     }
 

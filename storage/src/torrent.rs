@@ -65,6 +65,9 @@ pub(crate) struct Progress {
     pub(crate) evictions: u64,
     /// Places there that could not be given back.
     pub(crate) stuck: Vec<Charge>,
+    /// Pieces whose places are about to become holes. None of them may begin anew before: what came of it by then would go
+    /// with the old bytes.
+    pub(crate) punching: BTreeSet<PieceIndex>,
     /// Pieces whose block digests are asked for.
     pub(crate) digests_wanted: BTreeSet<PieceIndex>,
     /// Why nothing is written any more.
@@ -90,6 +93,7 @@ impl Progress {
             places: BTreeMap::new(),
             evictions: 0,
             stuck: Vec::new(),
+            punching: BTreeSet::new(),
             digests_wanted: BTreeSet::new(),
             stopped: None,
             closed: false,
@@ -133,12 +137,16 @@ impl Torrent {
 
     /// Forgets what came of a piece under way.
     pub(crate) fn discard(self: &Arc<Self>, piece: PieceIndex) {
-        if let Some(place) = self.intake.discard(piece) {
-            self.queue_punch(piece, place);
+        let is_first = lock(&self.progress).punching.insert(piece);
+        match self.intake.discard(piece) {
+            Some(place) => self.queue_punch(piece, place),
+            None if is_first => _ = lock(&self.progress).punching.remove(&piece),
+            None => {}
         }
     }
 
     pub(crate) fn queue_punch(self: &Arc<Self>, piece: PieceIndex, place: Charge) {
+        lock(&self.progress).punching.insert(piece);
         self.job_queued();
         self.disk.queue_punch(self.clone(), piece, place);
     }
@@ -146,13 +154,26 @@ impl Torrent {
     /// Gives the place of a piece in a bounded cache up; on a write thread.
     pub(crate) fn punch(&self, piece: PieceIndex, place: Charge) {
         let Some(holes) = &self.holes else { return };
-        match holes.punch(piece) {
+        let outcome = holes.punch(piece);
+        lock(&self.progress).punching.remove(&piece);
+        match outcome {
             Ok(()) => drop(place),
             // It still takes its space, so it stays charged. That it could be punched was tried at the start.
             Err(error) => {
                 lock(&self.progress).stuck.push(place);
                 self.stop_writing(error);
             }
+        }
+    }
+
+    /// Whether the place of a piece has to become a hole before it can be used again. Whoever asks is told when places come
+    /// back.
+    pub(crate) fn is_punching(&self, piece: PieceIndex) -> bool {
+        let Some(holes) = &self.holes else { return false };
+        let is_punching = || lock(&self.progress).punching.contains(&piece);
+        is_punching() && {
+            holes.places().note_refusal();
+            is_punching()
         }
     }
 
