@@ -239,6 +239,11 @@ impl Choker {
         let (wanted, idle): (Vec<&Candidate>, Vec<&Candidate>) =
             peers.iter().filter(|peer| peer.unchoked).partition(|peer| peer.wants_slot());
         let mut chosen: BTreeSet<_> = wanted.iter().map(|peer| peer.key).collect();
+        // One that had a slot by chance, wanted nothing for a while and does again has that kind of slot still.
+        let slots = self.config.slots as usize;
+        let regulars = wanted.iter().map(|peer| peer.key).filter(|key| !self.optimistic.contains(key));
+        let lucky: Vec<PeerKey> = regulars.skip(slots).collect();
+        self.optimistic.extend(lucky);
         let regular = chosen.iter().filter(|key| !self.optimistic.contains(key)).count();
         let mut waiting: Vec<&Candidate> =
             peers.iter().filter(|peer| !peer.unchoked && peer.wants_slot()).collect();
@@ -248,7 +253,7 @@ impl Choker {
             waiting.retain(|peer| !peer.is_snubbed);
             waiting.sort_by_key(|peer| (Reverse(peer.download_rate), peer.key));
         }
-        let free = (self.config.slots as usize).saturating_sub(regular);
+        let free = slots.saturating_sub(regular);
         chosen.extend(waiting.iter().take(free).map(|peer| peer.key));
         self.turn_optimistic_if_free(peers, &mut chosen, now);
         // Slots of those who want nothing now are kept for them until somebody else needs them.

@@ -231,3 +231,19 @@ fn the_same_seed_decides_the_same() {
     assert_eq!(run(3), run(3));
     assert_ne!(run(3), run(4));
 }
+
+#[test]
+fn a_lucky_peer_that_wants_again_leaves_no_room_for_more_luck() {
+    let start = epoch();
+    let mut choker = Choker::new(config(1, 2), 1);
+    let mut peers: Vec<_> = (0..5).map(|index| peer(index, start)).collect();
+    (peers[3].interested, peers[4].interested) = (false, false);
+    step(&mut choker, &mut peers, false, start);
+    assert_eq!(unchoked(&peers), [0, 1, 2]);
+    peers[..3].iter_mut().for_each(|peer| peer.interested = false);
+    step(&mut choker, &mut peers, false, later(start, 1));
+    assert_eq!(unchoked(&peers), [0, 1, 2], "nobody else needs the slots");
+    peers.iter_mut().for_each(|peer| peer.interested = true);
+    step(&mut choker, &mut peers, false, later(start, 2));
+    assert_eq!(unchoked(&peers), [0, 1, 2]);
+}
