@@ -427,8 +427,14 @@ impl Torrent {
     }
 
     /// Fetches files in this order from now on (a priority per file); those that are off are not fetched. Remembered.
+    ///
+    /// Once the torrent is ready this returns when [`Self::status`] counts by the new priorities: whoever waits for
+    /// the end doesn't take the old one for it.
     pub async fn prioritize(&self, files: Vec<Priority>) {
-        let _ = self.inbox.send(Input::Prioritize(files)).await;
+        let (done, counted) = oneshot::channel();
+        let _ = self.inbox.send(Input::Prioritize(files, done)).await;
+        // Answered by dropping it, also when storage refused (the status says why) or the torrent is gone.
+        let _ = counted.await;
     }
 
     /// Gives a file another path below the download folder. Remembered.

@@ -111,8 +111,8 @@ pub(super) enum Input {
         addrs: Vec<SocketAddr>,
         source: Source,
     },
-    /// Files are wanted so much (a priority per file).
-    Prioritize(Vec<Priority>),
+    /// Files are wanted so much (a priority per file); answered when the status counts by that.
+    Prioritize(Vec<Priority>, oneshot::Sender<()>),
     /// A new torrent is remembered.
     Saved,
     /// Storage knows which files aren't wanted.
@@ -333,7 +333,7 @@ impl Task {
             Input::Opened(Ok(opened)) => self.opened(*opened, now),
             Input::Opened(Err(reason)) => self.fail(reason),
             Input::Candidates { addrs, source } => self.config.swarm.add_candidates(&addrs, source, now),
-            Input::Prioritize(priorities) => self.prioritize(priorities),
+            Input::Prioritize(priorities, done) => self.prioritize(priorities, done),
             Input::Saved => self.saved(now),
             Input::Sorted(outcome) => self.sorted(outcome, now),
             Input::Rename { file, path, done } => self.rename(file, path, done, now),

@@ -109,6 +109,21 @@ async fn files_that_are_not_wanted_are_never_made_until_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_status_counts_by_new_priorities_as_soon_as_they_are_told() {
+    let set = Set::new(&[100_000, 300_000]);
+    let seeder = set.seeder().await;
+    let (house, folder) = (House::new().await, tempfile::tempdir().unwrap());
+    let torrent = set.fetch(&house, folder.path(), &seeder).await;
+    torrent.select(vec![true, false]).await;
+    wait_for(&torrent, |status| status.state == State::Seeding && status.progress.bytes_have > 0).await;
+    // Whoever looks now must not take the end of the first file for the end of both.
+    torrent.select(vec![true, true]).await;
+    assert_eq!(torrent.status().progress.bytes_selected, 400_000);
+    wait_for(&torrent, |status| status.progress.bytes_have == 400_000).await;
+    house.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_high_priority_comes_first() {
     let set = Set::new(&[2 * MIB, 2 * MIB, 2 * MIB]);
     let seeder = set.seeder().await;

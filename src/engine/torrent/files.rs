@@ -30,6 +30,8 @@ pub(super) struct Wishes {
     applying: bool,
     /// They changed while it was.
     again: bool,
+    /// Who waits until the status counts by them.
+    waiting: Vec<oneshot::Sender<()>>,
     /// The files are being moved.
     moving: bool,
 }
@@ -49,8 +51,12 @@ pub(in crate::engine) struct Moved {
 }
 
 impl Task {
-    pub(super) fn prioritize(&mut self, priorities: Vec<Priority>) {
+    pub(super) fn prioritize(&mut self, priorities: Vec<Priority>, done: oneshot::Sender<()>) {
         self.wishes.priorities = Some(priorities);
+        // Before storage is there nothing is counted yet, and nobody has to wait.
+        if self.ready.is_some() {
+            self.wishes.waiting.push(done);
+        }
         self.apply_priorities();
     }
 
@@ -75,7 +81,9 @@ impl Task {
         self.wishes.applying = false;
         if let Err(error) = outcome {
             // Tried again with the writing.
-            return self.pause(error.to_string(), now);
+            self.pause(error.to_string(), now);
+            self.tick(now);
+            return self.wishes.waiting.clear();
         }
         if std::mem::take(&mut self.wishes.again) {
             return self.apply_priorities();
@@ -84,6 +92,8 @@ impl Task {
         self.tell_priorities(now);
         self.unpause(now);
         self.save_due.get_or_insert(now);
+        self.tick(now);
+        self.wishes.waiting.clear();
     }
 
     /// The swarm fetches what is wanted.
