@@ -48,6 +48,13 @@ pub const READ_AHEAD_BYTES: u32 = 1024 * 1024;
 /// fetches at least. A page missing in between makes a task wait for the disk once; more samples cost every sender.
 pub const HOT_SAMPLE_BYTES: u64 = 128 * 1024;
 
+/// After so many bytes that were all in memory a file is looked at less often, until something is missing: the looks took 6 % of
+/// a sender's time.
+pub const HOT_STREAK_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Distance of the looks then.
+pub const HOT_STREAK_SAMPLE_BYTES: u64 = 1024 * 1024;
+
 /// Reads that may wait for the disk threads. Attack: peers that request faster than the disk can serve.
 pub const READS_QUEUED_MAX: usize = 4096;
 

@@ -1,6 +1,7 @@
 //! The files that are open, a bounded number over all torrents.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use afflux_metainfo::FileIndex;
@@ -29,6 +30,8 @@ pub(super) struct Handle {
     pub(super) writable: bool,
     /// Whether the file lies on a file system that is nothing but memory, once somebody asked.
     pub(super) in_memory: OnceLock<bool>,
+    /// Bytes found in memory since the last that weren't.
+    pub(super) hot_streak: AtomicU64,
 }
 
 impl Handles {

@@ -5,12 +5,13 @@
 use std::fmt;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLockReadGuard, TryLockError};
 
 use afflux_metainfo::FileIndex;
 
 use super::{Files, Handle, PARTS, Places};
-use crate::limits::HOT_SAMPLE_BYTES;
+use crate::limits::{HOT_SAMPLE_BYTES, HOT_STREAK_BYTES, HOT_STREAK_SAMPLE_BYTES};
 
 impl Files {
     /// Fills `buffer` with the torrent's bytes from `offset` on if that takes no disk and no opening of a file. If
@@ -86,14 +87,18 @@ fn hot_length(handle: &Handle, offset: u64, length: u64) -> u64 {
     if !is_hot(0) {
         return 0;
     }
+    let streak = handle.hot_streak.load(Ordering::Relaxed);
+    let distance = if streak < HOT_STREAK_BYTES { HOT_SAMPLE_BYTES } else { HOT_STREAK_SAMPLE_BYTES };
     let mut hot = 0;
     while hot < length {
-        let next = (hot + HOT_SAMPLE_BYTES).min(length);
+        let next = (hot + distance).min(length);
         if !is_hot(next - 1) {
             break;
         }
         hot = next;
     }
+    // Only says how often to look: readers that overwrite each other's do no harm.
+    handle.hot_streak.store(if hot < length { 0 } else { streak.saturating_add(hot) }, Ordering::Relaxed);
     hot
 }
 

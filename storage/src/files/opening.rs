@@ -1,5 +1,6 @@
 //! Opening files when they are first needed.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use afflux_metainfo::FileIndex;
@@ -37,7 +38,8 @@ impl Files {
         before: Option<Fingerprint>,
     ) -> Result<Arc<Handle>, Error> {
         let fd = self.open(places, file, writable, before)?;
-        let handle = Arc::new(Handle { fd, writable, in_memory: OnceLock::new() });
+        let handle =
+            Arc::new(Handle { fd, writable, in_memory: OnceLock::new(), hot_streak: AtomicU64::new(0) });
         self.handles.insert((self.store, file), handle.clone());
         Ok(handle)
     }

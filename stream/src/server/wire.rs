@@ -6,8 +6,8 @@
 
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -62,7 +62,7 @@ impl Wire {
     fn count_filed(&mut self, sent: u64) {
         let before = self.filed;
         self.filed += sent;
-        if before < PROBE_SENT_MAX && self.filed >= PROBE_SENT_MAX {
+        if before < PROBE_SENT_MAX && self.filed >= PROBE_SENT_MAX && may_buffer_files() {
             // Only for speed: a system that refuses leaves it as it is.
             let _ = rustix::net::sockopt::set_socket_send_buffer_size(&self.stream, FILE_SEND_BUFFER_BYTES);
         }
@@ -77,6 +77,16 @@ impl Wire {
             self.hung_up.0.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// Whether the system allows a send buffer of [`FILE_SEND_BUFFER_BYTES`]: it would take a longer wish for its own limit,
+/// without a word.
+fn may_buffer_files() -> bool {
+    static MAY: OnceLock<bool> = OnceLock::new();
+    *MAY.get_or_init(|| {
+        let most = std::fs::read_to_string("/proc/sys/net/core/wmem_max").unwrap_or_default();
+        most.trim().parse().is_ok_and(|most: usize| most >= FILE_SEND_BUFFER_BYTES)
+    })
 }
 
 impl AsyncRead for Wire {
