@@ -11,7 +11,7 @@ const MMAP_THRESHOLD_BYTES: libc::c_int = 128 * 1024;
 ///
 /// glibc begins with this very threshold, but raises it above the length of any mapped block that is freed; from then
 /// on extents come from the heap, where one live allocation behind them keeps all of them resident. Setting it
-/// turns that off. Measured with 120 MiB of pieces in memory, evicted down to the 8 MiB that the pool keeps, four
+/// turns that off. Measured with 120 MiB of pieces in memory, evicted down to the 8 MiB that the pool kept then, four
 /// times over: 123 MiB were resident afterwards without this, 11 with it. The mapping costs nothing that can be
 /// measured: 80 ms a cycle either way, and 1 GiB downloaded over loopback in 1.5 to 1.9 s of processor time with
 /// it and 1.5 to 2.2 without. `M_TRIM_THRESHOLD` on top changed nothing.

@@ -1,8 +1,8 @@
 //! Verified pieces in memory, in extents, for all torrents.
 //!
 //! Entries are either kept (pieces of `memory` torrents, and pieces that are not on disk yet) or disposable:
-//! those give way, least recently used first, when memory is short. What a reader holds is never evicted,
-//! since that would free nothing.
+//! those give way, least recently used first, when memory is short or when they are more than
+//! [`DISPOSABLE_BYTES_MAX`]. What a reader holds is never evicted, since that would free nothing.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use afflux_metainfo::PieceIndex;
 
+use crate::limits::DISPOSABLE_BYTES_MAX;
 use crate::lock::lock;
 use crate::pool::Extent;
 
@@ -48,6 +49,7 @@ struct Index {
     /// The clock when unused entries were last forgotten.
     mark: u64,
     bytes: usize,
+    disposable_bytes: usize,
 }
 
 struct Entry {
@@ -59,8 +61,10 @@ struct Entry {
 impl Cache {
     /// Puts an extent in; whatever was there goes.
     pub(crate) fn insert(&self, key: Key, extent: Arc<Extent>, keep: bool) {
-        let old = lock(&self.0).insert(key, extent, keep);
-        drop(old);
+        let mut index = lock(&self.0);
+        let gone = (index.insert(key, extent, keep), index.trim());
+        drop(index);
+        drop(gone);
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<Arc<Extent>> {
@@ -73,7 +77,11 @@ impl Cache {
 
     /// From now on the piece may be evicted when memory is short. The caller wakes who waits for memory.
     pub(crate) fn dispose(&self, store: StoreId, piece: PieceIndex) {
-        lock(&self.0).dispose(store, piece);
+        let mut index = lock(&self.0);
+        index.dispose(store, piece);
+        let evicted = index.trim();
+        drop(index);
+        drop(evicted);
     }
 
     /// Keeps the piece again; says how many extents of it are there.
@@ -112,8 +120,9 @@ impl Cache {
 impl Index {
     fn insert(&mut self, key: Key, extent: Arc<Extent>, keep: bool) -> Option<Arc<Extent>> {
         let old = self.take(key);
-        self.bytes += extent.len();
-        let used = (!keep).then(|| self.stamp(key));
+        let length = extent.len();
+        self.bytes += length;
+        let used = (!keep).then(|| self.stamp(key, length));
         self.entries.insert(key, Entry { extent, used });
         old
     }
@@ -136,6 +145,7 @@ impl Index {
                 self.clock += 1;
                 entry.used = Some(self.clock);
                 self.disposable.insert(self.clock, *key);
+                self.disposable_bytes += entry.extent.len();
             }
         }
     }
@@ -146,6 +156,7 @@ impl Index {
             count += 1;
             if let Some(used) = entry.used.take() {
                 self.disposable.remove(&used);
+                self.disposable_bytes -= entry.extent.len();
             }
         }
         count
@@ -160,6 +171,12 @@ impl Index {
         let mark = std::mem::replace(&mut self.mark, self.clock);
         let victims: Vec<Key> = self.disposable.range(..=mark).map(|(_, key)| *key).collect();
         victims.into_iter().filter_map(|key| self.take(key)).collect()
+    }
+
+    /// Evicts what is more than may be kept for nobody.
+    fn trim(&mut self) -> Vec<Arc<Extent>> {
+        let excess = self.disposable_bytes.saturating_sub(DISPOSABLE_BYTES_MAX);
+        if excess == 0 { Vec::new() } else { self.shrink(excess) }
     }
 
     fn shrink(&mut self, bytes: usize) -> Vec<Arc<Extent>> {
@@ -184,14 +201,16 @@ impl Index {
         let entry = self.entries.remove(&key)?;
         if let Some(used) = entry.used {
             self.disposable.remove(&used);
+            self.disposable_bytes -= entry.extent.len();
         }
         self.bytes -= entry.extent.len();
         Some(entry.extent)
     }
 
-    fn stamp(&mut self, key: Key) -> u64 {
+    fn stamp(&mut self, key: Key, length: usize) -> u64 {
         self.clock += 1;
         self.disposable.insert(self.clock, key);
+        self.disposable_bytes += length;
         self.clock
     }
 }

@@ -11,9 +11,14 @@ pub const EXTENT_BLOCKS: u32 = 16;
 /// Bytes in a full extent (256 KiB).
 pub const EXTENT_BYTES: u32 = EXTENT_BLOCKS * BLOCK_LENGTH;
 
-/// Most idle memory that the pool keeps for the next piece. More would only keep resident memory up after a
-/// burst; less makes every extent cost its page faults anew.
-pub const FREE_LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most memory for verified pieces that are on disk too, for all torrents. What just came is asked for by other peers, and read
+/// by players beside the download; what is older the kernel keeps anyhow. Measured beside 100 MiB of them, with the free list
+/// below: a downloaded GiB took 1.26 instead of 1.43 s of processor time, since memory is touched first less often.
+pub const DISPOSABLE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Most idle memory that the pool keeps for the next piece; what nobody has used for a while goes back all the same
+/// (`Pool::forget_unused`). As much as a fast download swings by: less makes every extent cost its page faults anew.
+pub const FREE_LIST_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Buffers lent for one block besides its own. Attack: peers that accept requests and let others be asked for the
 /// same blocks, so that spares for one block take the ledger.

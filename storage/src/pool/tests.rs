@@ -4,7 +4,7 @@ use afflux_metainfo::PieceIndex;
 
 use super::*;
 use crate::cache::{Key, StoreId};
-use crate::limits::EXTENT_BYTES;
+use crate::limits::{DISPOSABLE_BYTES_MAX, EXTENT_BYTES};
 
 const EXTENT: usize = EXTENT_BYTES as usize;
 
@@ -138,6 +138,22 @@ fn the_cache_gives_way_oldest_first_but_not_what_is_read_or_kept() {
     pool.cache().dispose(StoreId(0), PieceIndex(0));
     assert!(pool.grant(4 * EXTENT, EXTENT).is_some());
     assert_eq!(pool.cached_bytes(), 0);
+}
+
+#[test]
+fn what_is_on_disk_too_takes_its_share_of_memory_and_no_more() {
+    let pool = Pool::new(Ledger::new(4 * DISPOSABLE_BYTES_MAX));
+    let most = (DISPOSABLE_BYTES_MAX / EXTENT) as u32;
+    pool.cache().insert(key(0), extent(&pool).share(), true);
+    (1..=most).for_each(|piece| pool.cache().insert(key(piece), extent(&pool).share(), false));
+    assert_eq!(pool.cached_bytes(), DISPOSABLE_BYTES_MAX + EXTENT);
+    let reader = pool.cache().get(key(2)).unwrap().lend(0..1).next().unwrap();
+    pool.cache().dispose(StoreId(0), PieceIndex(0));
+    assert!(pool.cache().contains(key(0)) && !pool.cache().contains(key(1)), "the oldest went");
+    pool.cache().insert(key(most + 1), extent(&pool).share(), false);
+    assert!(pool.cache().contains(key(2)) && !pool.cache().contains(key(3)), "what is read stayed");
+    assert_eq!(pool.cached_bytes(), DISPOSABLE_BYTES_MAX);
+    drop(reader);
 }
 
 #[test]
