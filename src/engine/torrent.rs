@@ -5,6 +5,7 @@
 
 mod checking;
 mod files;
+mod links;
 mod stored;
 
 use std::collections::BTreeMap;
@@ -15,27 +16,23 @@ use std::time::{Duration, Instant};
 
 use afflux_metainfo::info::Info;
 use afflux_metainfo::{BlockRef, FileIndex, Layout};
-use afflux_peer::{Command, Connection, Direction, Event, Handshake, Totals as PeerTotals};
+use afflux_peer::Totals as PeerTotals;
 use afflux_storage::resume::Partial;
 use afflux_storage::{Event as StorageEvent, ResumeLock, Store, disk};
 use afflux_swarm::trace::Stall;
-use afflux_swarm::{
-    Connected, Gauges, Output, Parting, PeerKey, Priority, Reason, Report, Source, StrategyName, Swarm,
-};
-use tokio::net::TcpStream;
+use afflux_swarm::{Output, Parting, PeerKey, Priority, Reason, Source, StrategyName, Swarm};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
 use self::checking::Checking;
 use self::files::{Moved, Wishes};
+use self::links::Peer;
+pub(super) use self::links::{Greeted, LinkReport};
 use super::halt::Halt;
-use super::link::{self, COMMAND_BATCHES_MAX, Link, ToLink};
 use super::open::{self, Opened, Place};
 use super::rates::TorrentRates;
 use super::readers::{Change, Readers};
-use super::reserves::Reserves;
 use super::shares::Share;
-use super::slots::Slot;
 use super::status::{Memory, State, Status};
 use super::{Shared, discover};
 use crate::announce::Totals;
@@ -72,24 +69,6 @@ pub struct Ready {
     pub layout: Arc<Layout>,
     /// Its bytes.
     pub store: Store,
-}
-
-/// What a link saw since its last report.
-#[derive(Debug)]
-pub(super) struct LinkReport {
-    pub(super) events: Vec<Event>,
-    pub(super) gauges: Gauges,
-    pub(super) totals: PeerTotals,
-}
-
-/// A connection whose handshakes are done.
-#[derive(Debug)]
-pub(super) struct Greeted {
-    pub(super) stream: TcpStream,
-    pub(super) handshake: Handshake,
-    pub(super) addr: SocketAddr,
-    pub(super) direction: Direction,
-    pub(super) slot: Slot,
 }
 
 /// Everything that reaches a torrent's task.
@@ -140,17 +119,6 @@ pub(super) enum Input {
         reply: oneshot::Sender<Vec<Stall>>,
     },
     Stop(oneshot::Sender<()>),
-}
-
-/// The torrent's side of a link.
-struct Peer {
-    addr: SocketAddr,
-    commands: mpsc::Sender<ToLink>,
-    outbox: Vec<Command>,
-    /// The numbers of its last report, for when we look again without it.
-    last: Gauges,
-    totals: PeerTotals,
-    reserves: Reserves,
 }
 
 /// How a torrent's task is started.
@@ -321,14 +289,7 @@ impl Task {
             Input::Greeted(greeted) => self.welcome(greeted, now),
             Input::DialFailed(addr) => self.config.swarm.handle_dial_failed(addr, now),
             Input::Reported { peer, report } => self.hear(peer, report, now),
-            Input::Parted { peer, parting, copied_bytes } => {
-                self.copied_bytes += copied_bytes;
-                if let Some(mut gone) = self.peers.remove(&peer) {
-                    add(&mut self.gone, &gone.totals);
-                    self.with_store(|store| gone.reserves.release_all(store));
-                }
-                self.config.swarm.handle_disconnected(peer, parting, now);
-            }
+            Input::Parted { peer, parting, copied_bytes } => self.part(peer, parting, copied_bytes, now),
             Input::Storage(event) => self.judge(event, now),
             Input::Opened(Ok(opened)) => self.opened(*opened, now),
             Input::Opened(Err(reason)) => self.fail(reason),
@@ -363,63 +324,6 @@ impl Task {
         Ok(())
     }
 
-    fn welcome(&mut self, greeted: Greeted, now: Instant) {
-        let Greeted { stream, handshake, addr, direction, slot } = greeted;
-        let connected = Connected {
-            addr,
-            direction: match direction {
-                Direction::Incoming => afflux_swarm::Direction::Incoming,
-                Direction::Outgoing => afflux_swarm::Direction::Outgoing,
-            },
-            peer_id: handshake.peer_id,
-            fast: handshake.reserved.fast(),
-        };
-        let peer = match self.config.swarm.handle_connected(connected, now) {
-            Ok(peer) => peer,
-            Err(refusal) => return debug!(%addr, %refusal, "connection refused"),
-        };
-        let config = self.config.shared.connection_config(addr, direction);
-        let ready = self.ready.clone();
-        let layout = ready.as_ref().map(|ready| Arc::clone(&ready.layout));
-        let metadata_size = ready.as_ref().map(|ready| ready.info.raw.len() as u32);
-        let seed = self.config.shared.seed();
-        let mut connection = Connection::new(config, &handshake, layout, metadata_size, seed, now);
-        if let Some(ready) = &ready {
-            connection.set_metadata(ready.info.raw.clone());
-        }
-        let (sender, commands) = mpsc::channel(COMMAND_BATCHES_MAX);
-        tokio::spawn(link::run(Link {
-            peer,
-            stream,
-            connection,
-            ready,
-            commands,
-            torrent: self.config.to_self.clone(),
-            rates: self.config.rates.link(now),
-            _slot: slot,
-        }));
-        let last = Gauges::default();
-        let (totals, reserves) = (PeerTotals::default(), Reserves::default());
-        self.peers.insert(peer, Peer { addr, commands: sender, outbox: Vec::new(), last, totals, reserves });
-    }
-
-    fn hear(&mut self, peer: PeerKey, report: LinkReport, now: Instant) {
-        let Some(known) = self.peers.get_mut(&peer) else { return };
-        known.totals = report.totals;
-        known.last = report.gauges;
-        for event in &report.events {
-            if let Event::DhtPort(port) = event {
-                self.config.discovery.add_node(known.addr.ip(), *port);
-            }
-            if let Some(ready) = &self.ready {
-                known.reserves.settle(event, &ready.store);
-            }
-        }
-        let room = if self.starved_until.is_some() { 0 } else { report.gauges.room };
-        let report = Report { events: report.events.into_iter(), gauges: Gauges { room, ..report.gauges } };
-        self.config.swarm.handle_report(peer, report, now);
-    }
-
     /// Does what the swarm wants done.
     fn act(&mut self, now: Instant) {
         while let Some(output) = self.config.swarm.poll_output() {
@@ -451,94 +355,12 @@ impl Task {
         }
     }
 
-    fn send(&mut self, peer: PeerKey, command: Command, now: Instant) {
-        let Some(known) = self.peers.get_mut(&peer) else { return };
-        if let Some(ready) = &self.ready {
-            if let Command::Request(block) = command {
-                if ready.store.reserve(block).is_err() {
-                    self.starved_until = Some(now + STARVED);
-                    self.refused.push((peer, block));
-                    return;
-                }
-                known.reserves.add(block);
-            }
-            known.reserves.follow(&command, &ready.store);
-        }
-        known.outbox.push(command);
-    }
-
-    /// Tells the swarm that requests found no memory, and that nobody has room until some comes back.
-    fn return_refused(&mut self, now: Instant) {
-        for (peer, block) in std::mem::take(&mut self.refused) {
-            self.config.swarm.handle_no_memory(peer, block, now);
-            self.report_again(peer, Some(0), now);
-        }
-        self.act(now);
-    }
-
-    fn end_starvation(&mut self, now: Instant) {
-        if self.starved_until.is_none_or(|until| until > now) {
-            return;
-        }
-        self.starved_until = None;
-        let peers: Vec<PeerKey> = self.peers.keys().copied().collect();
-        for peer in peers {
-            self.report_again(peer, None, now);
-        }
-    }
-
-    fn report_again(&mut self, peer: PeerKey, room: Option<u32>, now: Instant) {
-        let Some(known) = self.peers.get(&peer) else { return };
-        let room = room.unwrap_or(known.last.room);
-        let events = std::iter::empty::<Event>();
-        let report = Report { events, gauges: Gauges { room, ..known.last } };
-        self.config.swarm.handle_report(peer, report, now);
-    }
-
-    /// Gives each link what was said to it in this turn.
-    fn flush(&mut self) {
-        let mut stuck = Vec::new();
-        for (&key, peer) in &mut self.peers {
-            if peer.outbox.is_empty() {
-                continue;
-            }
-            if peer.outbox.len() > OUTBOX_COMMANDS_MAX {
-                stuck.push(key);
-                continue;
-            }
-            if let Ok(place) = peer.commands.try_reserve() {
-                place.send(ToLink::Commands(std::mem::take(&mut peer.outbox)));
-            }
-        }
-        stuck.into_iter().for_each(|peer| self.close(peer));
-    }
-
-    fn close(&mut self, peer: PeerKey) {
-        if let Some(known) = self.peers.get_mut(&peer) {
-            known.outbox.clear();
-            // The old sender is dropped, and with it the channel.
-            known.commands = mpsc::channel(1).0;
-        }
-    }
-
-    fn dial(&self, addr: SocketAddr) {
-        let shared = Arc::clone(&self.config.shared);
-        let (to_self, info_hash) = (self.config.to_self.clone(), self.config.place.info_hash);
-        tokio::spawn(async move {
-            let input = match shared.dial(addr, info_hash).await {
-                Some(greeted) => Input::Greeted(greeted),
-                None => Input::DialFailed(addr),
-            };
-            let _ = to_self.send(input).await;
-        });
-    }
-
     fn tick(&mut self, now: Instant) {
         self.next_tick = now + if self.is_quiet() { QUIET_TICK } else { TICK };
         let snapshot = self.config.swarm.snapshot(now);
         let progress = self.config.swarm.progress();
         let mut totals = self.gone;
-        self.peers.values().for_each(|peer| add(&mut totals, &peer.totals));
+        self.peers.values().for_each(|peer| totals += peer.totals);
         let state = match (&self.error, &self.ready) {
             (Some(_), _) => State::Error,
             (None, None) if self.checking.is_some() => State::Checking,
@@ -621,12 +443,4 @@ impl Task {
             warn!("stopping took too long; what wasn't saved is checked at the next start");
         }
     }
-}
-
-fn add(sum: &mut PeerTotals, more: &PeerTotals) {
-    sum.payload_received += more.payload_received;
-    sum.payload_sent += more.payload_sent;
-    sum.control_received += more.control_received;
-    sum.control_sent += more.control_sent;
-    sum.wasted += more.wasted;
 }

@@ -3,16 +3,19 @@
 //! Nothing here blocks but [`Store::sync`], [`Store::snapshot`] and [`Store::close`], which say so: the rest can be
 //! called from tasks. What the disk and hash threads do meanwhile comes as [`Event`]s.
 
+mod config;
+mod reports;
+
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
-use afflux_metainfo::{Bitfield, BlockRef, FileIndex, InfoHash, Layout, PieceIndex};
+use afflux_metainfo::{Bitfield, BlockRef, FileIndex, PieceIndex};
 use bytes::Bytes;
-use thiserror::Error;
 
+pub use self::config::{FileOptions, Kind, StoreConfig};
+pub use self::reports::{Event, ReadError, Spills};
 use crate::check::CheckRun;
-use crate::files::{Allocation, FileLoan, Files, Places, Survey};
+use crate::files::{FileLoan, Files, Places, Survey};
 use crate::holes::HoleFile;
 use crate::intake::{Fill, Intake};
 use crate::limits::EXTENT_BYTES;
@@ -21,153 +24,7 @@ use crate::read::{ReadJob, UnderWay};
 use crate::resume::Partial;
 use crate::spill::SpillCounts;
 use crate::torrent::{Progress, Torrent};
-use crate::{BlockBuffer, Disk, Full, Ledger, Pool, Resume, disk};
-
-/// Where verified pieces are kept.
-#[derive(Clone, Debug)]
-pub enum Kind {
-    /// In sparse files below `dir`.
-    Disk {
-        /// The download folder.
-        dir: PathBuf,
-    },
-    /// In memory only, until [`Store::evict`].
-    Memory,
-    /// In a nameless file in `dir`, until [`Store::evict`] or the end of the process.
-    Cache {
-        /// The folder.
-        dir: PathBuf,
-        /// What all such torrents may take on disk together, in whole pieces.
-        places: Ledger,
-    },
-}
-
-impl Kind {
-    /// Whether verified pieces stay only until they're [evicted](Store::evict).
-    pub fn is_evictable(&self) -> bool {
-        !matches!(self, Self::Disk { .. })
-    }
-}
-
-/// What a store is made of.
-#[derive(Clone, Debug)]
-pub struct StoreConfig {
-    /// Whose bytes they are (goes into resume files).
-    pub info_hash: InfoHash,
-    /// Where verified pieces are kept.
-    pub kind: Kind,
-    /// Geometry.
-    pub layout: Arc<Layout>,
-    /// SHA-1 of every piece.
-    pub hashes: Arc<[[u8; 20]]>,
-    /// Pieces that are on disk already, trusted from resume data ([`Resume::trust`]).
-    pub have: Bitfield,
-    /// Files that aren't wanted: they are never created. What shared pieces need of them lies in a hidden part file.
-    pub unwanted: Vec<FileIndex>,
-    /// How files lie on disk.
-    pub files: FileOptions,
-    /// Never creates or changes a file.
-    pub read_only: bool,
-}
-
-/// How a torrent's files lie on disk.
-#[derive(Clone, Debug, Default)]
-pub struct FileOptions {
-    /// When they take their space.
-    pub allocation: Allocation,
-    /// What of them was looked at when it was decided what can be trusted ([`Trusted`](crate::resume::Trusted)): whoever
-    /// changes them from then on is noticed.
-    pub survey: Survey,
-    /// Files that have another path than the torrent gives them ([`Store::rename`]).
-    pub renamed: Vec<(FileIndex, Vec<String>)>,
-}
-
-/// What happened; sent from hash and disk threads, in the order in which it happened to each piece.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The piece is right and can be read from now on.
-    Verified {
-        /// The piece.
-        piece: PieceIndex,
-        /// SHA-1 of each block, if asked for by [`Store::want_digests`].
-        digests: Option<Vec<[u8; 20]>>,
-    },
-    /// The piece was wrong; its memory is given back.
-    Failed {
-        /// The piece.
-        piece: PieceIndex,
-        /// SHA-1 of each block as it came, to find who lied.
-        digests: Vec<[u8; 20]>,
-    },
-    /// What had come of a piece couldn't be kept: it is to be begun anew.
-    Unstored {
-        /// The piece.
-        piece: PieceIndex,
-    },
-    /// The piece is on disk.
-    Written {
-        /// The piece.
-        piece: PieceIndex,
-    },
-    /// A piece that we had can't be read any more: it isn't ours until it is fetched again.
-    Lost {
-        /// The piece.
-        piece: PieceIndex,
-        /// Why.
-        error: disk::Error,
-    },
-    /// Writing has stopped; reading goes on. [`Store::retry`] continues. If a file was cut short or removed under
-    /// us, a `Lost` follows for every piece that went with it.
-    Stopped(disk::Error),
-    /// One piece of a check.
-    Checked {
-        /// The piece.
-        piece: PieceIndex,
-        /// Whether it is right.
-        ok: bool,
-        /// Pieces looked at so far.
-        done: u32,
-        /// Pieces to look at.
-        total: u32,
-    },
-    /// The check is over, or was cancelled.
-    CheckFinished {
-        /// All pieces that we have now.
-        have: Bitfield,
-    },
-}
-
-/// Why bytes can't be read.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ReadError {
-    /// The piece was never verified.
-    #[error("the piece is not here")]
-    NotHave,
-    /// The piece was given up to make room.
-    #[error("the piece was evicted")]
-    Evicted,
-    /// No such bytes in the piece, or more than one read may ask.
-    #[error("the range is outside the piece or too long for one read")]
-    Range,
-    /// Too many reads wait already.
-    #[error("too many reads are queued")]
-    Busy,
-    /// The store was closed.
-    #[error("the torrent is closed")]
-    Closed,
-    /// The file failed; the piece isn't ours any more.
-    #[error(transparent)]
-    Disk(#[from] disk::Error),
-}
-
-/// What went to disk before its piece was whole, because memory was short.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spills {
-    /// Written ahead.
-    pub spilled_bytes: u64,
-    /// Read once more to finish a hash.
-    pub read_back_bytes: u64,
-}
+use crate::{BlockBuffer, Disk, Full, Pool, Resume, disk};
 
 /// Takes what was read: the range in order, in parts of up to 256 KiB that are shared with the cache.
 pub type ReadReply = Box<dyn FnOnce(Result<Vec<Bytes>, ReadError>) + Send>;

@@ -13,6 +13,12 @@ pub const PEERS_MAX: u32 = 2_000;
 /// Most blocks asked of one peer at once, whatever its pipeline says (ours: the largest `reqq` we honour).
 pub const OUTSTANDING_MAX: u32 = 2_000;
 
+/// A queue of so many blocks is topped up in batches. It belongs to a peer of 8 MiB/s or more: slower ones get each request at once.
+pub const DEEP_QUEUE: u32 = 256;
+
+/// The batch is this part of the queue.
+pub const DEEP_QUEUE_PARTS: u32 = 16;
+
 /// Most blocks asked of one peer for a strategy that wants queues of a certain time: what a client that says nothing about
 /// its queue is assumed to hold (BEP 10, `reqq`).
 pub const QUEUE_DEPTH_MAX: u32 = 250;

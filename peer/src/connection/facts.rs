@@ -1,6 +1,7 @@
 //! What a connection is told at its birth, and what it tells about itself.
 
 use std::net::SocketAddr;
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use afflux_metainfo::BlockRef;
@@ -69,6 +70,16 @@ pub struct Totals {
     pub control_sent: u64,
     /// Payload that came and was of no use: late, cancelled, never asked.
     pub wasted: u64,
+}
+
+impl AddAssign for Totals {
+    fn add_assign(&mut self, more: Self) {
+        self.payload_received += more.payload_received;
+        self.payload_sent += more.payload_sent;
+        self.control_received += more.control_received;
+        self.control_sent += more.control_sent;
+        self.wasted += more.wasted;
+    }
 }
 
 /// What is known of the peer, for pickers, chokers and people.

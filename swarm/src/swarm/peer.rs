@@ -10,8 +10,8 @@ use crate::availability::Counting;
 use crate::input::{Connected, Direction, Gauges};
 use crate::lateness::Lateness;
 use crate::limits::{
-    ALLOWED_FAST_MAX, LINGERING_MAX, OUTSTANDING_MAX, PEER_RATE_MIN, QUEUE_DEPTH_MAX, READER_DEPTH_MIN,
-    READER_DEPTH_UNKNOWN, READER_SLACK, REFUSAL, ROUND_TRIP_DEFAULT,
+    ALLOWED_FAST_MAX, DEEP_QUEUE, DEEP_QUEUE_PARTS, LINGERING_MAX, OUTSTANDING_MAX, PEER_RATE_MIN,
+    QUEUE_DEPTH_MAX, READER_DEPTH_MIN, READER_DEPTH_UNKNOWN, READER_SLACK, REFUSAL, ROUND_TRIP_DEFAULT,
 };
 use crate::pieces::Asker;
 
@@ -181,8 +181,20 @@ impl Peer {
 
     /// How many more blocks it should be asked for.
     pub(super) fn room(&self, waiting: bool, queue_time: Option<Duration>) -> u32 {
+        self.aim(waiting, queue_time).saturating_sub(self.asked.len() as u32)
+    }
+
+    /// Whether so little is missing in a deep queue that a few more blocks can come first: asking for each one that came
+    /// would be a packet each, and a wake-up at both ends.
+    pub(super) fn can_wait(&self, waiting: bool, queue_time: Option<Duration>) -> bool {
+        let aim = self.aim(waiting, queue_time);
+        aim >= DEEP_QUEUE && aim.saturating_sub(self.asked.len() as u32) < aim / DEEP_QUEUE_PARTS
+    }
+
+    /// How many blocks should be on their way, whoever says so.
+    fn aim(&self, waiting: bool, queue_time: Option<Duration>) -> u32 {
         let deep = queue_time.map_or(0, |time| self.deep(time));
-        self.depth_now(waiting).max(deep).saturating_sub(self.asked.len() as u32)
+        self.depth_now(waiting).max(deep)
     }
 
     /// Whether a block may be asked of it beyond what its pipeline wants, because it's late elsewhere.

@@ -16,6 +16,9 @@ impl Swarm {
     /// Asks the peer for as much as its pipeline wants.
     pub(super) fn fill(&mut self, key: PeerKey, now: Instant) {
         let shallow = self.is_shallow();
+        if self.peers.get(key).is_some_and(|peer| peer.can_wait(shallow, self.ways.queue_time)) {
+            return;
+        }
         while let Some(peer) = self.peers.get(key) {
             let starved = peer.starved_at == Some(self.board.version);
             if peer.room(shallow, self.ways.queue_time) == 0 || peer.useful == 0 || starved {
