@@ -10,6 +10,9 @@
 //!   back, so a deep queue would be what a seek waits for;
 //! - the peer is snubbed: one block, to see whether it still lives.
 //!
+//! Beyond 8 MiB it is two round trips at most: what a near and fast peer would send in half a second fills our memory and
+//! speeds nothing up.
+//!
 //! A window in which it ran out of requests says what we asked for, not what it can send: it may raise the rate, never
 //! lower it (what BBR calls limited by the application). A player that sips from eight peers would else have forgotten
 //! what they can do by its next seek.
@@ -34,6 +37,9 @@ const DEPTH_MIN: u32 = 2;
 const SLACK: Duration = Duration::from_millis(500);
 const SLACK_SMALL: Duration = Duration::from_millis(250);
 const SLACK_READER: Duration = Duration::from_millis(50);
+
+/// A queue of so many blocks (8 MiB) bridges a few scheduling periods of any peer; it gets longer only for a long round trip.
+const NEAR_DEPTH_MAX: u32 = 512;
 
 /// While starting slowly, no more than this much time's worth of what was measured.
 const SLOW_START_TIME_MAX: Duration = Duration::from_secs(2);
@@ -200,7 +206,12 @@ impl Pipeline {
             },
             (false, None) => self.blocks_in(self.time_without_reader()),
         };
-        depth.max(DEPTH_MIN).min(self.reqq)
+        depth.min(self.depth_of_use()).max(DEPTH_MIN).min(self.reqq)
+    }
+
+    /// More than this shortens nothing.
+    fn depth_of_use(&self) -> u32 {
+        self.blocks_in(self.round_trip_or_guess() * 2).max(NEAR_DEPTH_MAX)
     }
 
     /// What the peer can send, in bytes per second, as far as it was asked to; `None` until that is measured.
@@ -321,6 +332,14 @@ mod tests {
         assert_eq!(pipeline.depth(), 1);
         pipeline.handle_block(Duration::from_secs(5));
         assert!(!pipeline.snubbed() && pipeline.depth() == DEPTH_MIN, "nothing measured holds any more");
+    }
+
+    #[test]
+    fn a_near_and_fast_peer_is_asked_no_more_than_bridges_a_pause() {
+        let mut pipeline = measured(400 << 20);
+        assert_eq!(pipeline.depth(), 2048, "two round trips of 40 ms at 25,600 blocks/s");
+        pipeline.handle_first_byte(Duration::from_millis(1), true, pipeline.busy_since.unwrap());
+        assert_eq!(pipeline.depth(), NEAR_DEPTH_MAX);
     }
 
     #[test]
