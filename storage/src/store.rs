@@ -122,7 +122,8 @@ impl Store {
     /// nothing is reserved and nothing refused. One task calls this per torrent.
     ///
     /// # Errors
-    /// [`Full`] if there is no memory, or no place in a bounded cache; [`Pool::on_room`] and [`Ledger::on_room`] tell when to try again.
+    /// [`Full`] if there is no memory, or no place in a bounded cache; [`Pool::on_room`] and
+    /// [`Ledger::on_room`](crate::Ledger::on_room) tell when to try again.
     pub fn reserve(&self, block: BlockRef) -> Result<(), Full> {
         if !self.takes_blocks(block.index) {
             return Ok(());
