@@ -170,6 +170,7 @@ impl Running {
             gauges: Gauges::of(&self.link.connection, now),
             totals: self.link.connection.facts(now).totals,
             events: std::mem::take(&mut self.events),
+            kept: std::mem::take(&mut self.receiver.kept),
         };
         let input = Input::Reported { peer: self.link.peer, report };
         self.link.torrent.send(input).await.map_err(|_| Parting::Closed)

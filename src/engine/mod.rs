@@ -4,6 +4,7 @@
 //! threads belong to `storage`. Limits of the whole process are kept here: connections (`slots`), rates
 //! (`rates`), memory (the byte ledger).
 
+mod attempts;
 mod discover;
 mod greet;
 mod halt;

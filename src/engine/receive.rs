@@ -15,6 +15,8 @@ use afflux_storage::{BlockBuffer, Store};
 use thiserror::Error;
 use tokio::net::TcpStream;
 
+use super::attempts::Kept;
+
 /// Blocks laid out in one read: 256 KiB, about what a loopback socket holds when it's read at full speed.
 const BLOCKS_PER_READ: usize = 16;
 /// A `piece` message up to its payload (BEP 3): length, id, index, begin.
@@ -86,6 +88,8 @@ pub(super) struct Receiver {
     unplaced: Option<BlockRef>,
     /// Read already, but not yet taken by a connection that holds; at most one read.
     held: Vec<u8>,
+    /// Blocks that the store took since the last report.
+    pub(super) kept: Vec<Kept>,
     /// Bytes that were copied because a guess was wrong.
     pub(super) copied_bytes: u64,
 }
@@ -296,7 +300,8 @@ impl Receiver {
     fn hand_over(&mut self, turn: &mut Turn<'_>, complete: usize) {
         for target in self.targets.drain(..complete) {
             let Some(store) = turn.store else { continue };
-            if store.fill(target.block, target.buffer) {
+            if let Some(attempt) = store.fill(target.block, target.buffer) {
+                self.kept.push(Kept { block: target.block, attempt });
                 continue;
             }
             let told = turn
@@ -370,9 +375,11 @@ impl Receiver {
         target.filled += bytes.len();
         if target.filled == block.length as usize
             && let (Some(target), Some(store)) = (self.targets.remove(at), turn.store)
-            && !store.fill(target.block, target.buffer)
         {
-            self.unplaced = Some(block);
+            match store.fill(target.block, target.buffer) {
+                Some(attempt) => self.kept.push(Kept { block, attempt }),
+                None => self.unplaced = Some(block),
+            }
         }
     }
 

@@ -120,7 +120,7 @@ mod tests {
         links[0].release_all(&store);
         assert_eq!(held(&pool), PIECE as usize);
         let buffer = store.take_buffer(block).expect("it's still reserved");
-        assert!(store.fill(block, buffer));
+        assert!(store.fill(block, buffer).is_some());
         links[1].settle(&Event::BlockReceived { block, elapsed: Duration::ZERO }, &store);
         links[1].release_all(&store);
         assert_eq!(held(&pool), PIECE as usize, "what arrived stays");

@@ -28,6 +28,7 @@ use self::checking::Checking;
 use self::files::{Moved, Wishes};
 use self::links::Peer;
 pub(super) use self::links::{Greeted, LinkReport};
+use super::attempts::Attempts;
 use super::halt::Halt;
 use super::open::{self, Opened, Place};
 use super::rates::TorrentRates;
@@ -152,6 +153,7 @@ pub(super) struct Task {
     wishes: Wishes,
     starved_until: Option<Instant>,
     refused: Vec<(PeerKey, BlockRef)>,
+    attempts: Attempts,
     next_tick: Instant,
     save_due: Option<Instant>,
     /// The last save; the next one waits for it, or an older state could replace a newer one.
@@ -187,6 +189,7 @@ pub(super) fn start(config: TaskConfig, info: Option<Info>) -> tokio::task::Join
             wishes,
             starved_until: None,
             refused: Vec::new(),
+            attempts: Attempts::default(),
             next_tick: now,
             save_due: None,
             saving: None,
@@ -341,7 +344,10 @@ impl Task {
                 }
                 Output::Ban(address) => info!(%address, "banned: it sent corrupt data or broke the protocol"),
                 Output::Evict(piece) => self.with_store(|store| store.evict(piece)),
-                Output::Discard(piece) => self.with_store(|store| store.discard(piece)),
+                Output::Discard(piece) => {
+                    self.attempts.end(piece);
+                    self.with_store(|store| store.discard(piece));
+                }
                 Output::MetadataComplete(raw) => self.parse_metadata(raw, now),
                 Output::Completed => self.completed = true,
                 Output::NeedPeers => self.config.discovery.need_peers(),

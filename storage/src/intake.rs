@@ -47,8 +47,12 @@ pub(crate) struct Intake {
     /// Where a bounded cache charges the places of its pieces.
     places: Option<Ledger>,
     pieces: Mutex<BTreeMap<PieceIndex, Piece>>,
-    next_id: AtomicU64,
+    next: AtomicU64,
 }
+
+/// Tells an attempt at a piece from earlier and later ones. What came in one that was discarded isn't there in the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt(u64);
 
 /// What became of a filled block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,15 +60,15 @@ pub(crate) enum Fill {
     /// Nobody waits for it.
     Stale,
     /// Taken; the hash thread knows or needn't know yet.
-    Accepted,
+    Accepted(Attempt),
     /// Taken; the hash thread is to be called.
-    HashDue,
+    HashDue(Attempt),
 }
 
 /// Adjacent blocks on their way through the hash thread.
 pub(crate) struct Run {
     piece: PieceIndex,
-    id: u64,
+    id: Attempt,
     first: usize,
     /// State of the hash of everything before these blocks.
     hash: Hasher,
@@ -102,7 +106,7 @@ pub(crate) enum Next {
 /// A piece with all its blocks hashed.
 pub(crate) struct Complete {
     pub(crate) piece: PieceIndex,
-    pub(crate) id: u64,
+    pub(crate) id: Attempt,
     pub(crate) digest: [u8; 20],
     /// All blocks in order; `None` for those that are on disk already.
     pub(crate) blocks: Vec<Option<BlockBuffer>>,
@@ -127,12 +131,12 @@ impl Intake {
     /// `spills`: what has come of a piece may be [spilled](Self::take_spill). `places`: each needs a place that is charged
     /// there.
     pub(crate) fn new(layout: Arc<Layout>, pool: Pool, spills: bool, places: Option<Ledger>) -> Self {
-        Self { layout, pool, spills, places, pieces: Mutex::default(), next_id: AtomicU64::new(0) }
+        Self { layout, pool, spills, places, pieces: Mutex::default(), next: AtomicU64::new(0) }
     }
 
     /// See [`Store::reserve`](crate::Store::reserve).
-    pub(crate) fn reserve(&self, block: BlockRef) -> Result<(), Full> {
-        let Some(number) = self.number(&block) else { return Ok(()) };
+    pub(crate) fn reserve(&self, block: BlockRef) -> Result<Option<Attempt>, Full> {
+        let Some(number) = self.number(&block) else { return Ok(None) };
         let length = self.layout.length_of(block.index);
         let mut part = None;
         loop {
@@ -140,10 +144,10 @@ impl Intake {
                 lock(&self.pieces).get_mut(&block.index).map(|piece| piece.ask(length, number, &mut part));
             match asked {
                 None => self.admit(block.index)?,
-                Some(Asked::Counted) => return Ok(()),
+                Some(Asked::Counted(id)) => return Ok(Some(id)),
                 Some(Asked::Lease { id, extent, part }) => {
                     self.lay(block.index, id, extent, part.lease());
-                    return Ok(());
+                    return Ok(Some(id));
                 }
                 Some(Asked::Short(bytes)) => {
                     let granted = self.pool.admit(bytes, bytes);
@@ -154,7 +158,7 @@ impl Intake {
     }
 
     /// Gives an extent's blocks their memory.
-    fn lay(&self, index: PieceIndex, id: u64, extent: usize, buffer: ExtentBuffer) {
+    fn lay(&self, index: PieceIndex, id: Attempt, extent: usize, buffer: ExtentBuffer) {
         let (lease, buffers) = (buffer.lease(), buffer.split());
         let mut surplus = Vec::new();
         let mut pieces = lock(&self.pieces);
@@ -325,7 +329,7 @@ impl Intake {
     }
 
     /// The fate of a complete piece is known; it may be begun again from here on.
-    pub(crate) fn finish(&self, index: PieceIndex, id: u64) {
+    pub(crate) fn finish(&self, index: PieceIndex, id: Attempt) {
         let dropped = {
             let mut pieces = lock(&self.pieces);
             pieces.get(&index).is_some_and(|piece| piece.id == id).then(|| pieces.remove(&index))
@@ -343,7 +347,7 @@ impl Intake {
             None => None,
             Some(places) => Some(take_place(places, HoleFile::place_bytes(&self.layout, index) as usize)?),
         };
-        let piece = Piece::new(self.next_id.fetch_add(1, Relaxed), length, grant, place);
+        let piece = Piece::new(self.next_attempt(), length, grant, place);
         let mut surplus = Some(piece);
         if let std::collections::btree_map::Entry::Vacant(entry) = lock(&self.pieces).entry(index)
             && let Some(piece) = surplus.take()
@@ -352,6 +356,10 @@ impl Intake {
         }
         drop(surplus);
         Ok(())
+    }
+
+    fn next_attempt(&self) -> Attempt {
+        Attempt(self.next.fetch_add(1, Relaxed))
     }
 
     /// A block's number in its piece, if it is one of ours.

@@ -39,7 +39,7 @@ mod torrent;
 pub use check::{check_files, hash_files};
 pub use disk::{Disk, DiskConfig};
 pub use files::{Allocation, FileLoan, Survey};
-pub use intake::Full;
+pub use intake::{Attempt, Full};
 pub use ledger::{Charge, Ledger};
 pub use pool::{BlockBuffer, Pool};
 pub use resume::{Resume, ResumeLock};

@@ -120,7 +120,7 @@ impl Torrent {
         let digests = spill.blocks().map(|(_, block)| Sha1::digest(block).into()).collect();
         let written: usize = spill.blocks().map(|(_, block)| block.len()).sum();
         self.spills.spilled_bytes.fetch_add(written as u64, Relaxed);
-        if self.intake.spilled(spill, digests) == Fill::HashDue {
+        if matches!(self.intake.spilled(spill, digests), Fill::HashDue(_)) {
             self.queue_hash(piece);
         }
         Some(bytes)

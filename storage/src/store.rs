@@ -17,7 +17,7 @@ pub use self::reports::{Event, ReadError, Spills};
 use crate::check::CheckRun;
 use crate::files::{FileLoan, Files, Places, Survey};
 use crate::holes::HoleFile;
-use crate::intake::{Fill, Intake};
+use crate::intake::{Attempt, Fill, Intake};
 use crate::limits::EXTENT_BYTES;
 use crate::lock::lock;
 use crate::read::{ReadJob, UnderWay};
@@ -119,14 +119,15 @@ impl Store {
     /// In memory torrents the first block of a piece admits the piece: all of its bytes are charged then, so later blocks
     /// of it are never refused. In others each extent is charged when one of its blocks is reserved, and a refusal makes
     /// pieces under way spill to disk. For what can't arrive (a piece that we have, no block of ours, a closed or read-only store)
-    /// nothing is reserved and nothing refused. One task calls this per torrent.
+    /// nothing is reserved and nothing refused. One task calls this per torrent. `Some` says in which attempt at the piece
+    /// the block will be filled.
     ///
     /// # Errors
     /// [`Full`] if there is no memory, or no place in a bounded cache; [`Pool::on_room`] and
     /// [`Ledger::on_room`](crate::Ledger::on_room) tell when to try again.
-    pub fn reserve(&self, block: BlockRef) -> Result<(), Full> {
+    pub fn reserve(&self, block: BlockRef) -> Result<Option<Attempt>, Full> {
         if !self.takes_blocks(block.index) {
-            return Ok(());
+            return Ok(None);
         }
         if self.0.is_punching(block.index) {
             return Err(Full);
@@ -154,23 +155,23 @@ impl Store {
         self.0.intake.put_back(block, buffer);
     }
 
-    /// The block's payload is complete; it goes to the hash threads. `false` if nobody waits for it any more
+    /// The block's payload is complete; it goes to the hash threads. `None` if nobody waits for it any more
     /// (another link's copy was quicker, its piece was discarded, or the buffer is another block's); the memory is
-    /// given back then.
-    pub fn fill(&self, block: BlockRef, buffer: BlockBuffer) -> bool {
+    /// given back then. Otherwise it counts for this attempt at its piece, and for no other.
+    pub fn fill(&self, block: BlockRef, buffer: BlockBuffer) -> Option<Attempt> {
         if self.0.is_closed() {
-            return false;
+            return None;
         }
         let fill = self.0.intake.fill(block, buffer);
         if self.0.disk.relief().is_short() {
             self.0.disk.relieve(0);
         }
         match fill {
-            Fill::Stale => false,
-            Fill::Accepted => true,
-            Fill::HashDue => {
+            Fill::Stale => None,
+            Fill::Accepted(attempt) => Some(attempt),
+            Fill::HashDue(attempt) => {
                 self.0.queue_hash(block.index);
-                true
+                Some(attempt)
             }
         }
     }

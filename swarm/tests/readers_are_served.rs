@@ -362,3 +362,15 @@ fn what_a_reader_left_behind_is_dropped_a_moment_later() {
     world.run_for(Duration::from_secs(3));
     assert_eq!(world.swarm.snapshot(world.now).open_bytes, 0);
 }
+
+#[test]
+fn a_block_of_a_discarded_attempt_is_waste_and_still_to_be_fetched() {
+    let mut world = memory_world(16, 16 * MIB);
+    world.seed(MIB, 30, Manner::Honest);
+    world.want(1, play(0, FILM));
+    let (peer, block) = world.requests_since(0)[0];
+    world.swarm.handle_outdated(peer, block);
+    let snapshot = world.swarm.snapshot(world.now);
+    assert_eq!((snapshot.wasted_bytes, snapshot.received_bytes), (u64::from(block.length), 0));
+    world.run_until(10, |world| world.have(block.index.0));
+}

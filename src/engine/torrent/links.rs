@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tracing::debug;
 
+use super::super::attempts::Kept;
 use super::super::link::{self, COMMAND_BATCHES_MAX, Link, ToLink};
 use super::super::reserves::Reserves;
 use super::super::slots::Slot;
@@ -19,6 +20,8 @@ use super::{Input, OUTBOX_COMMANDS_MAX, STARVED, Task};
 #[derive(Debug)]
 pub(in crate::engine) struct LinkReport {
     pub(in crate::engine) events: Vec<Event>,
+    /// Of the blocks received, in which attempt at its piece each was.
+    pub(in crate::engine) kept: Vec<Kept>,
     pub(in crate::engine) gauges: Gauges,
     pub(in crate::engine) totals: PeerTotals,
 }
@@ -85,7 +88,10 @@ impl Task {
         self.peers.insert(peer, Peer { addr, commands: sender, outbox: Vec::new(), last, totals, reserves });
     }
 
-    pub(super) fn hear(&mut self, peer: PeerKey, report: LinkReport, now: Instant) {
+    pub(super) fn hear(&mut self, peer: PeerKey, mut report: LinkReport, now: Instant) {
+        for block in self.attempts.sift(&mut report.events, &report.kept) {
+            self.config.swarm.handle_outdated(peer, block);
+        }
         let Some(known) = self.peers.get_mut(&peer) else { return };
         known.totals = report.totals;
         known.last = report.gauges;
@@ -116,10 +122,13 @@ impl Task {
         let Some(known) = self.peers.get_mut(&peer) else { return };
         if let Some(ready) = &self.ready {
             if let Command::Request(block) = command {
-                if ready.store.reserve(block).is_err() {
+                let Ok(attempt) = ready.store.reserve(block) else {
                     self.starved_until = Some(now + STARVED);
                     self.refused.push((peer, block));
                     return;
+                };
+                if let Some(attempt) = attempt {
+                    self.attempts.begin(block.index, attempt);
                 }
                 known.reserves.add(block);
             }

@@ -44,10 +44,12 @@ impl Task {
     pub(super) fn stored(&mut self, event: StorageEvent, now: Instant) {
         match event {
             StorageEvent::Verified { piece, digests } => {
+                self.attempts.end(piece);
                 self.config.swarm.handle_verified(piece, digests.as_deref(), now);
             }
             StorageEvent::Failed { piece, digests } => {
                 warn!(%piece, "a piece's hash is wrong; its senders are suspects");
+                self.attempts.end(piece);
                 self.config.swarm.handle_failed(piece, &digests, now);
                 if self.config.swarm.wants_digests(piece) {
                     self.with_store(|store| store.want_digests(piece));
@@ -68,7 +70,10 @@ impl Task {
                 self.config.swarm.handle_lost(&[piece], now);
                 self.want_only_what_is_there(now);
             }
-            StorageEvent::Unstored { piece } => self.config.swarm.handle_unstored(piece, now),
+            StorageEvent::Unstored { piece } => {
+                self.attempts.end(piece);
+                self.config.swarm.handle_unstored(piece, now);
+            }
             StorageEvent::Stopped(error) => self.pause(error.to_string(), now),
             StorageEvent::Checked { piece, ok, done, total } => self.checked(piece, ok, (done, total), now),
             StorageEvent::CheckFinished { have } => self.check_finished(have, now),

@@ -1,8 +1,6 @@
 //! Pieces under way outlive a stop: what came of them is put to its place on disk, and counts as received when the
 //! torrent is opened again. It is unverified; the piece's hash, once the rest is there, judges all of it.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use afflux_metainfo::PieceIndex;
 
 use super::Intake;
@@ -25,8 +23,7 @@ impl Intake {
         if !self.spills || !fits || pieces.contains_key(&index) {
             return false;
         }
-        let id = self.next_id.fetch_add(1, Relaxed);
-        let mut piece = Piece::new(id, self.layout.length_of(index), None, None);
+        let mut piece = Piece::new(self.next_attempt(), self.layout.length_of(index), None, None);
         for block in blocks {
             piece.blocks[*block as usize].slot = Slot::Spilled;
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use afflux_metainfo::BLOCK_LENGTH;
 
-use super::Fill;
+use super::{Attempt, Fill};
 use crate::hasher::Hasher;
 use crate::ledger::Charge;
 use crate::limits::{
@@ -22,8 +22,7 @@ use crate::pool::{BlockBuffer, Grant, Lease};
 
 /// A piece under way.
 pub(super) struct Piece {
-    /// Tells it from an earlier or later attempt at the same piece.
-    pub(super) id: u64,
+    pub(super) id: Attempt,
     /// What is left of its charge for extents that aren't allocated yet; `None` if each is charged when it's needed.
     pub(super) grant: Option<Grant>,
     /// Its place in a bounded cache.
@@ -89,9 +88,9 @@ pub(super) enum Slot {
 /// What [`Piece::ask`] found.
 pub(super) enum Asked {
     /// The request is counted, or can't matter; nothing is to be done.
-    Counted,
+    Counted(Attempt),
     /// The same, and this is the right to memory for that extent.
-    Lease { id: u64, extent: usize, part: Grant },
+    Lease { id: Attempt, extent: usize, part: Grant },
     /// Nothing is counted: its extent has no memory, and needs so many bytes.
     Short(usize),
 }
@@ -106,7 +105,7 @@ pub(super) enum Memory {
 }
 
 impl Piece {
-    pub(super) fn new(id: u64, length: u32, grant: Option<Grant>, place: Option<Charge>) -> Self {
+    pub(super) fn new(id: Attempt, length: u32, grant: Option<Grant>, place: Option<Charge>) -> Self {
         let block = || Block { slot: Slot::Vacant, home: None, asked: 0 };
         Self {
             id,
@@ -132,7 +131,7 @@ impl Piece {
     pub(super) fn ask(&mut self, length: u32, number: usize, part: &mut Option<Grant>) -> Asked {
         let extent = number / EXTENT_BLOCKS as usize;
         if self.complete || self.blocks[number].is_filled() {
-            return Asked::Counted;
+            return Asked::Counted(self.id);
         }
         let part = if matches!(self.extents[extent], ExtentState::Unleased) {
             let length = (length - extent as u32 * EXTENT_BYTES).min(EXTENT_BYTES) as usize;
@@ -148,7 +147,7 @@ impl Piece {
             *asked += 1;
             self.asked += 1;
         }
-        let Some(part) = part else { return Asked::Counted };
+        let Some(part) = part else { return Asked::Counted(self.id) };
         self.touched = true;
         self.extents[extent] = ExtentState::Leasing;
         Asked::Lease { id: self.id, extent, part }
@@ -224,10 +223,10 @@ impl Piece {
         self.filled += 1;
         self.asked -= usize::from(std::mem::take(&mut self.blocks[number].asked));
         if self.queued || !self.hash_is_due() {
-            return Fill::Accepted;
+            return Fill::Accepted(self.id);
         }
         self.queued = true;
-        Fill::HashDue
+        Fill::HashDue(self.id)
     }
 
     pub(super) fn hash_is_due(&self) -> bool {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use afflux_metainfo::{BLOCK_LENGTH, PieceIndex};
 
 use super::piece::{Block, ExtentState, Piece, Slot};
-use super::{Fill, Intake};
+use super::{Attempt, Fill, Intake};
 use crate::limits::EXTENT_BLOCKS;
 use crate::lock::lock;
 use crate::pool::{BlockBuffer, Lease};
@@ -28,7 +28,7 @@ pub(crate) enum Reach {
 /// An extent on its way to disk.
 pub(crate) struct Spill {
     pub(crate) piece: PieceIndex,
-    id: u64,
+    id: Attempt,
     /// Its blocks with what came of them, by their numbers in the piece, ascending.
     pub(crate) blocks: Vec<(usize, BlockBuffer)>,
     /// Other memory that goes with it.
@@ -121,9 +121,9 @@ impl Piece {
         }
         // The rest came meanwhile, and the hash thread found nothing to go on with.
         if self.queued || self.filled < self.blocks.len() {
-            return Fill::Accepted;
+            return Fill::Accepted(self.id);
         }
         self.queued = true;
-        Fill::HashDue
+        Fill::HashDue(self.id)
     }
 }

@@ -136,7 +136,7 @@ impl Bench {
     pub(crate) fn bring(&self, block: BlockRef, payload: &[u8]) {
         let mut buffer = self.store.take_buffer(block).expect("the block was reserved");
         buffer.copy_from_slice(payload);
-        assert!(self.store.fill(block, buffer));
+        assert!(self.store.fill(block, buffer).is_some());
     }
 
     /// Brings all blocks of a piece, the last one first.

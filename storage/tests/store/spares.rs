@@ -28,7 +28,7 @@ fn ask(bench: &Bench, block: BlockRef) -> BlockBuffer {
 
 fn fill(bench: &Bench, block: BlockRef, mut buffer: BlockBuffer) -> bool {
     buffer.copy_from_slice(bench.sample.block(block));
-    bench.store.fill(block, buffer)
+    bench.store.fill(block, buffer).is_some()
 }
 
 /// Brings every other block of piece 0.
@@ -90,7 +90,7 @@ fn memory_that_comes_back_in_time_makes_the_piece_whole_again() {
         assert!(fill(&bench, block, quick));
         if late {
             // What a slow link wrote meanwhile, right or wrong, is of no consequence.
-            assert!(!bench.store.fill(block, slow));
+            assert!(bench.store.fill(block, slow).is_none());
         } else {
             bench.store.put_back(block, slow);
         }
@@ -153,12 +153,12 @@ fn a_spare_of_a_discarded_piece_or_another_block_is_worthless() {
     let other = bench.sample.layout.block(PieceIndex(0), BlockIndex(0));
     let (own, spare) = (ask(&bench, block), ask(&bench, block));
     let (others_own, others_spare) = (ask(&bench, other), ask(&bench, other));
-    assert!(!bench.store.fill(other, spare));
-    assert!(!bench.store.fill(block, others_spare));
+    assert!(bench.store.fill(other, spare).is_none());
+    assert!(bench.store.fill(block, others_spare).is_none());
     let spare = ask(&bench, block);
     bench.store.discard(PieceIndex(0));
     let _new = ask(&bench, block);
-    assert!(!bench.store.fill(block, spare));
+    assert!(bench.store.fill(block, spare).is_none());
     bench.store.put_back(block, own);
     drop(others_own);
     assert_eq!(in_use(&bench), PIECE);

@@ -49,6 +49,17 @@ impl Swarm {
         self.returned(peer, block, Fate::Cancelled, now);
     }
 
+    /// A block came that storage had when it came, and not any more: its piece has been discarded since, and perhaps begun
+    /// anew. The peer did what it was asked, in vain; a report doesn't tell of such blocks.
+    pub fn handle_outdated(&mut self, peer: PeerKey, block: BlockRef) {
+        self.tallies.wasted += u64::from(block.length);
+        self.with_peer(peer, |peer| {
+            peer.delivered = peer.delivered.saturating_add(1);
+            peer.snubbed = false;
+            peer.overdue = false;
+        });
+    }
+
     fn handle_event(&mut self, key: PeerKey, event: Event, now: Instant) {
         match event {
             Event::PiecesKnown(pieces) => self.pieces_known(key, pieces),
