@@ -225,6 +225,19 @@ fn planted_links_and_folders_are_named_and_not_followed() {
 }
 
 #[test]
+fn a_log_that_no_terminal_shows_has_no_colours() {
+    let film = Film::noise(100_000);
+    let seeder = film.seeder("127.0.0.42", Manner::Honest, FAST);
+    let download = Download::new(&film);
+    symlink("nowhere", download.file()).expect("our own folder");
+    let mut failing = download.start(&seeder, &[]);
+    failing.wait();
+    let log = failing.stderr();
+    assert!(log.contains("WARN"), "nothing was logged: {log}");
+    assert!(!log.contains('\u{1b}'), "{log}");
+}
+
+#[test]
 fn two_runs_with_one_data_folder_are_kept_apart() {
     let film = Film::noise(2_000_000);
     let slow = film.seeder("127.0.0.39", Manner::Honest, 700_000);
