@@ -48,54 +48,38 @@ impl Attempts {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
-    use afflux_metainfo::{BLOCK_LENGTH, Bitfield, InfoHash, Layout};
-    use afflux_storage::{Disk, DiskConfig, Kind, Ledger, Pool, Store, StoreConfig};
+    use afflux_metainfo::BLOCK_LENGTH;
 
+    use super::super::testing::MemoryTorrent;
     use super::*;
 
     const PIECE: u64 = 4 * BLOCK_LENGTH as u64;
 
     struct Rig {
-        store: Store,
-        layout: Arc<Layout>,
+        torrent: MemoryTorrent,
         attempts: Attempts,
-        _disk: Disk,
     }
 
     impl Rig {
         fn new() -> Self {
-            let layout = Arc::new(Layout::new(PIECE, [(vec!["film".into()], PIECE, false)]).unwrap());
-            let config = StoreConfig {
-                info_hash: InfoHash([1; 20]),
-                kind: Kind::Memory,
-                layout: Arc::clone(&layout),
-                hashes: vec![[0; 20]].into(),
-                have: Bitfield::new(1),
-                unwanted: Vec::new(),
-                files: Default::default(),
-                read_only: false,
-            };
-            let disk = Disk::start(DiskConfig::default()).unwrap();
-            let pool = Pool::new(Ledger::new(1 << 20));
-            let store = Store::open(config, &disk, &pool, Arc::new(|_| {})).unwrap();
-            Self { store, layout, attempts: Attempts::default(), _disk: disk }
+            Self { torrent: MemoryTorrent::unverifiable(PIECE, 1), attempts: Attempts::default() }
         }
 
         /// The torrent asks for a block, and a link brings it.
         fn bring(&mut self, nth: usize) -> Kept {
-            let block = self.layout.blocks(PieceIndex(0)).nth(nth).unwrap();
-            let attempt = self.store.reserve(block).unwrap().unwrap();
+            let MemoryTorrent { store, layout, .. } = &self.torrent;
+            let block = layout.blocks(PieceIndex(0)).nth(nth).unwrap();
+            let attempt = store.reserve(block).unwrap().unwrap();
             self.attempts.begin(block.index, attempt);
-            let buffer = self.store.take_buffer(block).unwrap();
-            Kept { block, attempt: self.store.fill(block, buffer).unwrap() }
+            let buffer = store.take_buffer(block).unwrap();
+            Kept { block, attempt: store.fill(block, buffer).unwrap() }
         }
 
         fn discard(&mut self) {
             self.attempts.end(PieceIndex(0));
-            self.store.discard(PieceIndex(0));
+            self.torrent.store.discard(PieceIndex(0));
         }
     }
 

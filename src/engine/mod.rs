@@ -21,6 +21,8 @@ mod serve;
 mod shares;
 mod slots;
 mod status;
+#[cfg(test)]
+mod testing;
 pub mod torrent;
 
 use std::net::{IpAddr, SocketAddr};

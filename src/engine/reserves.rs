@@ -57,32 +57,15 @@ impl Reserves {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
-    use afflux_metainfo::{BLOCK_LENGTH, Bitfield, InfoHash, Layout, PieceIndex};
-    use afflux_storage::{Disk, DiskConfig, Kind, Ledger, Pool, StoreConfig};
+    use afflux_metainfo::{BLOCK_LENGTH, PieceIndex};
+    use afflux_storage::Pool;
 
+    use super::super::testing::MemoryTorrent;
     use super::*;
 
     const PIECE: u64 = 4 * BLOCK_LENGTH as u64;
-
-    fn store() -> (Store, Pool, Arc<Layout>, Disk) {
-        let layout = Arc::new(Layout::new(PIECE, [(vec!["film".into()], 2 * PIECE, false)]).unwrap());
-        let config = StoreConfig {
-            info_hash: InfoHash([1; 20]),
-            kind: Kind::Memory,
-            layout: Arc::clone(&layout),
-            hashes: vec![[0; 20]; 2].into(),
-            have: Bitfield::new(2),
-            unwanted: Vec::new(),
-            files: Default::default(),
-            read_only: false,
-        };
-        let disk = Disk::start(DiskConfig::default()).unwrap();
-        let pool = Pool::new(Ledger::new(1 << 20));
-        (Store::open(config, &disk, &pool, Arc::new(|_| {})).unwrap(), pool, layout, disk)
-    }
 
     fn held(pool: &Pool) -> usize {
         pool.ledger().used() - pool.idle_bytes()
@@ -90,41 +73,41 @@ mod tests {
 
     #[test]
     fn nothing_stays_charged_whatever_way_requests_end() {
-        let (store, pool, layout, _disk) = store();
+        let MemoryTorrent { store, pool, layout, .. } = &MemoryTorrent::unverifiable(PIECE, 2);
         let blocks: Vec<BlockRef> = layout.blocks(PieceIndex(0)).collect();
         let mut reserves = Reserves::default();
         for &block in &blocks {
             store.reserve(block).unwrap();
             reserves.add(block);
         }
-        assert_eq!(held(&pool), PIECE as usize);
-        reserves.follow(&Command::Cancel(blocks[0]), &store);
+        assert_eq!(held(pool), PIECE as usize);
+        reserves.follow(&Command::Cancel(blocks[0]), store);
         // It crossed the cancel: said twice, counted once.
-        reserves.settle(&Event::RequestReturned(blocks[0]), &store);
-        reserves.settle(&Event::RequestRejected(blocks[1]), &store);
-        reserves.settle(&Event::RequestLapsed(blocks[2]), &store);
-        assert_eq!(held(&pool), PIECE as usize, "one is still on its way");
-        reserves.release_all(&store);
-        assert_eq!(held(&pool), 0);
+        reserves.settle(&Event::RequestReturned(blocks[0]), store);
+        reserves.settle(&Event::RequestRejected(blocks[1]), store);
+        reserves.settle(&Event::RequestLapsed(blocks[2]), store);
+        assert_eq!(held(pool), PIECE as usize, "one is still on its way");
+        reserves.release_all(store);
+        assert_eq!(held(pool), 0);
     }
 
     #[test]
     fn another_links_request_keeps_the_memory_of_a_block() {
-        let (store, pool, layout, _disk) = store();
+        let MemoryTorrent { store, pool, layout, .. } = &MemoryTorrent::unverifiable(PIECE, 2);
         let block = layout.blocks(PieceIndex(1)).next().unwrap();
         let mut links = [Reserves::default(), Reserves::default()];
         for link in &mut links {
             store.reserve(block).unwrap();
             link.add(block);
         }
-        links[0].release_all(&store);
-        assert_eq!(held(&pool), PIECE as usize);
+        links[0].release_all(store);
+        assert_eq!(held(pool), PIECE as usize);
         let buffer = store.take_buffer(block).expect("it's still reserved");
         assert!(store.fill(block, buffer).is_some());
-        links[1].settle(&Event::BlockReceived { block, elapsed: Duration::ZERO }, &store);
-        links[1].release_all(&store);
-        assert_eq!(held(&pool), PIECE as usize, "what arrived stays");
+        links[1].settle(&Event::BlockReceived { block, elapsed: Duration::ZERO }, store);
+        links[1].release_all(store);
+        assert_eq!(held(pool), PIECE as usize, "what arrived stays");
         store.discard(PieceIndex(1));
-        assert_eq!(held(&pool), 0);
+        assert_eq!(held(pool), 0);
     }
 }

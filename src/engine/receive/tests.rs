@@ -4,12 +4,13 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::mpsc as channel;
 
-use afflux_metainfo::{InfoHash, Layout, PeerId, PieceIndex};
+use afflux_metainfo::{InfoHash, PeerId, PieceIndex};
 use afflux_peer::{Command, Config, Direction, Handshake, Message, Reserved};
-use afflux_storage::{Disk, DiskConfig, Event as StorageEvent, Kind, Ledger, Pool, StoreConfig};
+use afflux_storage::Event as StorageEvent;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
+use super::super::testing::MemoryTorrent;
 use super::*;
 
 const PIECE: u32 = 16 * BLOCK_LENGTH;
@@ -39,12 +40,10 @@ struct Rig {
     connection: Connection,
     receiver: Receiver,
     events: Vec<Event>,
-    store: Store,
+    torrent: MemoryTorrent,
     told: channel::Receiver<StorageEvent>,
-    layout: Arc<Layout>,
     data: Vec<u8>,
     now: Instant,
-    _disk: Disk,
 }
 
 impl Rig {
@@ -52,24 +51,10 @@ impl Rig {
     async fn new() -> Self {
         let mut dice = Dice(7);
         let data: Vec<u8> = (0..TOTAL).map(|_| dice.below(256) as u8).collect();
-        let layout =
-            Arc::new(Layout::new(PIECE.into(), [(vec!["film".into()], TOTAL as u64, false)]).unwrap());
         let hashes = data.chunks(PIECE as usize).map(|piece| sha1_smol::Sha1::from(piece).digest().bytes());
-        let disk = Disk::start(DiskConfig::default()).unwrap();
         let (tell, told) = channel::channel();
-        let config = StoreConfig {
-            info_hash: InfoHash([1; 20]),
-            kind: Kind::Memory,
-            layout: Arc::clone(&layout),
-            hashes: hashes.collect(),
-            have: afflux_metainfo::Bitfield::new(layout.piece_count()),
-            unwanted: Vec::new(),
-            files: Default::default(),
-            read_only: false,
-        };
-        let pool = Pool::new(Ledger::new(16 << 20));
         let notify = Arc::new(move |event| drop(tell.send(event)));
-        let store = Store::open(config, &disk, &pool, notify).unwrap();
+        let torrent = MemoryTorrent::new(PIECE.into(), TOTAL as u64, hashes.collect(), notify);
 
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let theirs = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -91,10 +76,9 @@ impl Rig {
             info_hash: InfoHash([1; 20]),
             peer_id: PeerId([2; 20]),
         };
-        let connection = Connection::new(config, &handshake, Some(Arc::clone(&layout)), None, 3, now);
+        let connection = Connection::new(config, &handshake, Some(Arc::clone(&torrent.layout)), None, 3, now);
         let (receiver, events) = (Receiver::default(), Vec::new());
-        let mut rig =
-            Self { ours, theirs, connection, receiver, events, store, told, layout, data, now, _disk: disk };
+        let mut rig = Self { ours, theirs, connection, receiver, events, torrent, told, data, now };
         rig.deliver(&encode(&[Message::HaveAll, Message::Unchoke])).await;
         assert!(rig.events.contains(&Event::Unchoked));
         rig.events.clear();
@@ -102,12 +86,16 @@ impl Rig {
     }
 
     fn blocks(&self) -> Vec<BlockRef> {
-        self.layout.pieces().flat_map(|piece| self.layout.blocks(piece).collect::<Vec<_>>()).collect()
+        self.torrent
+            .layout
+            .pieces()
+            .flat_map(|piece| self.torrent.layout.blocks(piece).collect::<Vec<_>>())
+            .collect()
     }
 
     fn ask(&mut self, blocks: &[BlockRef]) {
         for &block in blocks {
-            self.store.reserve(block).unwrap();
+            self.torrent.store.reserve(block).unwrap();
             self.connection.handle_command(Command::Request(block), self.now);
         }
     }
@@ -115,7 +103,7 @@ impl Rig {
     /// A `piece` message, header and payload.
     fn piece(&self, block: BlockRef) -> Vec<u8> {
         let mut wire = encode(&[Message::Piece(block)]);
-        let start = (self.layout.piece_offset(block.index) + u64::from(block.begin)) as usize;
+        let start = (self.torrent.layout.piece_offset(block.index) + u64::from(block.begin)) as usize;
         wire.extend_from_slice(&self.data[start..start + block.length as usize]);
         wire
     }
@@ -133,7 +121,7 @@ impl Rig {
         let mut turn = Turn {
             stream: &self.ours,
             connection: &mut self.connection,
-            store: Some(&self.store),
+            store: Some(&self.torrent.store),
             events: &mut self.events,
             now: self.now,
         };
@@ -157,15 +145,16 @@ impl Rig {
     /// Whether every byte of these pieces is in the store, and right.
     fn assert_stored(&self, pieces: impl IntoIterator<Item = u32>) {
         for piece in pieces.into_iter().map(PieceIndex) {
-            while !self.store.have(piece) {
+            while !self.torrent.store.have(piece) {
                 match self.told.recv_timeout(PATIENCE).expect("the piece is hashed") {
                     StorageEvent::Verified { .. } => {}
                     other => panic!("{other:?}"),
                 }
             }
-            let length = self.layout.length_of(piece);
-            let parts = self.store.try_read_cached(piece, 0..length).expect("it's in memory").concat();
-            let start = self.layout.piece_offset(piece) as usize;
+            let length = self.torrent.layout.length_of(piece);
+            let parts =
+                self.torrent.store.try_read_cached(piece, 0..length).expect("it's in memory").concat();
+            let start = self.torrent.layout.piece_offset(piece) as usize;
             assert!(parts == self.data[start..start + length as usize], "piece {piece} differs");
         }
     }
@@ -290,14 +279,14 @@ async fn a_link_that_only_waits_leaves_a_block_to_whoever_is_quicker() {
     rig.ask(&blocks);
     assert_eq!(rig.receive_now(1 << 20), Outcome::Empty);
     assert_eq!(rig.receiver.targets.len(), BLOCKS_PER_READ);
-    rig.receiver.rest(Some(&rig.store));
+    rig.receiver.rest(Some(&rig.torrent.store));
     assert!(rig.receiver.targets.is_empty(), "between turns its memory is anybody's");
     // A block under way stays where it is, until the link gives it up.
     let wire = rig.piece(blocks[0]);
     rig.deliver(&wire[..1_000]).await;
-    rig.receiver.rest(Some(&rig.store));
+    rig.receiver.rest(Some(&rig.torrent.store));
     assert_eq!(rig.receiver.targets.len(), 1);
-    rig.receiver.release(Some(&rig.store));
+    rig.receiver.release(Some(&rig.torrent.store));
     assert!(rig.receiver.targets.is_empty());
     // What comes of it after that is thrown away, and said to be.
     let rest = [&wire[1_000..], &rig.piece(blocks[1])].concat();
@@ -314,7 +303,7 @@ async fn a_block_that_the_store_does_not_take_comes_back_as_returned() {
     rig.ask(&blocks[..2]);
     let wire = rig.pieces(&blocks[..2]);
     rig.deliver(&wire[..1_000]).await;
-    rig.store.discard(PieceIndex(0));
+    rig.torrent.store.discard(PieceIndex(0));
     rig.ask(&blocks[16..17]);
     let rest = [&wire[1_000..], &rig.piece(blocks[16])].concat();
     rig.deliver(&rest).await;
@@ -378,7 +367,7 @@ async fn however_the_stream_is_cut_the_store_has_the_same_bytes() {
             let (part, behind) = rest.split_at(1 + dice.below(longest.min(rest.len())));
             rig.deliver(part).await;
             if dice.below(2) == 0 {
-                rig.receiver.rest(Some(&rig.store));
+                rig.receiver.rest(Some(&rig.torrent.store));
             }
             rest = behind;
         }
