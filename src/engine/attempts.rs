@@ -33,10 +33,15 @@ impl Attempts {
         self.0.remove(&piece);
     }
 
+    /// Whether this is the attempt at the piece that goes on.
+    pub(super) fn goes_on(&self, piece: PieceIndex, attempt: Attempt) -> bool {
+        self.0.get(&piece) == Some(&attempt)
+    }
+
     /// Takes the blocks that are gone already out of what a link reports, and says which they are.
     pub(super) fn sift(&self, events: &mut Vec<Event>, kept: &[Kept]) -> Vec<BlockRef> {
-        let goes_on = |kept: &Kept| self.0.get(&kept.block.index) == Some(&kept.attempt);
-        let gone: Vec<BlockRef> = kept.iter().filter(|kept| !goes_on(kept)).map(|kept| kept.block).collect();
+        let is_gone = |kept: &&Kept| !self.goes_on(kept.block.index, kept.attempt);
+        let gone: Vec<BlockRef> = kept.iter().filter(is_gone).map(|kept| kept.block).collect();
         if !gone.is_empty() {
             let is_gone =
                 |event: &Event| matches!(event, Event::BlockReceived { block, .. } if gone.contains(block));
@@ -106,6 +111,17 @@ mod tests {
         let mut events = vec![received(&old)];
         assert_eq!(rig.attempts.sift(&mut events, &[old]), [old.block]);
         assert!(events.is_empty());
+    }
+
+    #[test]
+    fn a_failure_of_a_discarded_attempt_is_no_failure_of_the_next() {
+        let mut rig = Rig::new();
+        let old = rig.bring(0);
+        rig.discard();
+        assert!(!rig.attempts.goes_on(PieceIndex(0), old.attempt));
+        let new = rig.bring(0);
+        assert!(!rig.attempts.goes_on(PieceIndex(0), old.attempt));
+        assert!(rig.attempts.goes_on(PieceIndex(0), new.attempt));
     }
 
     #[test]

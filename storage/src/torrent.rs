@@ -233,7 +233,7 @@ impl Torrent {
                 self.queue_punch(piece, place);
             }
             self.intake.finish(piece, id);
-            (self.notify)(Event::Failed { piece, digests });
+            (self.notify)(Event::Failed { piece, attempt: id, digests });
             return;
         }
         let wanted = lock(&self.progress).digests_wanted.remove(&piece);

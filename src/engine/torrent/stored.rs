@@ -34,8 +34,9 @@ impl Task {
 
     fn is_early(&self, event: &StorageEvent) -> bool {
         match event {
-            StorageEvent::Verified { piece, .. } | StorageEvent::Failed { piece, .. } => {
-                self.config.swarm.awaits_blocks(*piece)
+            StorageEvent::Verified { piece, .. } => self.config.swarm.awaits_blocks(*piece),
+            StorageEvent::Failed { piece, attempt, .. } => {
+                self.attempts.goes_on(*piece, *attempt) && self.config.swarm.awaits_blocks(*piece)
             }
             _ => false,
         }
@@ -47,7 +48,9 @@ impl Task {
                 self.attempts.end(piece);
                 self.config.swarm.handle_verified(piece, digests.as_deref(), now);
             }
-            StorageEvent::Failed { piece, digests } => {
+            // Its blocks were discarded before it was known to be wrong; whoever sent some since is innocent.
+            StorageEvent::Failed { piece, attempt, .. } if !self.attempts.goes_on(piece, attempt) => {}
+            StorageEvent::Failed { piece, digests, .. } => {
                 warn!(%piece, "a piece's hash is wrong; its senders are suspects");
                 self.attempts.end(piece);
                 self.config.swarm.handle_failed(piece, &digests, now);
@@ -72,6 +75,8 @@ impl Task {
             }
             StorageEvent::Unstored { piece } => {
                 self.attempts.end(piece);
+                // If it has been begun anew since, that ends too: both sides start afresh.
+                self.with_store(|store| store.discard(piece));
                 self.config.swarm.handle_unstored(piece, now);
             }
             StorageEvent::Stopped(error) => self.pause(error.to_string(), now),

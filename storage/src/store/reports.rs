@@ -6,6 +6,7 @@ use thiserror::Error;
 #[cfg(doc)]
 use crate::Store;
 use crate::disk;
+use crate::intake::Attempt;
 
 /// What happened; sent from hash and disk threads, in the order in which it happened to each piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Event {
     Failed {
         /// The piece.
         piece: PieceIndex,
+        /// The attempt that failed: another may have been begun since, by other peers' blocks.
+        attempt: Attempt,
         /// SHA-1 of each block as it came, to find who lied.
         digests: Vec<[u8; 20]>,
     },

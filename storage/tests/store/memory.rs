@@ -51,6 +51,21 @@ fn ranges_outside_the_piece_are_refused() {
 }
 
 #[test]
+fn a_failure_names_the_attempt_that_its_blocks_were_reserved_and_filled_in() {
+    let bench = bench();
+    let only = block(&bench, 3, 0);
+    let fail = || {
+        let reserved = bench.store.reserve(only).unwrap();
+        let buffer = bench.store.take_buffer(only).unwrap();
+        let filled = bench.store.fill(only, buffer);
+        let Event::Failed { attempt, .. } = bench.event() else { panic!("not failed") };
+        assert_eq!((reserved, filled), (Some(attempt), Some(attempt)));
+        attempt
+    };
+    assert_ne!(fail(), fail());
+}
+
+#[test]
 fn a_wrong_block_fails_the_piece_and_the_digests_tell_which() {
     let bench = bench();
     let blocks: Vec<_> = bench.sample.layout.blocks(PieceIndex(1)).collect();
@@ -62,7 +77,9 @@ fn a_wrong_block_fails_the_piece_and_the_digests_tell_which() {
         }
         bench.bring(block, &payload);
     }
-    let Event::Failed { piece: PieceIndex(1), digests: bad } = bench.event() else { panic!("not failed") };
+    let Event::Failed { piece: PieceIndex(1), digests: bad, .. } = bench.event() else {
+        panic!("not failed")
+    };
     assert!(!bench.store.have(PieceIndex(1)));
     assert_eq!(bench.pool.ledger().used(), bench.pool.idle_bytes(), "the memory is given back");
 

@@ -130,7 +130,9 @@ fn the_digests_of_a_failure_tell_of_spilled_blocks_too() {
         payload[3] ^= u8::from(nth == 77);
         bench.bring(block, &payload);
     }
-    let Event::Failed { piece: PieceIndex(0), digests: bad } = bench.event() else { panic!("not failed") };
+    let Event::Failed { piece: PieceIndex(0), digests: bad, .. } = bench.event() else {
+        panic!("not failed")
+    };
     assert!(bench.store.spills().spilled_bytes > 0);
     bench.store.want_digests(PieceIndex(0));
     bring(&bench, blocks(&bench, 0));
