@@ -1,13 +1,31 @@
-//! What the process asks of its allocator, before anything else happens.
+//! What the process asks of its allocator, from before anything else happens.
 //!
-//! This is the binary's only: a program that uses the library decides about its allocator itself. The one `unsafe`
-//! of the project is here. Not here: what may be allocated, which is the byte ledger's (`afflux-storage`).
+//! This is the binary's only: a program that uses the library decides about its allocator itself. All `unsafe` of the
+//! project is here. Not here: what may be allocated, which is the byte ledger's (`afflux-storage`).
 
 /// Extents of 256 KiB are mapped by themselves when they are longer than this, and unmapped when they are freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const MMAP_THRESHOLD_BYTES: libc::c_int = 128 * 1024;
 
-/// Makes freed payload memory leave the process, where the allocator is glibc's. Others see to it themselves.
+/// How often the allocator is told to give back what it holds free: as often as the pool gives back what nobody used.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const TRIM_INTERVAL: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Makes freed memory leave the process, where the allocator is glibc's. Others see to it themselves.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn give_freed_memory_back() {
+    map_extents();
+    let trim = || {
+        loop {
+            std::thread::sleep(TRIM_INTERVAL);
+            trim_heaps();
+        }
+    };
+    // If there can be no thread, small memory stays resident longer; nothing else.
+    let _ = std::thread::Builder::new().name("memory".into()).spawn(trim);
+}
+
+/// Payload by the extent: mapped, and unmapped.
 ///
 /// glibc begins with this very threshold, but raises it above the length of any mapped block that is freed; from then
 /// on extents come from the heap, where one live allocation behind them keeps all of them resident. Setting it
@@ -17,10 +35,22 @@ const MMAP_THRESHOLD_BYTES: libc::c_int = 128 * 1024;
 /// it and 1.5 to 2.2 without. `M_TRIM_THRESHOLD` on top changed nothing.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "the allocator's settings have no safe interface")]
-pub(crate) fn give_freed_memory_back() {
+fn map_extents() {
     // SAFETY: `mallopt` takes two numbers and keeps no pointer. It isn't safe beside other calls of itself, and this
     // is the first thing that the only thread does. If it refuses, memory stays resident longer; nothing else.
     unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES) };
+}
+
+/// Everything smaller: lone blocks, messages, what is known of peers.
+///
+/// Every thread has a heap of its own in glibc, and only what is free at its very end leaves by itself. Measured after 10,000
+/// seeks over pieces of 16 MiB in the disk cache, with 200 peers: two such heaps kept 31 MiB for good, of 34 resident; this
+/// left 20.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "the allocator's settings have no safe interface")]
+fn trim_heaps() {
+    // SAFETY: `malloc_trim` takes a number, may be called by any thread at any time, and touches free memory only.
+    unsafe { libc::malloc_trim(0) };
 }
 
 /// Other allocators return what is freed without being told.
