@@ -15,6 +15,8 @@ pub mod fetch;
 pub mod media_choice;
 pub mod shelf;
 pub mod source;
+pub mod system;
+pub mod threads;
 pub mod torrent_info;
 pub mod trace;
 pub mod tracker_server;

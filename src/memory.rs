@@ -1,28 +1,27 @@
 //! What the process asks of its allocator, from before anything else happens.
 //!
-//! This is the binary's only: a program that uses the library decides about its allocator itself. All `unsafe` of the
-//! project is here. Not here: what may be allocated, which is the byte ledger's (`afflux-storage`).
+//! This is the binary's only: a program that uses the library decides about its allocator itself. Not here: what may be
+//! allocated, which is the byte ledger's (`afflux-storage`).
+
+use std::thread;
+use std::time::Duration;
+
+use afflux::system;
 
 /// Extents of 256 KiB are mapped by themselves when they are longer than this, and unmapped when they are freed.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const MMAP_THRESHOLD_BYTES: libc::c_int = 128 * 1024;
+const MMAP_THRESHOLD_BYTES: i32 = 128 * 1024;
 
 /// How often the allocator is told to give back what it holds free: as often as the pool gives back what nobody used.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const TRIM_INTERVAL: std::time::Duration = std::time::Duration::from_secs(30);
+const TRIM_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Makes freed memory leave the process, where the allocator is glibc's. Others see to it themselves.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+/// Makes freed memory leave the process, where the allocator is glibc. Others see to it themselves.
 pub(crate) fn give_freed_memory_back() {
+    if !cfg!(all(target_os = "linux", target_env = "gnu")) {
+        return;
+    }
     map_extents();
-    let trim = || {
-        loop {
-            std::thread::sleep(TRIM_INTERVAL);
-            trim_heaps();
-        }
-    };
     // If there can be no thread, small memory stays resident longer; nothing else.
-    let _ = std::thread::Builder::new().name("memory".into()).spawn(trim);
+    let _ = thread::Builder::new().name("memory".into()).spawn(trim_for_ever);
 }
 
 /// Payload by the extent: mapped, and unmapped.
@@ -33,12 +32,8 @@ pub(crate) fn give_freed_memory_back() {
 /// times over: 123 MiB were resident afterwards without this, 11 with it. The mapping costs nothing that can be
 /// measured: 80 ms a cycle either way, and 1 GiB downloaded over loopback in 1.5 to 1.9 s of processor time with
 /// it and 1.5 to 2.2 without. `M_TRIM_THRESHOLD` on top changed nothing.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "the allocator's settings have no safe interface")]
 fn map_extents() {
-    // SAFETY: `mallopt` takes two numbers and keeps no pointer. It isn't safe beside other calls of itself, and this
-    // is the first thing that the only thread does. If it refuses, memory stays resident longer; nothing else.
-    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES) };
+    system::map_allocations_from(MMAP_THRESHOLD_BYTES);
 }
 
 /// Everything smaller: lone blocks, messages, what is known of peers.
@@ -46,13 +41,9 @@ fn map_extents() {
 /// Every thread has a heap of its own in glibc, and only what is free at its very end leaves by itself. Measured after 10,000
 /// seeks over pieces of 16 MiB in the disk cache, with 200 peers: two such heaps kept 31 MiB for good, of 34 resident; this
 /// left 20.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "the allocator's settings have no safe interface")]
-fn trim_heaps() {
-    // SAFETY: `malloc_trim` takes a number, may be called by any thread at any time, and touches free memory only.
-    unsafe { libc::malloc_trim(0) };
+fn trim_for_ever() {
+    loop {
+        thread::sleep(TRIM_INTERVAL);
+        system::trim_heaps();
+    }
 }
-
-/// Other allocators return what is freed without being told.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(crate) fn give_freed_memory_back() {}

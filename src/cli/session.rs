@@ -11,6 +11,7 @@ use crate::config::{SwarmSettings, Tuning};
 use crate::engine::torrent::Ready;
 use crate::engine::{Engine, EngineConfig, State, Status, Torrent};
 use crate::failure::Failure;
+use crate::threads;
 
 /// SIGINT and SIGTERM end a command within five seconds; one is left for the process itself.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);
@@ -59,6 +60,7 @@ where
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .on_thread_start(threads::take_turns)
         .build()
         .map_err(|error| Failure::work(format!("the runtime can't be started: {error}")))
 }

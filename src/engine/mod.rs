@@ -59,6 +59,7 @@ use crate::dht::{self, DhtConfig, DhtHandle};
 use crate::failure::Failure;
 use crate::fetch::{FetchConfig, Fetcher};
 use crate::source::Source;
+use crate::threads;
 
 /// What we call ourselves (BEP 10 `v`, user agent, `Server`).
 pub const CLIENT: &str = concat!("Afflux/", env!("CARGO_PKG_VERSION"));
@@ -184,7 +185,7 @@ impl Engine {
         let places = Ledger::new(usize::try_from(places).unwrap_or(usize::MAX));
         let hook = room.clone();
         places.on_room(Arc::new(move || hook.send_replace(())));
-        let disk = Disk::start(DiskConfig::default())
+        let disk = Disk::start(DiskConfig { thread_started: threads::take_turns, ..DiskConfig::default() })
             .map_err(|error| Failure::work(format!("the disk threads can't be started: {error}")))?;
         let policy = afflux_tracker::Policy { allow_local: config.swarm.allow_local_addresses };
         let fetcher = |timeout| {

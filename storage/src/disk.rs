@@ -151,11 +151,13 @@ pub struct DiskConfig {
     pub read_threads: usize,
     /// Files open at once, over all torrents (each thread may hold one more for a moment).
     pub files_open_max: usize,
+    /// Called by each thread when it starts.
+    pub thread_started: fn(),
 }
 
 impl Default for DiskConfig {
     fn default() -> Self {
-        Self { hash_threads: 1, write_threads: 1, read_threads: 2, files_open_max: 64 }
+        Self { hash_threads: 1, write_threads: 1, read_threads: 2, files_open_max: 64, thread_started: || {} }
     }
 }
 
@@ -207,12 +209,13 @@ impl Disk {
             read_threads: config.read_threads.max(1),
             next_store: AtomicU64::new(0),
         }));
-        spawn("hash", config.hash_threads, &queues, |queues| {
+        let started = config.thread_started;
+        spawn("hash", config.hash_threads, &queues, started, |queues| {
             while let Some(jobs) = hashing::gather(&queues.hash) {
                 hashing::hash(jobs);
             }
         })?;
-        spawn("write", config.write_threads, &queues, |queues| {
+        spawn("write", config.write_threads, &queues, started, |queues| {
             while let Some(work) = queues.write.pop() {
                 match work {
                     WriteWork::Write(torrent, piece) => {
@@ -228,7 +231,7 @@ impl Disk {
                 }
             }
         })?;
-        spawn("read", config.read_threads, &queues, |queues| {
+        spawn("read", config.read_threads, &queues, started, |queues| {
             while let Some(work) = queues.read.pop() {
                 shielded(|| match work {
                     ReadWork::Read(job) => job.run(),
@@ -332,13 +335,17 @@ fn spawn(
     name: &str,
     count: usize,
     queues: &Arc<Queues>,
+    started: fn(),
     work: impl Fn(&Queues) + Clone + Send + 'static,
 ) -> Result<(), Error> {
     for number in 0..count.max(1) {
         let (queues, work) = (queues.clone(), work.clone());
         std::thread::Builder::new()
             .name(format!("{name}-{number}"))
-            .spawn(move || work(&queues))
+            .spawn(move || {
+                started();
+                work(&queues);
+            })
             .map_err(|error| Error::Thread { errno: error.raw_os_error().unwrap_or_default() })?;
     }
     Ok(())
