@@ -7,17 +7,19 @@
 
 /// From which length on the allocator maps a block by itself (`M_MMAP_THRESHOLD` of glibc).
 ///
-/// Only for a program's first moment, while it has one thread.
+/// For a program's first moment: once there is a second thread, or if that can't be known, nothing is changed.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn map_allocations_from(bytes: i32) {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: `mallopt` takes two numbers and keeps no pointer. It isn't safe beside other calls of itself, which is why
-    // it is the only thread's to call.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, bytes);
+    if std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1) {
+        // SAFETY: `mallopt` takes two numbers and keeps no pointer. It must not run beside itself or other calls of the
+        // allocator: this is the only thread, so nobody is there to make them, or to start another thread.
+        unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) };
     }
-    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-    let _ = bytes;
 }
+
+/// Other allocators have no such thing.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn map_allocations_from(_bytes: i32) {}
 
 /// Has the allocator give back what it holds free (`malloc_trim` of glibc).
 pub fn trim_heaps() {

@@ -160,11 +160,11 @@ fn start_log(level: Option<&str>, json: bool) -> Result<(), Failure> {
             "--log {level:?} is no level: allowed are error, warn, info, debug, trace, or a filter"
         ))
     })?;
-    // Colours are for people: in a file or another program they'd be rubbish. https://no-color.org
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let colours = std::io::stderr().is_terminal() && !plain;
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    let mut lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for people: in a file or another program they'd be rubbish. NO_COLOR is heeded by the library.
+    if !std::io::stderr().is_terminal() {
+        lines = lines.with_ansi(false);
+    }
     if json {
         lines.json().init()
     } else {

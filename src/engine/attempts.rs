@@ -43,9 +43,8 @@ impl Attempts {
         let is_gone = |kept: &&Kept| !self.goes_on(kept.block.index, kept.attempt);
         let gone: Vec<BlockRef> = kept.iter().filter(is_gone).map(|kept| kept.block).collect();
         if !gone.is_empty() {
-            let is_gone =
-                |event: &Event| matches!(event, Event::BlockReceived { block, .. } if gone.contains(block));
-            events.retain(|event| !is_gone(event));
+            events
+                .retain(|event| !matches!(event, Event::BlockReceived { block, .. } if gone.contains(block)));
         }
         gone
     }
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_of_a_discarded_attempt_is_no_failure_of_the_next() {
+    fn an_attempt_that_was_discarded_goes_on_neither_before_the_next_nor_beside_it() {
         let mut rig = Rig::new();
         let old = rig.bring(0);
         rig.discard();
