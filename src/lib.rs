@@ -20,4 +20,5 @@ pub mod threads;
 pub mod torrent_info;
 pub mod trace;
 pub mod tracker_server;
+pub mod user;
 pub mod watch;
