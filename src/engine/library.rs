@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::Torrent;
-use super::readers::Place;
+use super::readers::{Place, ViewingKey};
 use super::torrent::Ready;
 use crate::failure::Failure;
 use crate::media_choice;
@@ -34,6 +34,7 @@ const DISK_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct TorrentMedia {
     torrent: Torrent,
+    viewing: ViewingKey,
     ready: Arc<Ready>,
     file: FileSpan,
     /// What is probably watched after it.
@@ -44,6 +45,16 @@ pub struct TorrentMedia {
 impl TorrentMedia {
     /// Opens a file; fails if there is none of this number.
     pub fn open(torrent: &Torrent, ready: &Arc<Ready>, index: FileIndex) -> Result<Self, Failure> {
+        Self::open_for(torrent, ViewingKey::default(), ready, index)
+    }
+
+    /// The same for the readers of a viewing.
+    pub(super) fn open_for(
+        torrent: &Torrent,
+        viewing: ViewingKey,
+        ready: &Arc<Ready>,
+        index: FileIndex,
+    ) -> Result<Self, Failure> {
         let file = ready
             .layout
             .file(index)
@@ -63,7 +74,7 @@ impl TorrentMedia {
             bitrate: None,
             modified: None,
         };
-        Ok(Self { torrent: torrent.clone(), ready: Arc::clone(ready), file, next, facts })
+        Ok(Self { torrent: torrent.clone(), viewing, ready: Arc::clone(ready), file, next, facts })
     }
 }
 
@@ -74,7 +85,8 @@ impl Media for TorrentMedia {
 
     fn reader(&self, _range: Range<u64>) -> Box<dyn Reader> {
         Box::new(TorrentReader {
-            place: self.torrent.readers.enter(),
+            place: self.torrent.readers.enter(self.viewing),
+            viewing: self.viewing,
             torrent: self.torrent.clone(),
             ready: Arc::clone(&self.ready),
             file: self.file.clone(),
@@ -91,6 +103,7 @@ impl Media for TorrentMedia {
 /// One response's way through a file.
 struct TorrentReader {
     torrent: Torrent,
+    viewing: ViewingKey,
     ready: Arc<Ready>,
     place: Place,
     file: FileSpan,
@@ -182,7 +195,7 @@ impl TorrentReader {
     /// The read-ahead has reached the end of the file: the head of the next one is wanted, behind everything else.
     fn look_to_the_next(&mut self) {
         let Some(next) = self.next_file.take() else { return };
-        let place = self.torrent.readers.enter();
+        let place = self.torrent.readers.enter(self.viewing);
         let head_end = next.offset + NEXT_HEAD_BYTES.min(next.length);
         place.want_ahead(Window {
             position: next.offset,

@@ -24,6 +24,7 @@ mod status;
 #[cfg(test)]
 mod testing;
 pub mod torrent;
+mod viewing;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -47,12 +48,13 @@ use tracing::{debug, warn};
 pub use self::library::TorrentMedia;
 use self::open::Place;
 use self::rates::Rates;
-use self::readers::Readers;
 pub use self::readers::WarmUp;
+use self::readers::{Readers, ViewingKey};
 use self::shares::{Shares, Use};
 use self::slots::Slots;
 pub use self::status::{Memory, State, Status};
 use self::torrent::{Greeted, Input, Ready, TaskConfig};
+pub use self::viewing::Viewing;
 use crate::announce::{self, AnnounceConfig, Totals};
 use crate::config::{SwarmSettings, Tuning, options};
 use crate::dht::{self, DhtConfig, DhtHandle};
@@ -468,7 +470,7 @@ impl Torrent {
     /// Fetches the head and the tail of a file before anybody reads it: players begin with both. Until the
     /// answer is dropped.
     pub fn warm_up(&self, ready: &Ready, file: FileIndex, bytes: u64) -> WarmUp {
-        WarmUp::new(&self.readers, ready, file, bytes)
+        WarmUp::ends(&self.readers, ViewingKey::default(), ready, file, bytes)
     }
 
     /// Chooses by another strategy from now on; nothing that is there or on its way is lost. Refused for a torrent in

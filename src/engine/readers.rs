@@ -3,7 +3,8 @@
 //! Readers live in HTTP bodies, on whatever thread polls them; the torrent's task is told by a flag, never by
 //! a queue that could run full. Both locks are leaves: nothing is called or awaited under them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -26,23 +27,54 @@ pub(super) enum Change {
     Forget(ReaderKey),
 }
 
+/// Whose readers some are: a viewing can be looked at and paused apart from others of the same torrent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ViewingKey(u64);
+
 #[derive(Debug, Default)]
 struct Wishes {
     next_key: u64,
-    /// The newest window of each reader that changed; `None`: it went away.
+    next_viewing: u64,
+    /// The newest window of each reader that changed; `None`: it went away, or is paused.
     changed: BTreeMap<u64, Option<Window>>,
-    /// The window of each reader alive, once it has said one.
-    windows: BTreeMap<u64, Option<Window>>,
+    seats: BTreeMap<u64, Seat>,
+    paused: BTreeSet<ViewingKey>,
+}
+
+/// A reader alive.
+#[derive(Debug)]
+struct Seat {
+    viewing: ViewingKey,
+    /// What it wants, once it has said so.
+    window: Option<Window>,
+    /// Nobody reads here: something is fetched ahead of a reader.
+    ahead: bool,
 }
 
 impl Wishes {
     fn take_changed(&mut self) -> BTreeMap<u64, Option<Window>> {
         let mut changed = std::mem::take(&mut self.changed);
-        if self.windows.len() >= READERS_MAX && changed.values().any(Option::is_none) {
-            let told = self.windows.iter().filter(|(_, window)| window.is_some());
-            changed.extend(told.map(|(&key, &window)| (key, window)));
+        if self.seats.len() >= READERS_MAX && changed.values().any(Option::is_none) {
+            let told = self.seats.iter().filter(|(_, seat)| !self.paused.contains(&seat.viewing));
+            changed.extend(told.filter_map(|(&key, seat)| Some((key, Some(seat.window?)))));
         }
         changed
+    }
+
+    fn want(&mut self, key: u64, window: Window, ahead: bool) {
+        let Some(seat) = self.seats.get_mut(&key) else { return };
+        seat.window = Some(window);
+        seat.ahead = ahead;
+        if !self.paused.contains(&seat.viewing) {
+            self.changed.insert(key, Some(window));
+        }
+    }
+
+    /// Tells all windows of a viewing anew: as they are, or that nothing is wanted.
+    fn retell(&mut self, viewing: ViewingKey) {
+        let paused = self.paused.contains(&viewing);
+        let seats = self.seats.iter().filter(|(_, seat)| seat.viewing == viewing && seat.window.is_some());
+        self.changed.extend(seats.map(|(&key, seat)| (key, seat.window.filter(|_| !paused))));
     }
 }
 
@@ -64,18 +96,56 @@ pub(super) struct Place {
 }
 
 impl Readers {
-    /// A place for a new reader.
-    pub(super) fn enter(self: &Arc<Self>) -> Place {
+    /// A place for a new reader of a viewing.
+    pub(super) fn enter(self: &Arc<Self>, viewing: ViewingKey) -> Place {
         let mut wishes = lock(&self.wishes);
         wishes.next_key += 1;
         let key = wishes.next_key;
-        wishes.windows.insert(key, None);
+        wishes.seats.insert(key, Seat { viewing, window: None, ahead: false });
         Place { key, readers: Arc::clone(self), waits_for: None }
+    }
+
+    /// A new viewing.
+    pub(super) fn add_viewing(&self) -> ViewingKey {
+        let mut wishes = lock(&self.wishes);
+        wishes.next_viewing += 1;
+        ViewingKey(wishes.next_viewing)
     }
 
     /// The windows of all readers that have said one, oldest reader first.
     pub(super) fn windows(&self) -> Vec<Window> {
-        lock(&self.wishes).windows.values().flatten().copied().collect()
+        self.windows_where(|_| true)
+    }
+
+    /// The same of one viewing.
+    pub(super) fn windows_of(&self, viewing: ViewingKey) -> Vec<Window> {
+        self.windows_where(|seat| seat.viewing == viewing)
+    }
+
+    fn windows_where(&self, is_meant: impl Fn(&Seat) -> bool) -> Vec<Window> {
+        let wishes = lock(&self.wishes);
+        let seats = wishes.seats.values().filter(|seat| !seat.ahead && is_meant(seat));
+        seats.filter_map(|seat| seat.window).collect()
+    }
+
+    /// Fetches nothing for a viewing until it goes on.
+    pub(super) fn pause(&self, viewing: ViewingKey) {
+        let mut wishes = lock(&self.wishes);
+        if wishes.paused.insert(viewing) {
+            wishes.retell(viewing);
+            drop(wishes);
+            self.notify.notify_one();
+        }
+    }
+
+    /// Fetches what a viewing wants again.
+    pub(super) fn resume(&self, viewing: ViewingKey) {
+        let mut wishes = lock(&self.wishes);
+        if wishes.paused.remove(&viewing) {
+            wishes.retell(viewing);
+            drop(wishes);
+            self.notify.notify_one();
+        }
     }
 
     /// Waits until some reader wants something else.
@@ -121,17 +191,13 @@ impl Readers {
 impl Place {
     /// Says what the reader wants from now on.
     pub(super) fn want(&self, window: Window) {
-        {
-            let mut wishes = lock(&self.readers.wishes);
-            wishes.changed.insert(self.key, Some(window));
-            wishes.windows.insert(self.key, Some(window));
-        }
+        lock(&self.readers.wishes).want(self.key, window, false);
         self.readers.notify.notify_one();
     }
 
     /// The same for a window that no reader stands behind: others don't see it.
     pub(super) fn want_ahead(&self, window: Window) {
-        lock(&self.readers.wishes).changed.insert(self.key, Some(window));
+        lock(&self.readers.wishes).want(self.key, window, true);
         self.readers.notify.notify_one();
     }
 
@@ -145,17 +211,39 @@ impl Place {
     }
 }
 
-/// Two windows without a reader behind them: the head and the tail of a file.
+/// Windows without a reader behind them, fetched before anybody reads there.
 #[derive(Debug)]
 pub struct WarmUp {
-    _places: [Place; 2],
+    _places: Vec<Place>,
 }
 
 impl WarmUp {
-    pub(super) fn new(readers: &Arc<Readers>, ready: &Ready, file: FileIndex, bytes: u64) -> Self {
+    /// The head and the tail of a file: players begin with both.
+    pub(super) fn ends(
+        readers: &Arc<Readers>,
+        viewing: ViewingKey,
+        ready: &Ready,
+        file: FileIndex,
+        bytes: u64,
+    ) -> Self {
+        let length = ready.layout.file(file).map_or(0, |file| file.length);
+        let head_end = length.min(bytes);
+        let tail_start = head_end.max(length.saturating_sub(TAIL_BYTES));
+        Self::parts(readers, viewing, ready, file, &[0..head_end, tail_start..length])
+    }
+
+    /// Parts of a file, in its own bytes.
+    pub(super) fn parts(
+        readers: &Arc<Readers>,
+        viewing: ViewingKey,
+        ready: &Ready,
+        file: FileIndex,
+        parts: &[Range<u64>],
+    ) -> Self {
         let range = ready.layout.file(file).map_or(0..0, |file| file.range());
-        let window = |start: u64, end: u64| {
-            let place = readers.enter();
+        let window = |part: &Range<u64>| {
+            let (start, end) = (range.start + part.start, (range.start + part.end).min(range.end));
+            let place = readers.enter(viewing);
             place.want_ahead(Window {
                 position: start,
                 urgent_end: end,
@@ -167,9 +255,7 @@ impl WarmUp {
             });
             place
         };
-        let head_end = range.end.min(range.start + bytes);
-        let tail_start = head_end.max(range.end.saturating_sub(TAIL_BYTES));
-        Self { _places: [window(range.start, head_end), window(tail_start, range.end)] }
+        Self { _places: parts.iter().map(window).collect() }
     }
 }
 
@@ -179,7 +265,7 @@ impl Drop for Place {
             lock(&self.readers.waiting).remove(&(piece, self.key));
         }
         let mut wishes = lock(&self.readers.wishes);
-        wishes.windows.remove(&self.key);
+        wishes.seats.remove(&self.key);
         wishes.changed.insert(self.key, None);
         drop(wishes);
         self.readers.notify.notify_one();
@@ -212,7 +298,7 @@ mod tests {
     #[test]
     fn only_the_newest_window_counts_and_leavers_come_first() {
         let readers = Arc::new(Readers::default());
-        let (first, second) = (readers.enter(), readers.enter());
+        let (first, second) = (readers.enter(ViewingKey::default()), readers.enter(ViewingKey::default()));
         first.want(window(1));
         second.want(window(2));
         second.want(window(3));
@@ -228,7 +314,8 @@ mod tests {
     #[test]
     fn a_reader_too_many_is_told_of_again_when_another_leaves() {
         let readers = Arc::new(Readers::default());
-        let mut places: Vec<Place> = (0..=READERS_MAX).map(|_| readers.enter()).collect();
+        let mut places: Vec<Place> =
+            (0..=READERS_MAX).map(|_| readers.enter(ViewingKey::default())).collect();
         places.iter().for_each(|place| place.want(window(1)));
         assert_eq!(readers.take_changes().len(), READERS_MAX + 1);
         drop(places.remove(0));
@@ -238,6 +325,24 @@ mod tests {
         assert_eq!((changes.len(), changes.last()), (READERS_MAX + 1, Some(&Change::Want(last, window(1)))));
         drop(places.remove(0));
         assert_eq!(readers.take_changes().len(), 1, "there is room for all");
+    }
+
+    #[test]
+    fn a_paused_viewing_wants_nothing_until_it_goes_on_and_others_go_on_meanwhile() {
+        let readers = Arc::new(Readers::default());
+        let (mine, yours) = (readers.add_viewing(), readers.add_viewing());
+        let (first, second) = (readers.enter(mine), readers.enter(yours));
+        first.want(window(1));
+        second.want(window(2));
+        readers.take_changes();
+        readers.pause(mine);
+        assert_eq!(readers.take_changes(), [Change::Forget(ReaderKey(1))]);
+        first.want(window(3));
+        second.want(window(4));
+        assert_eq!(readers.take_changes(), [Change::Want(ReaderKey(2), window(4))]);
+        assert_eq!(readers.windows_of(mine), [window(3)], "where the reader is can be seen");
+        readers.resume(mine);
+        assert_eq!(readers.take_changes(), [Change::Want(ReaderKey(1), window(3))]);
     }
 
     #[test]
@@ -251,7 +356,7 @@ mod tests {
         let readers = Arc::new(Readers::default());
         let woken = |piece| {
             let counters = [Arc::new(Count(AtomicUsize::new(0))), Arc::new(Count(AtomicUsize::new(0)))];
-            let mut places = [readers.enter(), readers.enter()];
+            let mut places = [readers.enter(ViewingKey::default()), readers.enter(ViewingKey::default())];
             for (nth, place) in places.iter_mut().enumerate() {
                 place.wait_for(PieceIndex(nth as u32 + 5), &Waker::from(Arc::clone(&counters[nth])));
             }
