@@ -33,6 +33,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use afflux_metainfo::info::Info;
+use afflux_metainfo::limits::TORRENT_BYTES_MAX;
 use afflux_metainfo::magnet::PeerAddress;
 use afflux_metainfo::{FileIndex, InfoHash, PeerId};
 use afflux_peer::Direction;
@@ -52,7 +53,7 @@ pub use self::readers::WarmUp;
 use self::readers::{Readers, ViewingKey};
 use self::shares::{Shares, Use};
 use self::slots::Slots;
-pub use self::status::{Memory, State, Status};
+pub use self::status::{Fault, Memory, State, Status};
 use self::torrent::{Greeted, Input, Ready, TaskConfig};
 pub use self::viewing::Viewing;
 use crate::announce::{self, AnnounceConfig, Totals};
@@ -158,6 +159,7 @@ impl AddOptions {
 pub struct Torrent {
     info_hash: InfoHash,
     name: Arc<str>,
+    streamed: bool,
     inbox: mpsc::Sender<Input>,
     ready: watch::Receiver<Option<Arc<Ready>>>,
     status: watch::Receiver<Status>,
@@ -236,6 +238,12 @@ impl Engine {
         Source::resolve(source, &self.shared.fetcher).await
     }
 
+    /// Gets the .torrent that lies at a URL, within the limits and the address policy of all that is fetched.
+    pub async fn fetch_torrent(&self, url: &str) -> Result<Vec<u8>, Failure> {
+        let fetched = self.shared.fetcher.get(url, TORRENT_BYTES_MAX).await;
+        fetched.map_err(|error| Failure::work(format!("the .torrent can't be fetched: {error}")))
+    }
+
     /// Port on which peers are taken (TCP) and the DHT speaks (UDP).
     pub fn port(&self) -> u16 {
         self.shared.port
@@ -301,6 +309,14 @@ impl Engine {
     pub async fn remove(&self, info_hash: InfoHash) {
         if let Some((_, torrent)) = self.shared.torrents.remove(&info_hash) {
             torrent.stop().await;
+        }
+    }
+
+    /// Lets a torrent go like [`remove`](Self::remove), but doesn't wait for its end: who adds it again gets a new one, which
+    /// waits for what both need.
+    pub fn retire(&self, info_hash: InfoHash) {
+        if let Some((_, torrent)) = self.shared.torrents.remove(&info_hash) {
+            tokio::spawn(async move { torrent.stop().await });
         }
     }
 
@@ -386,6 +402,16 @@ impl Torrent {
     /// Its name, as far as it was known at the start.
     pub fn name(&self) -> String {
         self.ready.borrow().as_ref().map_or_else(|| self.name.to_string(), |ready| ready.info.name.clone())
+    }
+
+    /// Whether both are the same run of the same torrent.
+    pub fn is(&self, other: &Self) -> bool {
+        self.inbox.same_channel(&other.inbox)
+    }
+
+    /// Whether only what its readers need is kept of it.
+    pub fn is_streamed(&self) -> bool {
+        self.streamed
     }
 
     /// How it is doing.
@@ -543,6 +569,7 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
     let (totals_sender, totals) =
         watch::channel(Totals { left: torrent::BYTES_LEFT_UNKNOWN, ..Totals::default() });
     let readers = Arc::new(Readers::default());
+    let streamed = options.kind.is_evictable();
     let discovery = start_discovery(shared, source, private, &inbox_sender, totals);
     let task = TaskConfig {
         shared: Arc::clone(shared),
@@ -567,7 +594,8 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
         discovery,
     };
     torrent::start(task, info);
-    Torrent { info_hash, name: source.name().into(), inbox: inbox_sender, ready, status, readers }
+    let name = source.name().into();
+    Torrent { info_hash, name, streamed, inbox: inbox_sender, ready, status, readers }
 }
 
 fn start_discovery(

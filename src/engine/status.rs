@@ -1,7 +1,7 @@
 //! How a torrent is doing, for people and programs.
 
 use afflux_peer::Totals;
-use afflux_storage::{Ledger, Spills};
+use afflux_storage::{Ledger, Spills, disk};
 use afflux_swarm::{Progress, Snapshot};
 
 /// What a torrent is at.
@@ -30,6 +30,23 @@ impl State {
             Self::Seeding => "seeding",
             Self::Error => "error",
         }
+    }
+}
+
+/// Whose fault it is that a torrent can't go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The disk is full. It is tried again every few seconds.
+    DiskFull,
+    /// The disk can't be written. Likewise.
+    Disk,
+    /// The torrent itself can't be used: its metadata, or its place in memory or on disk.
+    Torrent,
+}
+
+impl From<&disk::Error> for Fault {
+    fn from(error: &disk::Error) -> Self {
+        if matches!(error, disk::Error::Full { .. }) { Self::DiskFull } else { Self::Disk }
     }
 }
 
@@ -74,8 +91,10 @@ pub struct Status {
     pub memory: Memory,
     /// Pieces checked, of how many, while it's checking.
     pub checked: Option<(u32, u32)>,
-    /// Why it can't go on.
+    /// Why it can't go on, as a sentence.
     pub error: Option<String>,
+    /// Whose fault that is.
+    pub fault: Option<Fault>,
 }
 
 impl Status {

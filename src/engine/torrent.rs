@@ -34,7 +34,7 @@ use super::open::{self, Opened, Place};
 use super::rates::TorrentRates;
 use super::readers::{Change, Readers};
 use super::shares::Share;
-use super::status::{Memory, State, Status};
+use super::status::{Fault, Memory, State, Status};
 use super::{Shared, discover};
 use crate::announce::Totals;
 use crate::failure::Failure;
@@ -165,7 +165,7 @@ pub(super) struct Task {
     opening: bool,
     /// Verdicts on pieces that came before the report of their last block, and when.
     early: Vec<(Instant, StorageEvent)>,
-    error: Option<String>,
+    error: Option<(Fault, String)>,
     /// Its part of the memory and how much that was when the swarm was told, if it lives there.
     share: Option<(Share, u64)>,
     /// Writing has stopped; it is tried again.
@@ -388,7 +388,8 @@ impl Task {
             spills: self.ready.as_ref().map(|ready| ready.store.spills()).unwrap_or_default(),
             memory: Memory::of(self.config.shared.pool.ledger()),
             checked: self.checked,
-            error: self.error.clone(),
+            error: self.error.as_ref().map(|(_, reason)| reason.clone()),
+            fault: self.error.as_ref().map(|(fault, _)| *fault),
         });
         let saving = self.saving.as_ref().is_some_and(|saving| !saving.is_finished());
         if self.save_due.is_some_and(|due| due <= now) && !saving {

@@ -81,7 +81,7 @@ impl Task {
         self.wishes.applying = false;
         if let Err(error) = outcome {
             // Tried again with the writing.
-            self.pause(error.to_string(), now);
+            self.pause(&error, now);
             self.tick(now);
             return self.wishes.waiting.clear();
         }

@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 use super::super::halt::{Due, Halt};
 use super::super::link::ToLink;
 use super::super::open::{self, Opened};
+use super::super::status::Fault;
 use super::{EARLY_VERDICT_MAX, Input, OUTBOX_COMMANDS_MAX, Ready, SAVE_INTERVAL, Task};
 
 impl Task {
@@ -79,7 +80,7 @@ impl Task {
                 self.with_store(|store| store.discard(piece));
                 self.config.swarm.handle_unstored(piece, now);
             }
-            StorageEvent::Stopped(error) => self.pause(error.to_string(), now),
+            StorageEvent::Stopped(error) => self.pause(&error, now),
             StorageEvent::Checked { piece, ok, done, total } => self.checked(piece, ok, (done, total), now),
             StorageEvent::CheckFinished { have } => self.check_finished(have, now),
         }
@@ -208,16 +209,16 @@ impl Task {
 
     pub(super) fn fail(&mut self, reason: String) {
         warn!(%reason, "the torrent can't go on");
-        self.error = Some(reason);
+        self.error = Some((Fault::Torrent, reason));
         self.config.swarm.pause(Instant::now());
         self.config.readers.wake_all();
         self.next_tick = Instant::now();
     }
 
     /// Writing has stopped: nothing more is asked, what is there is served on.
-    pub(super) fn pause(&mut self, reason: String, now: Instant) {
-        warn!(%reason, "writing has stopped");
-        self.error = Some(reason);
+    pub(super) fn pause(&mut self, error: &disk::Error, now: Instant) {
+        warn!(%error, "writing has stopped");
+        self.error = Some((error.into(), error.to_string()));
         self.halt = Some(Halt::new(now));
         self.config.swarm.pause(now);
         self.next_tick = now;
