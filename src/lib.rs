@@ -1,11 +1,12 @@
 //! Afflux: a BitTorrent engine with streaming built in.
 //!
 //! This crate is where the pure rooms meet sockets, files and the clock: the [`engine`], its drivers for
-//! [trackers](announce), [HTTP](fetch) and the [DHT](dht), the [settings](config), and the [command line](cli).
+//! [trackers](announce), [HTTP](fetch) and the [DHT](dht), [accounts](auth), the [settings](config), and the [command line](cli).
 //! The rules of the protocol live in the pure crates; see ARCHITECTURE.md for the map.
 
 pub mod announce;
 pub mod api;
+pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod dht;

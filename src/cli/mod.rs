@@ -12,6 +12,7 @@ pub(crate) mod session;
 mod show;
 pub mod sim;
 pub mod stream;
+pub mod token;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -64,6 +65,8 @@ pub enum Command {
     Inspect(inspect::InspectArguments),
     /// Verify files on disk against a .torrent
     Check(check::CheckArguments),
+    /// Make a token, with which a user may use the daemon
+    Token(token::TokenArguments),
     /// Simulate swarms, and compare piece selection strategies
     Sim(sim::SimArguments),
     /// Print shell completions
@@ -137,6 +140,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Create(arguments) => create::run(&context, arguments),
         Command::Inspect(arguments) => inspect::run(context, arguments),
         Command::Check(arguments) => check::run(&context, arguments),
+        Command::Token(arguments) => token::run(&context, arguments),
         Command::Sim(arguments) => sim::run(&context, arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "afflux", &mut std::io::stdout());

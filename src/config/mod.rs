@@ -4,6 +4,7 @@
 //! its help. [`SwarmSettings`], [`HttpSettings`] and
 //! [`Tuning`] are what the rest of the program sees: every value present and checked.
 
+mod auth;
 mod checks;
 pub mod options;
 mod strategy;
@@ -13,6 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use auth::{AuthOptions, AuthSettings};
 pub use options::{GlobalOptions, HttpOptions, SwarmOptions, TuningOptions};
 
 use afflux_swarm::StrategyName;
@@ -96,6 +98,8 @@ pub struct File {
     pub swarm: SwarmOptions,
     /// `[http]`
     pub http: HttpOptions,
+    /// `[auth]`
+    pub auth: AuthOptions,
     /// `[limits]`
     pub limits: TuningOptions,
 }

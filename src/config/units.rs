@@ -1,4 +1,10 @@
-//! Numbers as people write them: rates, sizes and counts, with a sentence when they can't be read.
+//! Numbers as people write them: rates, sizes, counts and spans, with a sentence when they can't be read.
+
+use std::time::Duration;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
 
 /// Bytes or bytes per second: digits with an optional `K`, `M` or `G` (1024-based) behind them.
 pub fn bytes(text: &str) -> Result<u64, String> {
@@ -73,6 +79,50 @@ pub fn truth(
     }
 }
 
+/// A span of time: digits with an optional `s`, `m`, `h` or `d` behind them; without one they are seconds.
+pub fn span(text: &str) -> Result<Duration, String> {
+    let trimmed = text.trim();
+    let (digits, unit) = match trimmed.char_indices().last() {
+        Some((at, 's')) => (&trimmed[..at], 1),
+        Some((at, 'm')) => (&trimmed[..at], MINUTE),
+        Some((at, 'h')) => (&trimmed[..at], HOUR),
+        Some((at, 'd')) => (&trimmed[..at], DAY),
+        _ => (trimmed, 1),
+    };
+    // The number's own parser takes a sign.
+    let number = Some(digits).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
+    let seconds = number.and_then(|digits| digits.parse::<u64>().ok()).and_then(|number| number.checked_mul(unit));
+    seconds.map(Duration::from_secs).ok_or_else(|| {
+        format!("{text:?} is no span of time: allowed are digits, with s, m, h or d behind them if you like (45m, 30d)")
+    })
+}
+
+/// Like [`span`], within bounds; names the variable like [`whole`].
+pub fn span_within(
+    variable: &'static str,
+    least: Duration,
+    most: Duration,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
+    move |text| match span(text)? {
+        span if (least..=most).contains(&span) => Ok(span),
+        _ => Err(format!(
+            "{variable} is {text:?}: allowed are {} to {}",
+            show_span(least),
+            show_span(most)
+        )),
+    }
+}
+
+/// A span for people, in the largest unit that it is a whole number of: `30 days`.
+pub fn show_span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let units = [(DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")];
+    let whole = units.into_iter().find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit));
+    let (unit, name) = whole.unwrap_or((1, "second"));
+    let number = seconds / unit;
+    format!("{number} {name}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Bytes for people: `3.4 MiB`.
 pub fn show_bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
@@ -103,6 +153,37 @@ mod tests {
     fn a_number_out_of_bounds_names_its_variable_and_what_is_allowed() {
         let error = count("MAX_PEERS", 1, 10)("11").unwrap_err();
         assert!(error.contains("MAX_PEERS") && error.contains("11") && error.contains("1 to 10"), "{error}");
+    }
+
+    #[test]
+    fn spans_take_units_and_refuse_what_overflows() {
+        for (text, seconds) in
+            [("0", 0), ("3600", 3600), ("90s", 90), ("45m", 2700), (" 12h ", 43_200), ("30d", 2_592_000)]
+        {
+            assert_eq!(span(text), Ok(Duration::from_secs(seconds)), "{text:?}");
+        }
+        for wrong in ["", "d", "-1d", "+1d", "1.5h", "1w", "30D", "1 h", "1h30m", "½d", "213503982334602d"] {
+            assert!(span(wrong).is_err_and(|error| error.contains("30d")), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_span_out_of_bounds_names_its_variable_and_what_is_allowed() {
+        let check = span_within("--ttl", Duration::from_secs(1), Duration::from_secs(366 * DAY));
+        assert_eq!(check("366d"), Ok(Duration::from_secs(366 * DAY)));
+        for wrong in ["0", "367d"] {
+            let error = check(wrong).unwrap_err();
+            assert!(error.contains("--ttl") && error.contains("1 second to 366 days"), "{error}");
+        }
+    }
+
+    #[test]
+    fn spans_are_shown_in_their_largest_whole_unit() {
+        let shown = |seconds| show_span(Duration::from_secs(seconds));
+        assert_eq!(
+            [shown(0), shown(1), shown(90), shown(7200), shown(DAY), shown(30 * DAY)],
+            ["0 seconds", "1 second", "90 seconds", "2 hours", "1 day", "30 days"]
+        );
     }
 
     #[test]
