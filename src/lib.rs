@@ -9,6 +9,7 @@ pub mod api;
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod database;
 pub mod dht;
 pub mod engine;
 pub mod failure;
