@@ -19,6 +19,7 @@ pub mod range;
 pub mod reply;
 pub mod respond;
 pub mod server;
+pub mod session;
 pub mod token;
 pub mod verdict;
 pub mod window;

@@ -68,6 +68,16 @@ pub const ACCEPT_BACKLOG: u32 = 256;
 /// Pause after `accept` failed for want of descriptors or memory, so that the loop doesn't spin.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// Readers of one session at once. Browsers open six connections, and a player that looks through a file a dozen one after the
+/// other; a client that opens hundreds would make each of its events slower for all.
+pub const SESSION_READERS_MAX: usize = 32;
+
+/// News of a session that wait for its owner. One input makes fewer than ten, and they are drained after each.
+pub const SESSION_OUTPUTS_MAX: usize = 64;
+
+/// Bytes kept of what a client calls itself.
+pub const CLIENT_BYTES_MAX: usize = 256;
+
 const _: () = assert!(HEADER_BYTES_MAX < CONNECTION_BUFFER_BYTES);
 const _: () = assert!(RANGES_TINY_MAX < RANGES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX <= FILE_PART_BYTES_MAX);

@@ -119,14 +119,13 @@ impl Run {
         now: Instant,
     ) -> Run {
         let known = bitrate.filter(|bits| *bits > 0).map(|bits| bits.div_ceil(8));
-        let tail_bytes = TAIL_BYTES.min(length / TAIL_FRACTION);
         Run {
             config,
             opened: now,
             start: range.start,
             position: range.start,
             end: range.end.max(range.start),
-            tail: range.start > 0 && length.saturating_sub(range.start) <= tail_bytes,
+            tail: is_tail(range.start, length),
             waiting: false,
             rate: bounded_rate(known.unwrap_or(RATE_ASSUMED)),
             measured: known.is_none(),
@@ -221,6 +220,11 @@ impl Run {
         }
         self.sample = Sample { since: now, bytes: 0, waited: false };
     }
+}
+
+/// Whether a reader that begins at `start` reads the index at the end of a file rather than the film.
+pub(crate) fn is_tail(start: u64, length: u64) -> bool {
+    start > 0 && length.saturating_sub(start) <= TAIL_BYTES.min(length / TAIL_FRACTION)
 }
 
 fn bounded_rate(rate: u64) -> u64 {
