@@ -59,10 +59,14 @@ pub enum KeyFault {
     #[error("it must be a PEM file (BEGIN PUBLIC KEY) or a JWKS ({{\"keys\": […]}}): {0}")]
     Format(String),
     /// It has a private or shared key.
-    #[error("it has a private or shared key, which belongs on the issuer's machine alone: give the public key")]
+    #[error(
+        "it has a private or shared key, which belongs on the issuer's machine alone: give the public key"
+    )]
     Private,
     /// An RSA key has an unsafe size or exponent.
-    #[error("an RSA key must have 2048 to 8192 bits and an odd exponent above 1 of at most 33 bits: have the issuer make a new one")]
+    #[error(
+        "an RSA key must have 2048 to 8192 bits and an odd exponent above 1 of at most 33 bits: have the issuer make a new one"
+    )]
     Weak,
     /// A set has too many keys.
     #[error("there are more than {KEYS_MAX} keys in it: leave those out that are no longer used")]
@@ -221,7 +225,8 @@ fn set(text: &str) -> Result<Arc<[Key]>, KeyFault> {
     let mut keys: Vec<Key> = Vec::with_capacity(set.keys.len());
     for jwk in set.keys {
         let Some(key) = jwk.into_key()? else { continue };
-        let fits = key.name().is_none_or(|name| (1..=NAME_BYTES_MAX).contains(&name.len()) && name != OWN_KEY);
+        let fits =
+            key.name().is_none_or(|name| (1..=NAME_BYTES_MAX).contains(&name.len()) && name != OWN_KEY);
         if !fits || keys.iter().any(|other| other.name() == key.name()) {
             return Err(KeyFault::Name);
         }

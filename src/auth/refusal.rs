@@ -7,7 +7,9 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum Refusal {
     /// There is no token.
-    #[error("this needs a token: send it in the header Authorization: Bearer TOKEN; afflux token --user NAME makes one")]
+    #[error(
+        "this needs a token: send it in the header Authorization: Bearer TOKEN; afflux token --user NAME makes one"
+    )]
     Missing,
     /// There are several `Authorization` headers, and it isn't ours to choose.
     #[error("there is more than one Authorization header: send exactly one")]
@@ -43,10 +45,14 @@ pub enum Refusal {
     #[error("the token's time is over: get a new one")]
     Expired,
     /// Its time hasn't come.
-    #[error("the token isn't valid yet (nbf or iat is in the future): see that both machines' clocks are right")]
+    #[error(
+        "the token isn't valid yet (nbf or iat is in the future): see that both machines' clocks are right"
+    )]
     NotYetValid,
     /// It is for somebody else.
-    #[error("the token is for another service: its aud must name this one (--jwt-audience, afflux unless configured)")]
+    #[error(
+        "the token is for another service: its aud must name this one (--jwt-audience, afflux unless configured)"
+    )]
     Audience,
     /// It was issued by somebody else.
     #[error("the token's iss isn't the issuer that is configured here (--jwt-issuer)")]

@@ -55,7 +55,10 @@ impl FromStr for Scope {
     type Err = UnknownScope;
 
     fn from_str(word: &str) -> Result<Self, UnknownScope> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == word).ok_or_else(|| UnknownScope(word.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|scope| scope.as_str() == word)
+            .ok_or_else(|| UnknownScope(word.to_owned()))
     }
 }
 
@@ -158,7 +161,10 @@ mod tests {
             assert!(admin.contains(scope) && Scopes::ADMIN.contains(scope), "{scope}");
             assert!(!Scopes::NONE.contains(scope), "{scope}");
             let alone = Scopes::from_iter([scope]);
-            assert!(scope == Scope::Admin || Scope::ALL.iter().filter(|&&other| alone.contains(other)).count() == 1);
+            assert!(
+                scope == Scope::Admin
+                    || Scope::ALL.iter().filter(|&&other| alone.contains(other)).count() == 1
+            );
         }
         assert!(!Scopes::VIEWER.contains(Scope::Download));
     }

@@ -120,7 +120,9 @@ fn make(path: &Path) -> Result<(), BadSecret> {
         std::fs::create_dir_all(above).map_err(failed("made", above))?;
     }
     match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed("made", folder)(error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(failed("made", folder)(error));
+        }
         _ => check_folder(folder)?,
     }
     let beside = beside(path).map_err(failed("made", path))?;

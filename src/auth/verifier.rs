@@ -89,7 +89,9 @@ impl Verifier {
             return Err(Refusal::Audience);
         }
         match &self.rules.issuer {
-            Some(issuer) if !own && text(&claims.iss, "iss")? != Some(issuer.as_str()) => Err(Refusal::Issuer),
+            Some(issuer) if !own && text(&claims.iss, "iss")? != Some(issuer.as_str()) => {
+                Err(Refusal::Issuer)
+            }
             _ => Ok(()),
         }
     }
@@ -109,7 +111,9 @@ impl Verifier {
 fn identity(token: &Token<'_>, key: &Key, claims: &Payload) -> Result<Identity, Refusal> {
     let user = claims.sub.as_str().and_then(|name| name.parse().ok()).ok_or(Refusal::Subject)?;
     let id = match text(&claims.jti, "jti")? {
-        Some(jti) if (1..=JTI_BYTES_MAX).contains(&jti.len()) => TokenId::of_jti(key.name().unwrap_or_default(), jti),
+        Some(jti) if (1..=JTI_BYTES_MAX).contains(&jti.len()) => {
+            TokenId::of_jti(key.name().unwrap_or_default(), jti)
+        }
         Some(_) => return Err(Refusal::Claim("jti")),
         None => TokenId::of_signed(token.message()),
     };

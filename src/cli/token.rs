@@ -63,12 +63,16 @@ pub(super) fn run(context: &Context, arguments: TokenArguments) -> Result<ExitCo
 
 fn claims(context: &Context, arguments: TokenArguments, now: u64) -> Result<Claims, Failure> {
     if arguments.scope.is_empty() {
-        return Err(Failure::usage("--scope is empty, and the token would allow nothing: leave it out to watch films"));
+        return Err(Failure::usage(
+            "--scope is empty, and the token would allow nothing: leave it out to watch films",
+        ));
     }
     let audience = arguments.audience.or_else(|| context.file.auth.jwt_audience.clone());
     let audience = audience.unwrap_or_else(|| AUDIENCE.to_owned());
     if audience.is_empty() {
-        return Err(Failure::usage("--audience can't be empty: leave it out for a daemon without --jwt-audience"));
+        return Err(Failure::usage(
+            "--audience can't be empty: leave it out for a daemon without --jwt-audience",
+        ));
     }
     Ok(Claims {
         user: arguments.user,
@@ -76,7 +80,8 @@ fn claims(context: &Context, arguments: TokenArguments, now: u64) -> Result<Clai
         audience,
         issued: now,
         expires: now + arguments.ttl.as_secs(),
-        id: Claims::random_id().map_err(|error| Failure::work(format!("the system has no randomness: {error}")))?,
+        id: Claims::random_id()
+            .map_err(|error| Failure::work(format!("the system has no randomness: {error}")))?,
         max_streams: arguments.max_streams,
         max_rate: arguments.max_rate.filter(|&rate| rate > 0),
     })

@@ -42,7 +42,9 @@ impl AuthOptions {
         let issuer = self.jwt_issuer.or(file.jwt_issuer);
         let audience = self.jwt_audience.or(file.jwt_audience).unwrap_or_else(|| AUDIENCE.to_owned());
         if audience.is_empty() || issuer.as_deref() == Some("") {
-            return Err(Failure::usage("--jwt-audience and --jwt-issuer can't be empty: name one or leave it out"));
+            return Err(Failure::usage(
+                "--jwt-audience and --jwt-issuer can't be empty: name one or leave it out",
+            ));
         }
         if issuer.is_some() && keys.is_none() {
             return Err(Failure::usage(

@@ -91,7 +91,8 @@ pub fn span(text: &str) -> Result<Duration, String> {
     };
     // The number's own parser takes a sign.
     let number = Some(digits).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
-    let seconds = number.and_then(|digits| digits.parse::<u64>().ok()).and_then(|number| number.checked_mul(unit));
+    let seconds =
+        number.and_then(|digits| digits.parse::<u64>().ok()).and_then(|number| number.checked_mul(unit));
     seconds.map(Duration::from_secs).ok_or_else(|| {
         format!("{text:?} is no span of time: allowed are digits, with s, m, h or d behind them if you like (45m, 30d)")
     })
@@ -105,11 +106,7 @@ pub fn span_within(
 ) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
     move |text| match span(text)? {
         span if (least..=most).contains(&span) => Ok(span),
-        _ => Err(format!(
-            "{variable} is {text:?}: allowed are {} to {}",
-            show_span(least),
-            show_span(most)
-        )),
+        _ => Err(format!("{variable} is {text:?}: allowed are {} to {}", show_span(least), show_span(most))),
     }
 }
 
