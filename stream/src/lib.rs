@@ -29,6 +29,10 @@ pub use library::{FilePart, Library, Media, MediaFacts, MediaRequest, OpenError,
 pub use media_type::{Kind, MediaType, media_type};
 pub use problem::Problem;
 pub use respond::respond;
-pub use server::{HostPolicy, RemoteAddr, Server, ServerConfig};
+pub use server::{
+    BaseUrl, HostPolicy, ProxyPolicy, RemoteAddr, RequestId, RequestUser, Server, ServerConfig,
+};
+#[cfg(feature = "tls")]
+pub use server::{Tls, TlsError, TlsSettings};
 pub use verdict::{Verdict, verdict};
 pub use window::{Window, WindowConfig};

@@ -78,6 +78,32 @@ pub const SESSION_OUTPUTS_MAX: usize = 64;
 /// Bytes kept of what a client calls itself.
 pub const CLIENT_BYTES_MAX: usize = 256;
 
+/// Handshakes of TLS under way. They hold no place of a connection; at this number nobody is accepted until one ends.
+pub const HANDSHAKES_MAX: usize = 64;
+
+/// The same of one address (of IPv6, one /64). A browser opens six connections to a host; a quarter of all places isn't enough for
+/// one attacker to keep everybody out.
+pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 16;
+
+/// How long a handshake may take: a few round trips, on the slowest of lines. Attack: clients that never finish one.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of a certificate's or key's file. A chain of four has 8 KiB; a wrong path may name anything.
+pub const PEM_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Certificates of a chain; more would be sent to every client in vain.
+pub const CERTIFICATES_MAX: usize = 16;
+
+/// Hops looked at in `Forwarded` and `X-Forwarded-For`. Honest chains have one to three; attack: headers of thousands.
+pub const FORWARDED_HOPS_MAX: usize = 16;
+
+/// Bytes of a request id taken over from a proxy: a UUID has 36.
+pub const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// Bytes of a client's text in one field of the log. Attack: filling the disk with paths of 16 KiB.
+pub const LOGGED_BYTES_MAX: usize = 512;
+
+const _: () = assert!(HANDSHAKES_PER_ADDRESS_MAX < HANDSHAKES_MAX);
 const _: () = assert!(HEADER_BYTES_MAX < CONNECTION_BUFFER_BYTES);
 const _: () = assert!(RANGES_TINY_MAX < RANGES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX <= FILE_PART_BYTES_MAX);

@@ -77,6 +77,9 @@ impl Problem {
     /// 421: a name this server doesn't go by, as in DNS rebinding.
     pub const HOST_UNKNOWN: Problem =
         Problem::new(StatusCode::MISDIRECTED_REQUEST, "host_unknown", "This server doesn't go by that name");
+    /// 403: a page of another site asks for a change, in the user's name and without the user's knowledge.
+    pub const ORIGIN_REFUSED: Problem =
+        Problem::new(StatusCode::FORBIDDEN, "origin_refused", "Pages of other sites may not ask for this");
     /// 431: the head is too large.
     pub const HEADERS_TOO_LARGE: Problem = Problem::new(
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

@@ -52,7 +52,7 @@ fn assemble(status: StatusCode, headers: http::HeaderMap, body: ResponseBody) ->
 }
 
 /// Something nobody can guess: two hashes under keys that the standard library draws from the system.
-fn nonce() -> u128 {
+pub(crate) fn nonce() -> u128 {
     let half = || u128::from(RandomState::new().hash_one(0u8));
     half() << 64 | half()
 }

@@ -3,10 +3,16 @@
 //!
 //! HTTP/1.1, and HTTP/2 for clients that begin with its preface. Each connection is a task; a panic in one ends that
 //! one. Players hang up to seek, so a hang-up drops the response at once, also while it waits for a piece: hyper
-//! watches the read side, and the body takes its reader along. Not here: TLS, users, the JSON API.
+//! watches the read side, and the body takes its reader along. Not here: users, the JSON API.
 
+mod access;
+mod admission;
 mod connection;
+mod forwarded;
 mod guard;
+mod harden;
+#[cfg(feature = "tls")]
+mod tls;
 mod wire;
 
 use std::future::Future;
@@ -27,7 +33,13 @@ use crate::library::Library;
 use crate::limits::{ACCEPT_BACKLOG, ACCEPT_RETRY, SHUTDOWN_GRACE};
 use crate::window::WindowConfig;
 
+pub use access::{Redact, RequestId, RequestUser, redact_ids};
+pub use forwarded::{BaseUrl, NoBaseUrl, ProxyPolicy};
 pub use guard::HostPolicy;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError, TlsSettings};
+
+use admission::Admission;
 
 /// How the server listens and what it bears.
 #[derive(Clone, Debug)]
@@ -43,6 +55,15 @@ pub struct ServerConfig {
     pub send_buffer_bytes: u32,
     /// Which hosts are answered.
     pub hosts: HostPolicy,
+    /// Which proxies are believed about their clients, and what we are called.
+    pub proxies: ProxyPolicy,
+    /// Origins of other sites whose pages may ask for changes, as the JSON service's CORS says (`https://tv.example`).
+    pub origins: Vec<String>,
+    /// How paths are written to the log.
+    pub redact: Redact,
+    /// Certificate and key for HTTPS; without, the server speaks plain HTTP.
+    #[cfg(feature = "tls")]
+    pub tls: Option<Tls>,
     /// How far readers read ahead.
     pub window: WindowConfig,
 }
@@ -56,12 +77,18 @@ impl ServerConfig {
             header_timeout: Duration::from_secs(10),
             send_buffer_bytes: 512 * 1024,
             hosts: HostPolicy::default(),
+            proxies: ProxyPolicy::default(),
+            origins: Vec::new(),
+            redact: redact_ids,
+            #[cfg(feature = "tls")]
+            tls: None,
             window: WindowConfig::default(),
         }
     }
 }
 
-/// The other end of a connection: an extension of each request that the JSON service gets.
+/// The client, or what is known of it: the other end of a connection, or whom trusted proxies name (with port 0 if they
+/// don't tell it). An extension of each request that the JSON service gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemoteAddr(pub SocketAddr);
 
@@ -98,7 +125,8 @@ impl Server {
         self.local
     }
 
-    /// Serves until `shutdown`: media routes from `library`, all others by `json`, whose requests carry a [`RemoteAddr`].
+    /// Serves until `shutdown`: media routes from `library`, all others by `json`, whose requests carry a [`RemoteAddr`], a
+    /// [`BaseUrl`] and a [`RequestId`], and whose responses may carry a [`RequestUser`].
     ///
     /// After `shutdown` nothing is accepted; requests under way get [`SHUTDOWN_GRACE`], then their connections are cut, and every
     /// reader is gone when this returns.
@@ -109,18 +137,20 @@ impl Server {
         F: Future<Output = Response<ResponseBody>> + Send + 'static,
     {
         let Server { listener, config, .. } = self;
-        let slots = Arc::new(Semaphore::new(config.connections_max.clamp(1, Semaphore::MAX_PERMITS)));
+        let admission = Admission::new(&config);
         let shared = Arc::new(connection::Shared::new(config, library, json));
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(ended) = connections.join_next(), if !connections.is_empty() => note_end(ended),
-                (stream, remote, slot) = accept(&listener, &slots) => {
-                    let task = connection::serve(shared.clone(), stream, remote, shutdown.clone());
+                (stream, remote, place) = accept(&listener, admission.first_places()) => {
+                    let (admission, shared, shutdown) = (admission.clone(), shared.clone(), shutdown.clone());
                     connections.spawn(async move {
-                        let _slot = slot;
-                        task.await;
+                        let admitted = shutdown.run_until_cancelled(admission.admit(stream, remote, place)).await;
+                        if let Some(Some((socket, _place))) = admitted {
+                            connection::serve(shared, socket, remote, shutdown.clone()).await;
+                        }
                     });
                 }
             }
@@ -137,18 +167,19 @@ impl Server {
     }
 }
 
-/// Takes a slot, then a connection: with no slot free, nobody is accepted. Cancel-safe: a slot without a connection is given back.
+/// Takes a place, then a connection: with no place free, nobody is accepted. Cancel-safe: a place without a connection is given
+/// back.
 async fn accept(
     listener: &TcpListener,
-    slots: &Arc<Semaphore>,
+    places: &Arc<Semaphore>,
 ) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else {
+        let Ok(place) = places.clone().acquire_owned().await else {
             // The semaphore is never closed; were it, nobody could be let in.
             return std::future::pending().await;
         };
         match listener.accept().await {
-            Ok((stream, remote)) => return (stream, remote, slot),
+            Ok((stream, remote)) => return (stream, remote, place),
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "can't accept HTTP connections");

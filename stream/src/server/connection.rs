@@ -18,11 +18,13 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::wire::Wire;
+use super::access::{Line, REQUEST_ID, RequestId};
+use super::forwarded::{self, BaseUrl, Believed};
+use super::harden::harden;
+use super::wire::{Socket, Wire};
 use super::{RemoteAddr, ServerConfig, guard, is_media};
 use crate::body::{BoxError, ResponseBody};
 use crate::library::{Library, MediaRequest};
@@ -43,7 +45,9 @@ pub(super) struct Shared<L, S> {
 }
 
 impl<L, S> Shared<L, S> {
-    pub(super) fn new(config: ServerConfig, library: Arc<L>, json: S) -> Shared<L, S> {
+    pub(super) fn new(mut config: ServerConfig, library: Arc<L>, json: S) -> Shared<L, S> {
+        // Whoever named a public URL wants to be reached by it.
+        config.hosts.names.extend(config.proxies.public_url.as_ref().map(|url| url.host().to_owned()));
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1()
             .timer(TokioTimer::new())
@@ -65,7 +69,7 @@ impl<L, S> Shared<L, S> {
 /// Serves one connection to its end.
 pub(super) async fn serve<L, S, F>(
     shared: Arc<Shared<L, S>>,
-    stream: TcpStream,
+    socket: Socket,
     remote: SocketAddr,
     shutdown: CancellationToken,
 ) where
@@ -73,26 +77,25 @@ pub(super) async fn serve<L, S, F>(
     S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
-    // Heads and the last bytes of a piece go out at once; a peer that is gone already shows on the first read.
-    let _ = stream.set_nodelay(true);
+    let ends = Ends { remote, local: socket.tcp().local_addr().ok(), secure: socket.is_secure() };
     let activity = Arc::new(Activity::default());
     let outlet = Outlet::default();
     let service = {
         let (shared, activity, outlet) = (shared.clone(), activity.clone(), outlet.clone());
         service_fn(move |mut request: Request<Incoming>| {
-            // HTTP/2 copies frames, and mixes those of several answers.
-            if Outlet::WORKS && request.version() <= Version::HTTP_11 {
+            // HTTP/2 copies frames, and mixes those of several answers; TLS has to see them.
+            if Outlet::WORKS && !ends.secure && request.version() <= Version::HTTP_11 {
                 request.extensions_mut().insert(outlet.clone());
             }
             let turn = Turn::begin(&activity);
             let shared = shared.clone();
             async move {
-                let response = answer(&shared, request, remote).await;
-                Ok::<_, Infallible>(response.map(|body| counted(body, turn)))
+                let (response, line) = answer(&shared, request, ends).await;
+                Ok::<_, Infallible>(response.map(|body| counted(body, turn, line)))
             }
         })
     };
-    let (wire, hung_up) = Wire::new(stream, outlet);
+    let (wire, hung_up) = Wire::new(socket, outlet);
     let mut connection = pin!(shared.http.serve_connection(TokioIo::new(wire), service));
     let mut closing = false;
     let mut patience = Patience::new(shared.config.header_timeout);
@@ -125,26 +128,77 @@ pub(super) async fn serve<L, S, F>(
     }
 }
 
-/// Checks, then routes: media first, all else to the JSON service. A panic in a route is a 500, not the connection's end.
+/// The two ends of a connection, as the socket knows them.
+#[derive(Clone, Copy)]
+struct Ends {
+    remote: SocketAddr,
+    local: Option<SocketAddr>,
+    secure: bool,
+}
+
+/// Finds out who asks and under which name, lets the request be answered, and keeps its line for the log.
 async fn answer<L, S, F>(
     shared: &Shared<L, S>,
     mut request: Request<Incoming>,
-    remote: SocketAddr,
+    ends: Ends,
+) -> (Response<ResponseBody>, Line)
+where
+    L: Library,
+    S: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Response<ResponseBody>>,
+{
+    let config = &shared.config;
+    let believed = forwarded::believe(&config.proxies, ends.remote, ends.secure, request.headers_mut());
+    let id = RequestId::of(request.headers());
+    let mut line = Line::begin(&request, &id, believed.client.ip(), config.redact);
+    let mut response = route(shared, request, ends, believed, &id).await;
+    line.answered(&response);
+    let headers = response.headers_mut();
+    headers.entry(header::SERVER).or_insert(SERVER);
+    headers.insert(REQUEST_ID, id.to_header());
+    (response, line)
+}
+
+/// Checks, then routes: media first, all else to the JSON service. A panic in a route is a 500, not the connection's end.
+async fn route<L, S, F>(
+    shared: &Shared<L, S>,
+    mut request: Request<Incoming>,
+    ends: Ends,
+    believed: Believed,
+    id: &RequestId,
 ) -> Response<ResponseBody>
 where
     L: Library,
     S: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<ResponseBody>>,
 {
-    let mut response = if let Some(problem) = guard::refusal(&request, &shared.config.hosts) {
-        problem.into_response()
-    } else if is_media(request.uri().path()) {
-        caught(media(shared, request, remote)).await
-    } else {
-        request.extensions_mut().insert(RemoteAddr(remote));
-        caught(async { (shared.json)(request).await }).await
+    let config = &shared.config;
+    let Believed { client, secure, host } = believed;
+    let host = match guard::examine(&request, &config.hosts, host) {
+        Ok(host) => host,
+        Err(problem) => return hardened(problem.into_response()),
     };
-    response.headers_mut().entry(header::SERVER).or_insert(SERVER);
+    if is_media(request.uri().path()) {
+        return caught(media(shared, request, client)).await;
+    }
+    let named = match (&host, ends.local) {
+        (Some(host), _) => BaseUrl::new(secure, host),
+        (None, Some(local)) => BaseUrl::new(secure, &local),
+        (None, None) => BaseUrl::new(secure, &config.listen),
+    };
+    let base = config.proxies.public_url.clone().unwrap_or_else(|| named.clone());
+    if guard::is_forged(&request, &[named.as_str(), base.as_str()], &config.origins) {
+        return hardened(Problem::ORIGIN_REFUSED.into_response());
+    }
+    let extensions = request.extensions_mut();
+    extensions.insert(RemoteAddr(client));
+    extensions.insert(base);
+    extensions.insert(id.clone());
+    hardened(caught(async { (shared.json)(request).await }).await)
+}
+
+fn hardened(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+    harden(response.headers_mut());
     response
 }
 
@@ -154,7 +208,7 @@ const SERVER: HeaderValue = HeaderValue::from_static(concat!("Afflux/", env!("CA
 async fn media<L: Library, S>(
     shared: &Shared<L, S>,
     request: Request<Incoming>,
-    remote: SocketAddr,
+    client: SocketAddr,
 ) -> Response<ResponseBody> {
     let (head, _) = request.into_parts();
     if head.method == Method::OPTIONS {
@@ -175,7 +229,7 @@ async fn media<L: Library, S>(
             .get(header::USER_AGENT)
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned),
-        remote,
+        remote: client,
     };
     match shared.library.open(&request).await {
         Ok(media) => respond(&head, &media, shared.config.window),
@@ -269,14 +323,15 @@ impl Patience {
     }
 }
 
-/// A body that keeps its turn open until it is dropped.
+/// A body that keeps its turn and its line open until it is dropped.
 struct Counted {
     body: ResponseBody,
+    line: Line,
     _turn: Turn,
 }
 
-fn counted(body: ResponseBody, turn: Turn) -> ResponseBody {
-    Counted { body, _turn: turn }.boxed_unsync()
+fn counted(body: ResponseBody, turn: Turn, line: Line) -> ResponseBody {
+    Counted { body, line, _turn: turn }.boxed_unsync()
 }
 
 impl Body for Counted {
@@ -287,7 +342,11 @@ impl Body for Counted {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.line.sent(frame.data_ref().map_or(0, Bytes::len));
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -5,9 +5,11 @@
 
 use std::net::IpAddr;
 
+use http::header::{HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{Request, Version, header};
 
+use super::forwarded::is_plain;
 use crate::limits::{HEADER_BYTES_MAX, HEADERS_MAX, ID_BYTES_MAX};
 use crate::problem::Problem;
 
@@ -34,19 +36,24 @@ impl HostPolicy {
     }
 }
 
-/// Why a request is turned away before it is routed, if it is.
-pub(super) fn refusal<B>(request: &Request<B>, hosts: &HostPolicy) -> Option<Problem> {
+/// The host that a request names, if we go by that name; else why the request is turned away before it is routed. What a trusted
+/// proxy told of the host goes before what the request says.
+pub(super) fn examine<B>(
+    request: &Request<B>,
+    hosts: &HostPolicy,
+    told: Option<Authority>,
+) -> Result<Option<Authority>, Problem> {
     let headers = request.headers();
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if bytes + target > HEADER_BYTES_MAX || headers.len() > HEADERS_MAX {
-        return Some(Problem::HEADERS_TOO_LARGE);
+        return Err(Problem::HEADERS_TOO_LARGE);
     }
-    match host(request) {
-        Host::Absent if request.version() < Version::HTTP_11 => None,
-        Host::Absent | Host::Unreadable => Some(Problem::HOST_MISSING),
-        Host::Named(host) if hosts.allows(host.host()) => None,
-        Host::Named(_) => Some(Problem::HOST_UNKNOWN),
+    match told.map_or_else(|| host(request), Host::Named) {
+        Host::Absent if request.version() < Version::HTTP_11 => Ok(None),
+        Host::Absent | Host::Unreadable => Err(Problem::HOST_MISSING),
+        Host::Named(host) if hosts.allows(host.host()) => Ok(Some(host)),
+        Host::Named(_) => Err(Problem::HOST_UNKNOWN),
     }
 }
 
@@ -61,20 +68,56 @@ enum Host {
 
 /// The target's own authority goes before the header (RFC 9112 section 3.2.2; `:authority` of HTTP/2 is there too).
 fn host<B>(request: &Request<B>) -> Host {
+    let plain = |authority: Authority| match is_plain(&authority) {
+        true => Host::Named(authority),
+        false => Host::Unreadable,
+    };
     if let Some(authority) = request.uri().authority() {
-        return Host::Named(authority.clone());
+        return plain(authority.clone());
     }
     let mut values = request.headers().get_all(header::HOST).iter();
     match (values.next(), values.next()) {
         (None, _) => Host::Absent,
-        (Some(value), None) => {
-            match value.to_str().ok().filter(|text| !text.contains('@')).map(str::parse::<Authority>) {
-                Some(Ok(authority)) => Host::Named(authority),
-                _ => Host::Unreadable,
-            }
-        }
+        (Some(value), None) => match value.to_str().map(str::parse::<Authority>) {
+            Ok(Ok(authority)) => plain(authority),
+            _ => Host::Unreadable,
+        },
         _ => Host::Unreadable,
     }
+}
+
+/// Whether a page of another site asks for a change. Browsers let any page send simple requests, and send along what they
+/// know of the user, or just the fact that they run on this machine; only the answer is kept from the page. Who brings an
+/// `Authorization` isn't abused: no page can make a browser send one without asking us first (CORS).
+///
+/// `ours` are the URLs that our own pages are at, `welcome` the origins that may ask.
+pub(super) fn is_forged<B>(request: &Request<B>, ours: &[&str], welcome: &[String]) -> bool {
+    let headers = request.headers();
+    if request.method().is_safe() || headers.contains_key(header::AUTHORIZATION) {
+        return false;
+    }
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
+    let origin = text(header::ORIGIN);
+    if origin.is_some_and(|origin| welcome.iter().any(|one| one.eq_ignore_ascii_case(origin))) {
+        return false;
+    }
+    // Browsers know best whether it is the same site, whatever proxies do to names; but they tell only over TLS and on loopback.
+    match (text(SEC_FETCH_SITE), origin) {
+        (Some(site), _) => !matches!(site, "same-origin" | "none"),
+        (None, None) => false,
+        // Scheme and default port may be a proxy's that we weren't told of.
+        (None, Some(origin)) => {
+            !ours.iter().any(|own| authority(own).eq_ignore_ascii_case(authority(origin)))
+        }
+    }
+}
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// What stands between the slashes of an origin or URL and its path.
+fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or_default()
 }
 
 /// The id and the rest of a media route, `/stream/{id}/{rest}`; `None` if it isn't one that can exist.
@@ -88,6 +131,10 @@ pub(super) fn media_route(path: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn refusal(request: &Request<()>, policy: &HostPolicy) -> Option<Problem> {
+        examine(request, policy, None).err()
+    }
 
     fn request(host: Option<&str>, version: Version) -> Request<()> {
         let mut builder = Request::get("/").version(version);
@@ -156,6 +203,42 @@ mod tests {
         let mut absolute = request(Some("localhost"), Version::HTTP_11);
         *absolute.uri_mut() = "http://evil.example/".parse().unwrap();
         assert_eq!(refusal(&absolute, &HostPolicy::default()), Some(Problem::HOST_UNKNOWN));
+    }
+
+    #[test]
+    fn what_a_proxy_told_is_judged_in_the_hosts_place() {
+        let (policy, asked) = (HostPolicy::default(), request(Some("afflux:8080"), Version::HTTP_11));
+        assert_eq!(refusal(&asked, &policy), Some(Problem::HOST_UNKNOWN));
+        let told = |host: &str| examine(&asked, &policy, Some(host.parse().unwrap()));
+        assert_eq!(told("localhost").unwrap().unwrap(), "localhost");
+        assert_eq!(told("evil.example"), Err(Problem::HOST_UNKNOWN));
+    }
+
+    #[test]
+    fn pages_of_other_sites_may_not_change_anything() {
+        let forged = |lines: &[(&str, &str)]| {
+            let mut request = Request::post("/api");
+            for (name, value) in lines {
+                request = request.header(*name, *value);
+            }
+            let welcome = ["https://friend.example".to_owned()];
+            is_forged(&request.body(()).unwrap(), &["http://tv.example:8080"], &welcome)
+        };
+        for wrong in
+            ["https://evil.example", "null", "http://tv.example", "http://tv.example:8080.evil.example"]
+        {
+            assert!(forged(&[("origin", wrong)]), "{wrong}");
+        }
+        assert!(forged(&[("sec-fetch-site", "cross-site")]));
+        assert!(forged(&[("sec-fetch-site", "same-site"), ("origin", "http://tv.example:8080")]));
+        for right in ["http://tv.example:8080", "https://TV.example:8080", "https://friend.example"] {
+            assert!(!forged(&[("origin", right)]), "{right}");
+        }
+        assert!(!forged(&[("sec-fetch-site", "same-origin"), ("origin", "https://proxied.example")]));
+        assert!(!forged(&[("origin", "https://evil.example"), ("authorization", "Bearer x")]));
+        assert!(!forged(&[]), "a client that is no browser");
+        let reading = Request::get("/api").header("origin", "https://evil.example").body(()).unwrap();
+        assert!(!is_forged(&reading, &[], &[]));
     }
 
     #[test]

@@ -12,14 +12,39 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+#[cfg(feature = "tls")]
+use tokio_rustls::server::TlsStream;
 
 use crate::limits::FILE_SEND_BUFFER_BYTES;
 use crate::outlet::{Outlet, before_token, is_token};
 use crate::window::PROBE_SENT_MAX;
 
-/// A TCP stream that keeps promises, and notes when its client is gone.
+/// What bytes go through to the client.
+pub(super) enum Socket {
+    Plain(TcpStream),
+    /// What is encrypted can't go from a file past us: no outlet is handed out for it.
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Socket {
+    /// The connection that the kernel knows.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self {
+            Socket::Plain(stream) => stream,
+            #[cfg(feature = "tls")]
+            Socket::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    pub(super) fn is_secure(&self) -> bool {
+        !matches!(self, Socket::Plain(_))
+    }
+}
+
+/// A socket that keeps promises, and notes when its client is gone.
 pub(super) struct Wire {
-    stream: TcpStream,
+    socket: Socket,
     outlet: Outlet,
     /// Bytes sent from files.
     filed: u64,
@@ -37,17 +62,22 @@ impl HangUp {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, outlet: Outlet) -> (Wire, HangUp) {
+    pub(super) fn new(socket: Socket, outlet: Outlet) -> (Wire, HangUp) {
         let hung_up = HangUp::default();
-        (Wire { stream, outlet, filed: 0, hung_up: hung_up.clone() }, hung_up)
+        (Wire { socket, outlet, filed: 0, hung_up: hung_up.clone() }, hung_up)
     }
 
     /// Sends what a token of `length` bytes stands for.
     fn poll_send_file(&mut self, cx: &mut Context<'_>, length: usize) -> Poll<io::Result<usize>> {
+        // Nobody promises anything to another; if they did, the promised bytes mustn't go out in the clear.
+        if self.socket.is_secure() {
+            return Poll::Ready(Err(io::Error::other("a token on an encrypted connection")));
+        }
         loop {
-            ready!(self.stream.poll_write_ready(cx))?;
-            let send = || self.outlet.send(&self.stream, length);
-            match self.stream.try_io(Interest::WRITABLE, send) {
+            let stream = self.socket.tcp();
+            ready!(stream.poll_write_ready(cx))?;
+            let send = || self.outlet.send(stream, length);
+            match stream.try_io(Interest::WRITABLE, send) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok(sent) => {
@@ -64,13 +94,14 @@ impl Wire {
         self.filed += sent;
         if before < PROBE_SENT_MAX && self.filed >= PROBE_SENT_MAX && may_buffer_files() {
             // Only for speed: a system that refuses leaves it as it is.
-            let _ = rustix::net::sockopt::set_socket_send_buffer_size(&self.stream, FILE_SEND_BUFFER_BYTES);
+            let _ =
+                rustix::net::sockopt::set_socket_send_buffer_size(self.socket.tcp(), FILE_SEND_BUFFER_BYTES);
         }
     }
 
     /// Looks at what the kernel has said, and waits for nothing.
     fn note_hang_up(&self) {
-        let ready = pin!(self.stream.ready(Interest::READABLE));
+        let ready = pin!(self.socket.tcp().ready(Interest::READABLE));
         if let Poll::Ready(Ok(ready)) = ready.poll(&mut Context::from_waker(Waker::noop()))
             && ready.is_read_closed()
         {
@@ -89,13 +120,24 @@ fn may_buffer_files() -> bool {
     })
 }
 
+/// Does the same with whichever socket it is.
+macro_rules! either {
+    ($socket:expr, $stream:ident => $do:expr) => {
+        match $socket {
+            Socket::Plain($stream) => $do,
+            #[cfg(feature = "tls")]
+            Socket::Tls($stream) => $do,
+        }
+    };
+}
+
 impl AsyncRead for Wire {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        either!(&mut self.socket, stream => Pin::new(stream).poll_read(cx, buf))
     }
 }
 
@@ -104,7 +146,7 @@ impl AsyncWrite for Wire {
         if is_token(buf) {
             return self.poll_send_file(cx, buf.len());
         }
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        either!(&mut self.socket, stream => Pin::new(stream).poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -114,20 +156,23 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         match (before_token(bufs), bufs.first()) {
             (0, Some(token)) => self.poll_send_file(cx, token.len()),
-            (count, _) => Pin::new(&mut self.stream).poll_write_vectored(cx, &bufs[..count]),
+            (count, _) => {
+                let bufs = &bufs[..count];
+                either!(&mut self.socket, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+            }
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        either!(&self.socket, stream => stream.is_write_vectored())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.note_hang_up();
-        Pin::new(&mut self.stream).poll_flush(cx)
+        either!(&mut self.socket, stream => Pin::new(stream).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        either!(&mut self.socket, stream => Pin::new(stream).poll_shutdown(cx))
     }
 }

@@ -233,6 +233,11 @@ async fn json(request: Request<Incoming>) -> Response<ResponseBody> {
         panic!("a route that panics, as the test wants");
     }
     let remote = request.extensions().get::<afflux_stream::RemoteAddr>().unwrap().0;
+    if request.uri().path() == "/told" {
+        let base = request.extensions().get::<afflux_stream::BaseUrl>().unwrap();
+        let id = request.extensions().get::<afflux_stream::RequestId>().unwrap().as_str();
+        return Response::new(full(format!("{} {base} {id}", remote.ip())));
+    }
     Response::new(full(format!("json {} {}", request.uri().path(), remote.ip())))
 }
 
