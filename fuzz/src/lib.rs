@@ -22,6 +22,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("connection", peer::connection),
     ("dht_node", dht::dht_node),
     ("extension_handshake", peer::extension_handshake),
+    ("forwarded", stream::forwarded),
     ("intake", storage::intake),
     ("krpc", dht::krpc),
     ("magnet", metainfo::magnet),

@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use afflux_stream::conditions::{Outcome, Validators, evaluate};
 use afflux_stream::range::{Resolved, Spec, parse, resolve};
+use afflux_stream::server::{BaseUrl, Believed, ProxyPolicy, believe};
 use http::{HeaderMap, HeaderValue};
 
 /// A file's length (8 bytes, big endian), then a `Range` header.
@@ -69,5 +70,33 @@ pub fn conditions(data: &[u8]) {
         ours.insert("if-range", HeaderValue::from_static(ETAG));
         let outcome = evaluate(&ours, Validators { etag: ETAG, modified });
         assert!(matches!(outcome, Outcome::Proceed { ranges: true } | Outcome::NotModified), "{outcome:?}");
+    }
+}
+
+/// Lines of what proxies say: a byte that names the header, then its value up to the line's end.
+///
+/// A stranger's words count for nothing and are taken off. What a proxy says names a client or leaves it the proxy, and a host that
+/// makes a URL with nothing else in it.
+pub fn forwarded(data: &[u8]) {
+    const NAMES: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
+    let policy = ProxyPolicy { trusted: vec!["10.0.0.0/8".parse().expect("a network")], public_url: None };
+    let mut headers = HeaderMap::new();
+    for line in data.split(|b| *b == b'\n').take(16) {
+        let Some((name, value)) = line.split_first() else { continue };
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.append(NAMES[usize::from(*name) % NAMES.len()], value);
+        }
+    }
+    let (stranger, proxy) = (([203, 0, 113, 9], 1).into(), ([10, 0, 0, 1], 1).into());
+    let mut from_stranger = headers.clone();
+    let believed = believe(&policy, stranger, false, &mut from_stranger);
+    assert_eq!(believed, Believed { client: stranger, secure: false, host: None });
+    assert!(from_stranger.is_empty());
+    let Believed { client, secure, host } = believe(&policy, proxy, false, &mut headers);
+    assert!(headers.contains_key("forwarded") || headers.contains_key("x-forwarded-for") || client == proxy);
+    if let Some(host) = host {
+        let base = BaseUrl::new(secure, &host);
+        assert_eq!(base.as_str().parse::<BaseUrl>().as_ref(), Ok(&base));
+        assert_eq!(base.host(), host.host());
     }
 }

@@ -34,7 +34,7 @@ use crate::limits::{ACCEPT_BACKLOG, ACCEPT_RETRY, SHUTDOWN_GRACE};
 use crate::window::WindowConfig;
 
 pub use access::{Redact, RequestId, RequestUser, redact_ids};
-pub use forwarded::{BaseUrl, NoBaseUrl, ProxyPolicy};
+pub use forwarded::{BaseUrl, Believed, NoBaseUrl, ProxyPolicy, believe};
 pub use guard::HostPolicy;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError, TlsSettings};

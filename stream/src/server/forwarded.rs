@@ -126,17 +126,17 @@ pub(super) fn is_plain(authority: &Authority) -> bool {
 
 /// What the headers say that may be believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Believed {
+pub struct Believed {
     /// The client; its port is 0 when a proxy didn't say it.
-    pub(super) client: SocketAddr,
+    pub client: SocketAddr,
     /// Whether the client spoke TLS.
-    pub(super) secure: bool,
+    pub secure: bool,
     /// The host that the client asked for, when a proxy told of it.
-    pub(super) host: Option<Authority>,
+    pub host: Option<Authority>,
 }
 
 /// Sorts out what to believe of a request that came from `peer`, over TLS or not, and takes off the rest.
-pub(super) fn believe(
+pub fn believe(
     policy: &ProxyPolicy,
     peer: SocketAddr,
     secure: bool,
