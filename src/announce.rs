@@ -26,6 +26,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::fetch::{Family, FetchError, Fetcher, ResolveError, resolve};
+use crate::policy::Purpose;
 
 /// Announces under way at once in the whole process. Attack 21: torrents that name many slow trackers.
 const CONCURRENT_MAX: usize = 50;
@@ -364,6 +365,8 @@ impl Announce {
     /// The tracker's addresses, all checked.
     async fn servers(&self) -> Result<Vec<SocketAddr>, AnnounceError> {
         let (policy, port) = (self.shared.policy(), self.url.port());
+        let fetcher = &self.shared.fetcher;
+        fetcher.sources().check_tracker(self.url.as_str()).map_err(FetchError::Denied)?;
         guard::check_port(port)?;
         let servers = match self.url.host() {
             Host::Ip(ip) => {
@@ -372,6 +375,9 @@ impl Announce {
             }
             Host::Name(name) => resolve(name, port, policy, self.shared.bind.map(Family::of)).await?,
         };
+        for server in &servers {
+            fetcher.check_address(*server, Purpose::Tracker)?;
+        }
         // The user's leave for local addresses is meant for trackers, not for other buttons that a GET could press.
         let local = servers.iter().any(|server| !is_global(server.ip()));
         if local && self.url.scheme() != Scheme::Udp && !self.url.is_announce_path() {

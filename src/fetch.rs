@@ -12,7 +12,7 @@
 
 use std::error::Error as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use afflux_tracker::{Policy, Refused, guard, is_global};
@@ -20,6 +20,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::LOCATION;
 use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
 use thiserror::Error;
+
+use crate::policy::{Denied, Purpose, SourcePolicy};
 
 /// Redirects followed for one request. Honest chains have one or two; attack: endless ones.
 pub const REDIRECTS_MAX: usize = 5;
@@ -84,6 +86,15 @@ pub enum FetchError {
         /// The address, and why.
         refused: Refused,
     },
+    /// A host or address that the owner's rules refuse.
+    #[error("not asked: {0}")]
+    Denied(Denied),
+    /// One of this program's own ports, at which no torrent has any business.
+    #[error("{host} is not asked: that is a port of this program itself")]
+    Own {
+        /// Host of the URL.
+        host: String,
+    },
     /// A redirect from HTTPS to HTTP, which would show the request to everyone on the way.
     #[error("{host} redirects from https to http")]
     Downgrade {
@@ -137,8 +148,27 @@ pub enum FetchError {
 #[derive(Debug)]
 pub struct Fetcher {
     config: FetchConfig,
+    gate: Arc<Gate>,
     /// A client for each [`Mode`], made when first used: making one reads the system's certificates.
-    clients: [OnceLock<Client>; 6],
+    clients: [OnceLock<Client>; MODES],
+}
+
+/// What is asked besides the [`Policy`], and may change while we run.
+#[derive(Debug, Default)]
+struct Gate {
+    sources: RwLock<Arc<SourcePolicy>>,
+    /// Ports that this program listens on.
+    own_ports: RwLock<Vec<u16>>,
+}
+
+impl Gate {
+    fn sources(&self) -> Arc<SourcePolicy> {
+        self.sources.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn is_own(&self, port: u16) -> bool {
+        self.own_ports.read().unwrap_or_else(PoisonError::into_inner).contains(&port)
+    }
 }
 
 /// What a client's resolver lets through.
@@ -146,7 +176,13 @@ pub struct Fetcher {
 struct Mode {
     policy: Policy,
     family: Option<Family>,
+    purpose: Purpose,
+    /// Whether the port is one of ours, so that this machine's own addresses are out of the question.
+    own_port: bool,
 }
+
+/// How many [`Mode`]s there are.
+const MODES: usize = 24;
 
 impl Mode {
     fn index(self) -> usize {
@@ -155,33 +191,71 @@ impl Mode {
             Some(Family::V4) => 1,
             Some(Family::V6) => 2,
         };
-        family * 2 + usize::from(self.policy.allow_local)
+        let purpose = usize::from(self.purpose == Purpose::Tracker);
+        ((family * 2 + usize::from(self.policy.allow_local)) * 2 + purpose) * 2 + usize::from(self.own_port)
     }
 }
 
 impl Fetcher {
     /// Checks the configuration; fails for a proxy URL that can't be used.
     pub fn new(config: FetchConfig) -> Result<Self, FetchError> {
-        let fetcher = Self { config, clients: Default::default() };
-        fetcher.client(Mode { policy: fetcher.config.policy, family: fetcher.family(None) })?;
+        let fetcher = Self { config, gate: Arc::default(), clients: [const { OnceLock::new() }; MODES] };
+        let (policy, family) = (fetcher.config.policy, fetcher.family(None));
+        fetcher.client(Mode { policy, family, purpose: Purpose::Document, own_port: false })?;
         Ok(fetcher)
     }
 
     /// The body behind `url`, at most `bytes_max` bytes after decompression.
     pub async fn get(&self, url: &str, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
-        self.get_over(None, url, bytes_max).await
+        self.get_for(Purpose::Document, None, url, bytes_max).await
     }
 
-    /// The same over one address family only, for those who must be seen on both (BEP 7).
+    /// A tracker's answer, over one address family only if it must be seen on both (BEP 7).
     pub async fn get_over(
         &self,
         family: Option<Family>,
         url: &str,
         bytes_max: usize,
     ) -> Result<Vec<u8>, FetchError> {
+        self.get_for(Purpose::Tracker, family, url, bytes_max).await
+    }
+
+    /// From now on asks only where these rules allow it.
+    pub fn set_sources(&self, sources: Arc<SourcePolicy>) {
+        *self.gate.sources.write().unwrap_or_else(PoisonError::into_inner) = sources;
+    }
+
+    /// The rules in force.
+    pub fn sources(&self) -> Arc<SourcePolicy> {
+        self.gate.sources()
+    }
+
+    /// Tells of ports that this program listens on: nothing is asked of them at this machine's addresses, also where local
+    /// addresses are allowed. A torrent could otherwise talk to our own API.
+    pub fn add_own_ports(&self, ports: &[u16]) {
+        self.gate.own_ports.write().unwrap_or_else(PoisonError::into_inner).extend(ports);
+    }
+
+    /// Whether an address and port may be asked, as far as rules and own ports go; for those who don't ask over HTTP.
+    pub fn check_address(&self, address: SocketAddr, purpose: Purpose) -> Result<(), FetchError> {
+        let own_port = self.gate.is_own(address.port());
+        self.gate.sources().check_address(address.ip(), purpose).map_err(FetchError::Denied)?;
+        if own_port && is_ours(address.ip()) {
+            return Err(FetchError::Own { host: address.ip().to_string() });
+        }
+        Ok(())
+    }
+
+    async fn get_for(
+        &self,
+        purpose: Purpose,
+        family: Option<Family>,
+        url: &str,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, FetchError> {
         let url = parse_url(url)?;
         let (host, timeout) = (host_of(&url), self.config.timeout);
-        tokio::time::timeout(timeout, self.follow(self.family(family), url, bytes_max))
+        tokio::time::timeout(timeout, self.follow(purpose, self.family(family), url, bytes_max))
             .await
             .unwrap_or(Err(FetchError::TimedOut { host, timeout }))
     }
@@ -199,13 +273,15 @@ impl Fetcher {
     /// Asks, and follows redirects.
     async fn follow(
         &self,
+        purpose: Purpose,
         family: Option<Family>,
         mut url: Url,
         bytes_max: usize,
     ) -> Result<Vec<u8>, FetchError> {
-        let mut mode = Mode { policy: self.config.policy, family };
+        let mut mode = Mode { policy: self.config.policy, family, purpose, own_port: false };
         for _ in 0..=REDIRECTS_MAX {
-            check_url(&url, mode.policy)?;
+            mode.own_port = self.gate.is_own(url.port_or_known_default().unwrap_or(0));
+            self.check_url(&url, mode)?;
             let sent = self.client(mode)?.get(url.clone()).send().await;
             let response = sent.map_err(|error| connection_error(&url, error))?;
             let Some(next) = redirect(&url, &response)? else {
@@ -219,6 +295,20 @@ impl Fetcher {
             url = next;
         }
         Err(FetchError::Redirects { host: host_of(&url) })
+    }
+
+    /// Scheme, port, the owner's rules, and the address if the host is one.
+    fn check_url(&self, url: &Url, mode: Mode) -> Result<(), FetchError> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(FetchError::Url(format!("{} is neither http nor https", url.scheme())));
+        }
+        self.gate.sources().check(url.as_str(), mode.purpose).map_err(FetchError::Denied)?;
+        let refuse = |refused| FetchError::Refused { host: host_of(url), refused };
+        let port = url.port_or_known_default().unwrap_or(0);
+        guard::check_port(port).map_err(refuse)?;
+        let Some(ip) = literal_address(url.host_str().unwrap_or("")) else { return Ok(()) };
+        mode.policy.check_ip(ip).map_err(refuse)?;
+        self.check_address(SocketAddr::new(ip, port), mode.purpose)
     }
 
     /// With `--bind` only the family of that address can be used.
@@ -253,7 +343,7 @@ impl Fetcher {
             .referer(false)
             .local_address(self.config.bind);
         match &self.config.proxy {
-            None => Ok(builder.dns_resolver(CheckedResolver { mode })),
+            None => Ok(builder.dns_resolver(CheckedResolver { mode, gate: self.gate.clone() })),
             Some(proxy) => {
                 let proxy = reqwest::Proxy::all(remote_dns(proxy)).map_err(client_error)?;
                 Ok(builder.proxy(proxy))
@@ -302,26 +392,46 @@ pub enum ResolveError {
     /// All addresses are refused; this is one of them.
     #[error(transparent)]
     Refused(Refused),
+    /// The owner's rules refuse one of its addresses.
+    #[error(transparent)]
+    Denied(Denied),
+    /// It is this machine, and the port is one of ours.
+    #[error("its name leads to this program itself")]
+    Own,
     /// No address in the family asked for.
     #[error("its name has no address")]
     NoAddress,
 }
 
-/// The hook through which the HTTP client resolves names. It isn't called for literal addresses: [`check_url`] is
-/// for those.
+/// The hook through which the HTTP client resolves names. It isn't called for literal addresses:
+/// [`Fetcher::check_url`] is for those.
 #[derive(Debug)]
 struct CheckedResolver {
     mode: Mode,
+    gate: Arc<Gate>,
 }
 
 impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let Mode { policy, family } = self.mode;
+        let Mode { policy, family, purpose, own_port } = self.mode;
+        let sources = self.gate.sources();
         Box::pin(async move {
             let addresses = resolve(name.as_str(), 0, policy, family).await?;
+            for address in &addresses {
+                // One is enough: who mixes them hopes that we take it.
+                sources.check_address(address.ip(), purpose).map_err(ResolveError::Denied)?;
+                if own_port && is_ours(address.ip()) {
+                    return Err(ResolveError::Own.into());
+                }
+            }
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
+}
+
+/// Whether an address is one of this machine's: only those can be listened on. Nothing is sent.
+fn is_ours(ip: IpAddr) -> bool {
+    std::net::UdpSocket::bind((ip, 0)).is_ok()
 }
 
 /// A proxy URL with the same meaning but for names, which the proxy resolves.
@@ -337,20 +447,6 @@ fn parse_url(text: &str) -> Result<Url, FetchError> {
         return Err(FetchError::Url(format!("it is longer than {URL_BYTES_MAX} bytes")));
     }
     Url::parse(text).map_err(|error| FetchError::Url(error.to_string()))
-}
-
-/// Scheme, port, and the address if the host is one.
-fn check_url(url: &Url, policy: Policy) -> Result<(), FetchError> {
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(FetchError::Url(format!("{} is neither http nor https", url.scheme())));
-    }
-    let refuse = |refused| FetchError::Refused { host: host_of(url), refused };
-    let port = url.port_or_known_default().unwrap_or(0);
-    guard::check_port(port).map_err(refuse)?;
-    match literal_address(url.host_str().unwrap_or("")) {
-        Some(ip) => policy.check_ip(ip).map_err(refuse),
-        None => Ok(()),
-    }
 }
 
 /// The address that a URL's host is without being resolved; `localhost` counts (RFC 6761), since a proxy would
@@ -419,8 +515,11 @@ fn connection_error(url: &Url, error: reqwest::Error) -> FetchError {
     let error = error.without_url();
     let mut innermost: &dyn std::error::Error = &error;
     loop {
-        if let Some(ResolveError::Refused(refused)) = innermost.downcast_ref() {
-            return FetchError::Refused { host, refused: *refused };
+        match innermost.downcast_ref() {
+            Some(ResolveError::Refused(refused)) => return FetchError::Refused { host, refused: *refused },
+            Some(ResolveError::Denied(denied)) => return FetchError::Denied(denied.clone()),
+            Some(ResolveError::Own) => return FetchError::Own { host },
+            _ => {}
         }
         match innermost.source() {
             Some(source) => innermost = source,

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod failure;
 pub mod fetch;
 pub mod media_choice;
+pub mod policy;
 pub mod shelf;
 pub mod source;
 pub mod system;

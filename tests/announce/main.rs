@@ -4,4 +4,5 @@
 
 mod announcer;
 mod fetcher;
+mod forbidden;
 mod servers;

@@ -112,19 +112,44 @@ fn embedded(ip: Ipv6Addr, at: usize) -> Ipv4Addr {
     Ipv4Addr::new(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3])
 }
 
-/// Addresses that no setting allows.
+/// Addresses that no setting allows. Addresses that carry an IPv4 address inside are judged by that one too.
 fn is_never(ip: IpAddr) -> bool {
     match ip {
         // "This network" reaches our own services on Linux, so it is loopback by another name.
-        IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.octets()[0] >= 224 || ip == METADATA_V4,
-        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast() || ip == METADATA_V6,
+        IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.octets()[0] >= 224 || METADATA_V4.contains(&ip),
+        IpAddr::V6(ip) => {
+            ip.is_multicast()
+                || METADATA_V6.contains(&ip)
+                || carried(ip).is_some_and(|inner| ip != Ipv6Addr::LOCALHOST && is_never(inner.into()))
+        }
     }
 }
 
-/// Where clouds answer any process of a machine with its credentials.
-const METADATA_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
-/// The same over IPv6 at the largest of them.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// The IPv4 address that a packet to this IPv6 address may end at: IPv4-compatible (RFC 4291), NAT64 (RFC 6052, RFC 8215),
+/// 6to4 (RFC 3056), Teredo (RFC 4380, where every bit of it is turned).
+fn carried(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    match ip.segments() {
+        [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 0 | 1, ..] => Some(embedded(ip, 12)),
+        [0x2002, ..] => Some(embedded(ip, 2)),
+        [0x2001, 0, ..] => Some(Ipv4Addr::from_bits(!embedded(ip, 12).to_bits())),
+        _ => None,
+    }
+}
+
+/// Where clouds answer any process of a machine with its credentials: nearly all of them, Alibaba, Oracle, and Azure, whose
+/// address looks like a public one.
+const METADATA_V4: [Ipv4Addr; 4] = [
+    Ipv4Addr::new(169, 254, 169, 254),
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(192, 0, 0, 192),
+    Ipv4Addr::new(168, 63, 129, 16),
+];
+/// The same over IPv6: Amazon, Google, and OpenStack.
+const METADATA_V6: [Ipv6Addr; 3] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
+];
 
 /// The ports that browsers refuse too (WHATWG Fetch, "bad port"), and a few data stores that take commands as lines
 /// of text. Ascending.
@@ -233,8 +258,30 @@ mod tests {
             let ip: IpAddr = ip.parse().unwrap();
             assert_eq!(LOCAL.check(SocketAddr::new(ip, 80)), Err(Refused::Never(ip)));
         }
-        let mapped: IpAddr = "::ffff:169.254.169.254".parse().unwrap();
-        assert!(matches!(LOCAL.check(SocketAddr::new(mapped, 80)), Err(Refused::Never(_))));
+    }
+
+    #[test]
+    fn clouds_credentials_are_out_of_reach_in_every_disguise() {
+        for ip in [
+            "::ffff:169.254.169.254",
+            "::169.254.169.254",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b:1::169.254.169.254",
+            "2002:a9fe:a9fe::",
+            "2001:0:1:2:3:4:5601:5601",
+            "fd00:ec2::254",
+            "fd20:ce::254",
+            "fe80::a9fe:a9fe",
+            "100.100.100.200",
+            "192.0.0.192",
+            "168.63.129.16",
+            "64:ff9b::0.0.0.0",
+        ] {
+            let address = SocketAddr::new(ip.parse().unwrap(), 80);
+            assert!(matches!(LOCAL.check(address), Err(Refused::Never(_))), "{ip}");
+            assert!(matches!(STRICT.check(address), Err(Refused::Never(_))), "{ip}");
+        }
+        assert_eq!(LOCAL.check("[::1]:80".parse().unwrap()), Ok(()));
     }
 
     #[test]
