@@ -69,7 +69,8 @@ pub(super) fn run(context: Context, arguments: DemoArguments) -> Result<ExitCode
     let json = context.json;
     let swarm = viewer_settings()?;
     let context = Context { data_dir: scratch.path.join("viewer"), ..context };
-    let http = HttpOptions { port: arguments.port, ..Default::default() }.settle(context.file.http.clone());
+    let http =
+        HttpOptions { port: arguments.port, ..Default::default() }.settle(context.file.http.clone())?;
     // Without a person the port doesn't matter, so that checks never get in each other's way.
     let listen = if arguments.check && arguments.port.is_none() { loopback(0) } else { http.listen };
     let settings = tuning.clone();

@@ -29,7 +29,7 @@ pub struct ServeArguments {
 
 pub(super) fn run(context: Context, arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let (swarm, tuning) = session::settle(&context, arguments.daemon.network.clone())?;
-    let http = arguments.daemon.http.clone().settle(context.file.http.clone());
+    let http = arguments.daemon.http.clone().settle(context.file.http.clone())?;
     if http.auth_required {
         return Err(Failure::usage(
             "accounts aren't built in this version: afflux serve starts only with STREAM_AUTH_REQUIRED=false \

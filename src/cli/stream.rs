@@ -69,7 +69,7 @@ pub struct StreamArguments {
 pub(super) fn run(context: Context, arguments: StreamArguments) -> Result<ExitCode, Failure> {
     let (swarm, tuning) = session::settle(&context, arguments.network.clone())?;
     let http = HttpOptions { listen: arguments.listen, port: arguments.port, ..Default::default() }
-        .settle(context.file.http.clone());
+        .settle(context.file.http.clone())?;
     if !http.listen.ip().is_loopback() {
         return Err(Failure::usage(format!(
             "--listen {}: without accounts, which aren't built yet, streams are served on loopback only",

@@ -7,6 +7,7 @@
 mod auth;
 mod checks;
 pub mod options;
+pub mod service;
 mod strategy;
 pub mod units;
 
@@ -17,7 +18,11 @@ use std::time::Duration;
 pub use auth::{AuthOptions, AuthSettings};
 pub use options::{GlobalOptions, HttpOptions, SwarmOptions, TuningOptions};
 
+pub use service::{ServiceOptions, ServiceSettings};
+
+use afflux_stream::{BaseUrl, HostPolicy, ProxyPolicy, ServerConfig, Tls, TlsSettings};
 use afflux_swarm::StrategyName;
+use ipnet::IpNet;
 
 use crate::failure::Failure;
 
@@ -84,6 +89,36 @@ pub struct HttpSettings {
     pub rate_limit: u32,
     /// Streams of one user at once.
     pub max_concurrent_streams: u32,
+    /// Certificate and key; `None`: plain HTTP.
+    pub tls: Option<TlsSettings>,
+    /// What clients reach us by, whatever they ask for.
+    pub public_url: Option<BaseUrl>,
+    /// Names that are answered besides localhost and addresses.
+    pub hosts: Vec<String>,
+    /// Origins whose pages may use the API.
+    pub cors_origins: Vec<String>,
+    /// Proxies that are believed about their clients.
+    pub trusted_proxies: Vec<IpNet>,
+    /// HTTP connections at a time.
+    pub max_conns: u32,
+}
+
+impl HttpSettings {
+    /// The server that these describe. Its `tls` is a handle: a clone of it reloads the certificate.
+    pub fn server_config(&self) -> Result<ServerConfig, Failure> {
+        let mut config = ServerConfig::new(self.listen);
+        config.connections_max = self.max_conns as usize;
+        config.hosts = HostPolicy { names: self.hosts.clone() };
+        config.proxies =
+            ProxyPolicy { trusted: self.trusted_proxies.clone(), public_url: self.public_url.clone() };
+        config.origins = self.cors_origins.clone();
+        if let Some(settings) = &self.tls {
+            let tls = Tls::load(settings.clone())
+                .map_err(|error| Failure::usage(format!("HTTPS can't be served: {error}")))?;
+            config.tls = Some(tls);
+        }
+        Ok(config)
+    }
 }
 
 /// The values of one TOML file, before they are overlaid by flags and environment.
@@ -102,6 +137,14 @@ pub struct File {
     pub auth: AuthOptions,
     /// `[limits]`
     pub limits: TuningOptions,
+    /// `[streams]`
+    pub streams: service::StreamOptions,
+    /// `[downloads]`
+    pub downloads: service::DownloadOptions,
+    /// `[sources]`
+    pub sources: service::SourceOptions,
+    /// `[suspicious]`
+    pub suspicious: service::SuspiciousOptions,
 }
 
 impl File {
@@ -176,16 +219,32 @@ impl TuningOptions {
 
 impl HttpOptions {
     /// Overlays these over the file's values and fills in defaults: loopback unless told otherwise.
-    pub fn settle(self, file: HttpOptions) -> HttpSettings {
+    pub fn settle(self, file: HttpOptions) -> Result<HttpSettings, Failure> {
         let set = self.over(file);
+        let tls = match (set.tls_cert, set.tls_key) {
+            (Some(certificates), Some(key)) => Some(TlsSettings::new(certificates, key)),
+            (None, None) => None,
+            (Some(_), None) => {
+                return Err(Failure::usage("--tls-cert needs the certificate's key: add --tls-key FILE"));
+            }
+            (None, Some(_)) => {
+                return Err(Failure::usage("--tls-key needs its certificate: add --tls-cert FILE"));
+            }
+        };
         let port = set.port.unwrap_or(options::STREAM_PORT);
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        HttpSettings {
+        Ok(HttpSettings {
             listen: set.listen.unwrap_or(loopback),
             auth_required: set.auth_required.unwrap_or(true),
             rate_limit: set.stream_rate_limit.unwrap_or(options::STREAM_RATE_LIMIT),
             max_concurrent_streams: set.max_concurrent_streams.unwrap_or(options::MAX_CONCURRENT_STREAMS),
-        }
+            tls,
+            public_url: set.public_url,
+            hosts: set.host,
+            cors_origins: set.cors_origin,
+            trusted_proxies: set.trusted_proxy,
+            max_conns: set.max_http_conns.unwrap_or(options::MAX_HTTP_CONNS),
+        })
     }
 }
 

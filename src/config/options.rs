@@ -3,14 +3,17 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use afflux_stream::BaseUrl;
 use afflux_swarm::StrategyName;
 use clap::Args;
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::checks::{
-    announce_timeout, auth_required, disk_cache_size, download_limit, duplicate_percent,
-    max_concurrent_streams, max_conns, max_peers, peer_port, peer_timeout, stream_buffer_size,
-    stream_cache_size, stream_port, stream_rate_limit, stream_timeout, torrent_timeout, upload_limit,
+    announce_timeout, auth_required, cors_origin, disk_cache_size, download_limit, duplicate_percent,
+    host_name, max_concurrent_streams, max_conns, max_http_conns, max_peers, peer_port, peer_timeout,
+    public_url, stream_buffer_size, stream_cache_size, stream_port, stream_rate_limit, stream_timeout,
+    torrent_timeout, trusted_proxy, upload_limit,
 };
 use super::strategy;
 use crate::failure::Failure;
@@ -41,6 +44,8 @@ pub const ANNOUNCE_TIMEOUT_MS: u64 = 15_000;
 pub const DUPLICATE_PERCENT: u32 = 3;
 /// Default of `STREAM_RATE_LIMIT`.
 pub const STREAM_RATE_LIMIT: u32 = 10;
+/// Default of `--max-http-conns`.
+pub const MAX_HTTP_CONNS: u32 = 256;
 /// Default of `MAX_CONCURRENT_STREAMS`.
 pub const MAX_CONCURRENT_STREAMS: u32 = 5;
 
@@ -281,6 +286,44 @@ pub struct HttpOptions {
           value_parser = max_concurrent_streams::parse)]
     #[serde(deserialize_with = "max_concurrent_streams::from_file")]
     pub max_concurrent_streams: Option<u32>,
+    /// PEM file with the certificate and those that vouch for it: serve HTTPS; read again on SIGHUP [default: plain HTTP]
+    #[arg(long, value_name = "FILE", env = "AFFLUX_TLS_CERT", help_heading = HTTP)]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the certificate's key (PKCS #8, PKCS #1 or SEC 1, without password)
+    #[arg(long, value_name = "FILE", env = "AFFLUX_TLS_KEY", help_heading = HTTP)]
+    pub tls_key: Option<PathBuf>,
+    /// What clients reach the daemon by, when it isn't what they ask for: scheme, host, and perhaps port and folder
+    /// [default: what each request says]
+    #[arg(long, value_name = "URL", env = "AFFLUX_PUBLIC_URL", help_heading = HTTP,
+          value_parser = public_url::parse)]
+    #[serde(deserialize_with = "public_url::from_file")]
+    pub public_url: Option<BaseUrl>,
+    /// Answer to this name too; requests for others are turned away, so that no web page can pass for one of ours; may be
+    /// repeated [default: localhost and IP addresses]
+    #[arg(long, value_name = "NAME", env = "AFFLUX_HOST", value_delimiter = ',', help_heading = HTTP,
+          value_parser = host_name::parse)]
+    #[serde(deserialize_with = "host_name::list_from_file")]
+    pub host: Vec<String>,
+    /// Let pages of this origin use the API; may be repeated [default: none]
+    #[arg(long, value_name = "ORIGIN", env = "AFFLUX_CORS_ORIGIN", value_delimiter = ',', help_heading = HTTP,
+          value_parser = cors_origin::parse)]
+    #[serde(deserialize_with = "cors_origin::list_from_file")]
+    pub cors_origin: Vec<String>,
+    /// Believe Forwarded and X-Forwarded-* of proxies in this network; may be repeated [default: nobody]
+    #[arg(long, value_name = "CIDR", env = "AFFLUX_TRUSTED_PROXY", value_delimiter = ',', help_heading = HTTP,
+          value_parser = trusted_proxy::parse)]
+    #[serde(deserialize_with = "trusted_proxy::list_from_file")]
+    pub trusted_proxy: Vec<IpNet>,
+    /// HTTP connections at a time; more wait [default: 256]
+    #[arg(long, value_name = "N", env = "AFFLUX_MAX_HTTP_CONNS", help_heading = HTTP,
+          value_parser = max_http_conns::parse)]
+    #[serde(deserialize_with = "max_http_conns::from_file")]
+    pub max_http_conns: Option<u32>,
+}
+
+/// The first list that says anything.
+pub(super) fn either<T>(mine: Vec<T>, theirs: Vec<T>) -> Vec<T> {
+    if mine.is_empty() { theirs } else { mine }
 }
 
 impl HttpOptions {
@@ -291,6 +334,13 @@ impl HttpOptions {
             auth_required: self.auth_required.or(file.auth_required),
             stream_rate_limit: self.stream_rate_limit.or(file.stream_rate_limit),
             max_concurrent_streams: self.max_concurrent_streams.or(file.max_concurrent_streams),
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
+            public_url: self.public_url.or(file.public_url),
+            host: either(self.host, file.host),
+            cors_origin: either(self.cors_origin, file.cors_origin),
+            trusted_proxy: either(self.trusted_proxy, file.trusted_proxy),
+            max_http_conns: self.max_http_conns.or(file.max_http_conns),
         }
     }
 }

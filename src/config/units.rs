@@ -79,6 +79,9 @@ pub fn truth(
     }
 }
 
+/// Longest span: a hundred years, so that sums with any date can't overflow.
+const SPAN_SECONDS_MAX: u64 = 100 * 366 * DAY;
+
 /// A span of time: digits with an optional `s`, `m`, `h` or `d` behind them; without one they are seconds.
 pub fn span(text: &str) -> Result<Duration, String> {
     let trimmed = text.trim();
@@ -93,6 +96,7 @@ pub fn span(text: &str) -> Result<Duration, String> {
     let number = Some(digits).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
     let seconds =
         number.and_then(|digits| digits.parse::<u64>().ok()).and_then(|number| number.checked_mul(unit));
+    let seconds = seconds.filter(|&seconds| seconds <= SPAN_SECONDS_MAX);
     seconds.map(Duration::from_secs).ok_or_else(|| {
         format!("{text:?} is no span of time: allowed are digits, with s, m, h or d behind them if you like (45m, 30d)")
     })
@@ -118,6 +122,26 @@ pub fn show_span(span: Duration) -> String {
     let (unit, name) = whole.unwrap_or((1, "second"));
     let number = seconds / unit;
     format!("{number} {name}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A [`span`] of at least so many seconds; names the variable like [`whole`].
+pub fn span_from(
+    variable: &'static str,
+    least_seconds: u64,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
+    move |text| match span(text) {
+        Ok(span) if span.as_secs() >= least_seconds => Ok(span),
+        Ok(_) => Err(format!("{variable} is {text:?}: allowed are {least_seconds} seconds and more")),
+        Err(sentence) => Err(format!("{variable}: {sentence}")),
+    }
+}
+
+/// A ratio from 0 to 1000; names the variable like [`whole`].
+pub fn ratio(variable: &'static str) -> impl Fn(&str) -> Result<f64, String> + Clone + Send + Sync + 'static {
+    move |text| match text.trim().parse::<f64>() {
+        Ok(number) if (0.0..=1000.0).contains(&number) => Ok(number),
+        _ => Err(format!("{variable} is {text:?}: allowed is a number from 0 to 1000, such as 1.5")),
+    }
 }
 
 /// Bytes for people: `3.4 MiB`.

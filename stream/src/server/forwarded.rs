@@ -136,12 +136,7 @@ pub struct Believed {
 }
 
 /// Sorts out what to believe of a request that came from `peer`, over TLS or not, and takes off the rest.
-pub fn believe(
-    policy: &ProxyPolicy,
-    peer: SocketAddr,
-    secure: bool,
-    headers: &mut HeaderMap,
-) -> Believed {
+pub fn believe(policy: &ProxyPolicy, peer: SocketAddr, secure: bool, headers: &mut HeaderMap) -> Believed {
     let direct = Believed { client: peer, secure, host: None };
     if !policy.trusts(peer.ip()) {
         for name in PROXY_HEADERS {
