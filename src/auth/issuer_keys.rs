@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::crypto::aws_lc;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
@@ -30,11 +30,16 @@ const NAME_BYTES_MAX: usize = 256;
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// Bytes of a coordinate on P-256, and of a key on Ed25519.
 const POINT_BYTES: usize = 32;
-/// How the PEM of every key on P-256 begins: what the key is for, the name of the curve, and the start of the point. Other
-/// curves differ in it, some of which have points of the same length.
-const PEM_P256: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE";
-/// The same for Ed25519.
-const PEM_ED25519: &str = "MCowBQYDK2VwAyEA";
+/// How every key on P-256 begins in DER: that it is a key on a curve, on which, and that the point follows (RFC 5480,
+/// section 2). Other curves differ in it, some of which have points of the same length.
+const DER_P256: &[u8] =
+    b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
+/// The same for Ed25519 (RFC 8410, section 4).
+const DER_ED25519: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
+/// What names RSA in a key (RFC 3279, section 2.3.1), after the length of the key and of what names it.
+const DER_RSA: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
+/// The form of a point that has both of its coordinates (SEC 1, section 2.3.3).
+const UNCOMPRESSED: u8 = 4;
 
 /// Why the file of `--jwt-keys` can't be used.
 #[derive(Debug, Error)]
@@ -139,36 +144,47 @@ fn parse(bytes: &[u8]) -> Result<Arc<[Key]>, KeyFault> {
     if text.starts_with('{') { set(text) } else { pem(text).map(|key| Arc::from([key])) }
 }
 
-/// One public key in PEM.
+/// One public key in PEM. It is read here, since the library's decoder calls itself for every level of nesting.
 fn pem(text: &str) -> Result<Key, KeyFault> {
     if text.contains("PRIVATE KEY") {
         return Err(KeyFault::Private);
     }
     let framed = |kind: &str| {
         let text = text.strip_prefix(&format!("-----BEGIN {kind}-----"))?;
-        text.strip_suffix(&format!("-----END {kind}-----")).filter(|body| !body.contains('-'))
+        text.strip_suffix(&format!("-----END {kind}-----"))
     };
-    let new = |algorithm, key| Key::new(None, algorithm, key);
-    let wrong = |_| malformed("it can't be decoded");
-    if framed("RSA PUBLIC KEY").is_some() {
-        return rsa_pem(text).map(|key| new(Algorithm::RS256, key));
-    }
-    let body = framed("PUBLIC KEY").ok_or_else(|| malformed("one key alone, or several in a JWKS"))?;
-    let body: String = body.split_ascii_whitespace().collect();
-    if body.starts_with(PEM_P256) {
-        DecodingKey::from_ec_pem(text.as_bytes()).map(|key| new(Algorithm::ES256, key)).map_err(wrong)
-    } else if body.starts_with(PEM_ED25519) {
-        DecodingKey::from_ed_pem(text.as_bytes()).map(|key| new(Algorithm::EdDSA, key)).map_err(wrong)
-    } else {
-        rsa_pem(text).map(|key| new(Algorithm::RS256, key))
-    }
+    let decoded = |body: &str| {
+        let body: String = body.split_ascii_whitespace().collect();
+        STANDARD.decode(body).map_err(|_| malformed("one key alone can be in a PEM file, several are a JWKS"))
+    };
+    let (algorithm, key) = match (framed("PUBLIC KEY"), framed("RSA PUBLIC KEY")) {
+        (Some(body), _) => public_key(&decoded(body)?)?,
+        (None, Some(body)) => (Algorithm::RS256, rsa_der(&decoded(body)?)?),
+        (None, None) => return Err(malformed("it is neither")),
+    };
+    Ok(Key::new(None, algorithm, key))
 }
 
-/// What is left when it is no key on a known curve.
-fn rsa_pem(text: &str) -> Result<DecodingKey, KeyFault> {
-    let key = DecodingKey::from_rsa_pem(text.as_bytes()).map_err(|_| KeyFault::NoneUsable)?;
-    let der = key.try_get_as_bytes().map_err(|_| KeyFault::NoneUsable)?;
+/// A key that says itself what it is for (RFC 5280, section 4.1.2.7).
+fn public_key(der: &[u8]) -> Result<(Algorithm, DecodingKey), KeyFault> {
+    if let Some(point @ [UNCOMPRESSED, coordinates @ ..]) = der.strip_prefix(DER_P256)
+        && coordinates.len() == 2 * POINT_BYTES
+    {
+        return Ok((Algorithm::ES256, DecodingKey::from_ec_der(point)));
+    }
+    if let Some(point) = der.strip_prefix(DER_ED25519).filter(|point| point.len() == POINT_BYTES) {
+        return Ok((Algorithm::EdDSA, DecodingKey::from_ed_der(point)));
+    }
+    if der.get(4..).is_some_and(|inside| inside.starts_with(DER_RSA)) {
+        return Ok((Algorithm::RS256, rsa_der(der)?));
+    }
+    Err(KeyFault::NoneUsable)
+}
+
+/// An RSA key, alone or with what says that it is one.
+fn rsa_der(der: &[u8]) -> Result<DecodingKey, KeyFault> {
     let components = aws_lc::DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key;
+    // What the cryptography can't take apart is mostly too weak for it.
     let (modulus, exponent) = components(der).map_err(|_| KeyFault::Weak)?;
     rsa(&modulus, &exponent)
 }
@@ -253,8 +269,7 @@ impl Jwk {
             Algorithm::RS256 => rsa(&member("n", self.n)?, &member("e", self.e)?)?,
             Algorithm::ES256 => {
                 let (x, y) = (point("x", self.x)?, point("y", self.y)?);
-                // The uncompressed form of a point: SEC 1, section 2.3.3.
-                DecodingKey::from_ec_der(&[&[4][..], &x, &y].concat())
+                DecodingKey::from_ec_der(&[&[UNCOMPRESSED][..], &x, &y].concat())
             }
             _ => DecodingKey::from_ed_der(&point("x", self.x)?),
         };

@@ -255,6 +255,20 @@ fn pem_files_that_have_no_key_for_us() {
     {
         assert!(matches!(open(wrong), Err(KeyFault::Format(_))), "{wrong:?}");
     }
+    // Lists in lists, thousands deep.
+    let mut nested = vec![0x30, 0];
+    while nested.len() < 20_000 {
+        let length = nested.len() as u16;
+        let head = if length < 128 {
+            vec![0x30, length as u8]
+        } else {
+            [&[0x30, 0x82][..], &length.to_be_bytes()].concat()
+        };
+        nested.splice(..0, head);
+    }
+    assert!(matches!(open(&public_pem(&nested)), Err(KeyFault::NoneUsable)));
+    let bare = pem::encode(&pem::Pem::new("RSA PUBLIC KEY", nested));
+    assert!(matches!(open(&bare), Err(KeyFault::Weak)));
     assert!(matches!(open(&"x".repeat(600 * 1024)), Err(KeyFault::Size)));
 }
 
