@@ -14,6 +14,7 @@ pub mod limits;
 pub mod media_type;
 pub mod multipart;
 mod outlet;
+pub mod pace;
 pub mod problem;
 pub mod range;
 pub mod reply;
