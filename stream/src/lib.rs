@@ -11,6 +11,7 @@ pub mod body;
 pub mod conditions;
 pub mod library;
 pub mod limits;
+pub mod magic;
 pub mod media_type;
 pub mod multipart;
 mod outlet;

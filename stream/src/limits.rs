@@ -104,6 +104,12 @@ pub const REQUEST_ID_BYTES_MAX: usize = 64;
 pub const LOGGED_BYTES_MAX: usize = 512;
 
 const _: () = assert!(HANDSHAKES_PER_ADDRESS_MAX < HANDSHAKES_MAX);
+/// Files of a torrent that are worth a warning: releases have hundreds, collections a few thousand.
+pub const TORRENT_FILES_MANY: usize = 10_000;
+
+/// Files of a torrent that are looked at for patterns; a .torrent of 10 MiB could name a quarter of a million.
+pub const TORRENT_FILES_JUDGED: usize = 20_000;
+
 const _: () = assert!(HEADER_BYTES_MAX < CONNECTION_BUFFER_BYTES);
 const _: () = assert!(RANGES_TINY_MAX < RANGES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX <= FILE_PART_BYTES_MAX);

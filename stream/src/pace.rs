@@ -208,6 +208,9 @@ impl Pace {
     pub fn take(&mut self, purpose: Purpose, place: Place, want: u64, now: Instant) -> Allowance {
         self.forget(now);
         self.adjust(now);
+        if let Some(limit) = &mut self.limit {
+            limit.refill(now);
+        }
         let play = (purpose == Purpose::Play).then_some(&mut self.play);
         let mut buckets: Vec<&mut Bucket> = play.into_iter().chain(&mut self.limit).collect();
         let allowed = buckets.iter().fold(want, |allowed, bucket| allowed.min(bucket.level()));

@@ -78,6 +78,8 @@ fn downloads_are_not_paced_but_a_users_limit_holds_for_all() {
         let Allowance::Later(later) = pace.take(purpose, place(0), MIB, now) else { panic!("it is used up") };
         assert_eq!(later - now, Duration::from_millis(250));
     }
+    let later = now + Duration::from_millis(500);
+    assert_eq!(pace.take(Purpose::Download, place(0), MIB, later), Allowance::Bytes(50_000));
     assert_eq!(pace.rate(), 100_000);
 }
 
