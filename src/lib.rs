@@ -17,6 +17,7 @@ pub mod failure;
 pub mod fetch;
 pub mod media_choice;
 pub mod policy;
+pub mod service;
 pub mod shelf;
 pub mod signals;
 pub mod source;

@@ -49,6 +49,20 @@ pub fn next_file(layout: &Layout, file: FileIndex) -> Option<FileIndex> {
         .map(|(_, index)| index)
 }
 
+/// All videos, or without any all songs, in the order in which people number them.
+pub fn watching_order(layout: &Layout) -> Vec<FileIndex> {
+    let of_kind = |kind| {
+        let mut found: Vec<(Vec<NamePart>, FileIndex)> = files(layout)
+            .filter(|(_, file)| kind_of(file) == kind && file.length > 0)
+            .map(|(index, file)| (natural_key(&file.display_path()), index))
+            .collect();
+        found.sort();
+        found.into_iter().map(|(_, index)| index).collect::<Vec<_>>()
+    };
+    let videos = of_kind(Kind::Video);
+    if videos.is_empty() { of_kind(Kind::Audio) } else { videos }
+}
+
 /// An episode is at least this part of the one before it.
 const EPISODE_FRACTION: u64 = 4;
 

@@ -63,7 +63,7 @@ fn file_at(layout: &Layout, path: &str) -> Option<FileIndex> {
 }
 
 /// Percent-encodes one path segment (RFC 3986, section 3.3): letters, digits and `-._~` stay.
-fn encode(part: &str) -> String {
+pub(crate) fn encode(part: &str) -> String {
     let mut out = String::with_capacity(part.len());
     for byte in part.bytes() {
         match byte {

@@ -4,12 +4,13 @@ use afflux_metainfo::info::Info;
 use afflux_metainfo::{FileIndex, InfoHashes, Layout};
 use afflux_stream::{Verdict, media_type, verdict};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::media_choice;
 use crate::source::Source;
 
 /// One file of a torrent.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FileInfo {
     index: u32,
@@ -21,7 +22,7 @@ pub struct FileInfo {
 }
 
 /// Everything a .torrent or magnet says.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TorrentInfo {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use afflux_metainfo::create::{Builder, Envelope};
 use afflux_metainfo::torrent::Torrent as TorrentFile;
 use afflux_storage::Kind;
+use afflux_stream::ServerConfig;
 use serde_json::json;
 
 use super::show::Screen;
@@ -76,7 +77,7 @@ pub(super) fn run(context: Context, arguments: DemoArguments) -> Result<ExitCode
     let settings = tuning.clone();
     session::with_engine(&context, swarm, tuning, async |engine| {
         let mut screen = Screen::new(json);
-        let server = stream::bind(listen, &settings).await?;
+        let server = stream::bind(stream::windowed(ServerConfig::new(listen), &settings)).await?;
         let crowd = Crowd::gather(&scratch.path, &settings).await?;
         screen.say(
             &format!(

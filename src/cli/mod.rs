@@ -20,7 +20,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{File, GlobalOptions, HttpOptions, SwarmOptions, TuningOptions, default_data_dir};
+use crate::config::{
+    AuthOptions, File, GlobalOptions, HttpOptions, ServiceOptions, SwarmOptions, TuningOptions, default_data_dir,
+};
 use crate::failure::Failure;
 
 /// Everything `afflux` understands.
@@ -109,6 +111,10 @@ pub struct DaemonArguments {
     pub(crate) network: NetworkArguments,
     #[command(flatten)]
     pub(crate) http: HttpOptions,
+    #[command(flatten)]
+    pub(crate) auth: AuthOptions,
+    #[command(flatten)]
+    pub(crate) service: ServiceOptions,
 }
 
 /// Parses the process's arguments and runs what they say. Never returns for `--help` and wrong usage.

@@ -1,88 +1,199 @@
-//! `afflux serve`: the daemon. Its HTTP routes are in `crate::api`.
+//! `afflux serve`: the daemon. What it does is `crate::service`'s, its HTTP routes are in `crate::api`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use afflux_stream::token::{MediaKey, redact};
+use afflux_stream::{BaseUrl, Server};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 use super::show::Screen;
 use super::{Context, DaemonArguments, session, stream};
-use crate::api::{Api, StreamStorage};
+use crate::api::{self, Api, Door};
+use crate::auth::{IssuerKeys, OwnKey, Verifier, secret};
+use crate::config::{AuthSettings, HttpSettings, ServiceSettings, SwarmSettings, Tuning};
+use crate::cors;
+use crate::database::Database;
+use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::shelf::Shelf;
+use crate::service::{ServiceConfig, StreamStorage, StreamingService};
+use crate::signals::Reloads;
+
+/// The key of media URLs in the data folder.
+const MEDIA_KEY: &str = "secrets/media.key";
 
 /// Arguments of `afflux serve`.
 #[derive(Debug, clap::Args)]
 pub struct ServeArguments {
-    /// Folder for what streams keep on disk [default: downloads or, with --storage cache, cache in the data folder]
+    /// Folder for downloads, and for streams with --storage disk [default: downloads in the data folder]
     #[arg(long, value_name = "DIR")]
     download_dir: Option<PathBuf>,
     /// Where streams are kept: memory (within STREAM_CACHE_SIZE), disk, or cache (on disk within --disk-cache-size, and only
     /// while the daemon runs)
     #[arg(long, value_name = "KIND", default_value = "memory")]
     storage: String,
+    /// Serve without accounts although others can reach the address: whoever can may do everything
+    #[arg(long)]
+    insecure: bool,
     #[command(flatten)]
     daemon: DaemonArguments,
+}
+
+/// What the arguments come to.
+struct Settled {
+    http: HttpSettings,
+    auth: AuthSettings,
+    service: ServiceSettings,
+    storage: StreamStorage,
+    tuning: Tuning,
+    data_dir: PathBuf,
 }
 
 pub(super) fn run(context: Context, arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let (swarm, tuning) = session::settle(&context, arguments.daemon.network.clone())?;
     let http = arguments.daemon.http.clone().settle(context.file.http.clone())?;
-    if http.auth_required {
-        return Err(Failure::usage(
-            "accounts aren't built in this version: afflux serve starts only with STREAM_AUTH_REQUIRED=false \
-             (--auth-required false), and then on loopback",
-        ));
-    }
-    if !http.listen.ip().is_loopback() {
+    if !http.auth_required && !http.listen.ip().is_loopback() && !arguments.insecure {
         return Err(Failure::usage(format!(
-            "--listen {}: without accounts the daemon listens on loopback only (127.0.0.1 or ::1)",
+            "--listen {} without accounts (STREAM_AUTH_REQUIRED=false) would let everybody in who can reach it: leave accounts on, \
+             listen on loopback (127.0.0.1), or say --insecure if that is what you want",
             http.listen
         )));
     }
+    let settled = Settled {
+        auth: arguments.daemon.auth.clone().settle(context.file.auth.clone())?,
+        service: arguments.daemon.service.clone().settle(&context.file),
+        storage: storage(&context, &arguments, &swarm)?,
+        data_dir: context.data_dir.clone(),
+        http,
+        tuning: tuning.clone(),
+    };
+    let json = context.json;
+    session::with_engine(&context, swarm, tuning, async |engine| {
+        serve(engine, settled, &Screen::new(json)).await.map(|()| ExitCode::SUCCESS)
+    })
+}
+
+fn storage(
+    context: &Context,
+    arguments: &ServeArguments,
+    swarm: &SwarmSettings,
+) -> Result<StreamStorage, Failure> {
     let evicting = "streams that don't stay fetch only what their readers ask for";
-    let storage = match arguments.storage.as_str() {
-        "memory" => {
-            if arguments.download_dir.is_some() {
-                return Err(Failure::usage(
-                    "--download-dir has no effect while streams are in memory: add --storage disk or --storage cache",
-                ));
-            }
-            swarm.refuse_strategy(evicting)?;
-            StreamStorage::Memory
-        }
+    let downloads = arguments.download_dir.clone().unwrap_or_else(|| context.data_dir.join("downloads"));
+    match arguments.storage.as_str() {
+        "memory" => swarm.refuse_strategy(evicting).map(|()| StreamStorage::Memory),
         "disk" => {
-            let folder = arguments.download_dir.clone().unwrap_or_else(|| context.data_dir.join("downloads"));
-            StreamStorage::Disk { folder, strategy: swarm.strategy.unwrap_or_default() }
+            Ok(StreamStorage::Disk { folder: downloads, strategy: swarm.strategy.unwrap_or_default() })
         }
         "cache" => {
-            swarm.refuse_strategy(evicting)?;
-            let folder = arguments.download_dir.clone().unwrap_or_else(|| context.data_dir.join("cache"));
-            StreamStorage::Cache { folder }
+            let folder = context.data_dir.join("cache");
+            swarm.refuse_strategy(evicting).map(|()| StreamStorage::Cache { folder })
         }
-        other => {
-            return Err(Failure::usage(format!("--storage {other:?}: allowed are memory, disk and cache")));
-        }
+        other => Err(Failure::usage(format!("--storage {other:?}: allowed are memory, disk and cache"))),
+    }
+}
+
+async fn serve(engine: Arc<Engine>, settled: Settled, screen: &Screen) -> Result<(), Failure> {
+    let Settled { http, auth, service, storage, tuning, data_dir } = settled;
+    let server = bind(&http, &tuning).await?;
+    let (address, tls, window) = (server.local_addr(), server.tls(), server.window());
+    let database = open_database(&data_dir).await?;
+    let is_new = !data_dir.join(MEDIA_KEY).exists();
+    let media_key = secret::load_or_make(&data_dir.join(MEDIA_KEY));
+    let config = ServiceConfig {
+        storage,
+        streams: service.streams,
+        streams_per_user: http.max_concurrent_streams,
+        tuning,
+        policy: service.sources,
+        media_key: MediaKey::new(media_key.map_err(|error| Failure::work(error.to_string()))?),
     };
-    let (json, settings) = (context.json, tuning.clone());
-    session::with_engine(&context, swarm, tuning, async |engine| {
-        let screen = Screen::new(json);
-        let server = stream::bind(http.listen, &settings).await?;
-        let address = server.local_addr();
-        let shelf = Arc::new(Shelf::default());
-        let api = Api::new(engine, Arc::clone(&shelf), storage, &http, settings, address);
-        let stop = CancellationToken::new();
-        // Dropped when a signal ends this command: responses get their chance to end.
-        let _stop_serving = stop.clone().drop_guard();
-        screen.say(
-            &format!(
-                "listening on http://{address}, without accounts: whoever can use this machine can use it"
-            ),
-            || json!({"event": "listening", "url": format!("http://{address}"), "authRequired": false}),
-        );
-        server.serve(shelf, api.service(), stop).await;
-        Ok(ExitCode::SUCCESS)
-    })
+    let door = door(&http, auth, &data_dir)?;
+    let service = StreamingService::start(engine, database.clone(), config).await;
+    let service = service.map_err(|refusal| Failure::work(refusal.detail))?;
+    let base = BaseUrl::new(tls.is_some(), &address);
+    let api = Api::new(service.clone(), door, http.rate_limit, window, base.clone());
+    let mut router = api.router();
+    if let Some(layer) = cors::layer(&http.cors_origins) {
+        router = router.layer(layer);
+    }
+    let stop = CancellationToken::new();
+    tell(screen, &base, &http, is_new, &data_dir);
+    let serving = tokio::spawn(server.serve(Arc::new(service.clone()), api::as_service(router), stop.clone()));
+    // Dropped when a signal ends this command: responses get their chance to end.
+    let _stopping = stop.clone().drop_guard();
+    let mut reloads =
+        Reloads::listen().map_err(|error| Failure::work(format!("signals can't be caught: {error}")))?;
+    let mut stopped = std::pin::pin!(session::interrupted());
+    loop {
+        tokio::select! {
+            () = reloads.next() => reload(&api, tls.as_ref()),
+            done = stopped.as_mut() => { done?; break }
+        }
+    }
+    stop.cancel();
+    service.shutdown().await;
+    let _ = serving.await;
+    database.close().await;
+    Ok(())
+}
+
+async fn bind(http: &HttpSettings, tuning: &Tuning) -> Result<Server, Failure> {
+    let mut config = http.server_config()?;
+    config.redact = redact;
+    stream::bind(stream::windowed(config, tuning)).await
+}
+
+async fn open_database(data_dir: &Path) -> Result<Database, Failure> {
+    let folder = data_dir.to_owned();
+    let opened = tokio::task::spawn_blocking(move || Database::open(&folder)).await;
+    let opened = opened.map_err(|error| Failure::work(format!("the database can't be opened: {error}")))?;
+    let (database, notice) = opened.map_err(|error| Failure::work(error.to_string()))?;
+    if let Some(notice) = notice {
+        warn!("{notice}");
+    }
+    Ok(database)
+}
+
+fn door(http: &HttpSettings, auth: AuthSettings, data_dir: &Path) -> Result<Door, Failure> {
+    if !http.auth_required {
+        return Ok(Door::Unguarded);
+    }
+    let own = OwnKey::open(data_dir).map_err(|error| Failure::work(error.to_string()))?;
+    let issuer = auth.keys.map(|path| IssuerKeys::open(&path)).transpose();
+    let issuer = issuer.map_err(|error| Failure::work(error.to_string()))?;
+    Ok(Door::Tokens(Box::new(Verifier::new(auth.rules, own, issuer))))
+}
+
+/// Reads what can be read again while the daemon runs.
+fn reload(api: &Api, tls: Option<&afflux_stream::Tls>) {
+    info!("reading keys and certificates again");
+    if let Err(error) = api.reload_keys() {
+        warn!(%error, "the keys can't be read again: the old ones count");
+    }
+    if let Some(Err(error)) = tls.map(afflux_stream::Tls::reload) {
+        warn!(%error, "the certificate can't be read again: the old one is shown");
+    }
+}
+
+fn tell(screen: &Screen, base: &BaseUrl, http: &HttpSettings, is_new: bool, data_dir: &Path) {
+    let mut sentence = format!("listening on {base}");
+    if !http.auth_required {
+        sentence.push_str(", without accounts: whoever can reach it may do everything");
+    } else if is_new {
+        sentence.push_str(&format!(
+            "\n\nTo get in, make a token and send it with every request:\n\n  \
+             TOKEN=$(afflux token --data-dir {} --user \"$USER\" --scope admin)\n  \
+             curl -H \"Authorization: Bearer $TOKEN\" {base}/api/torrents\n",
+            data_dir.display()
+        ));
+    } else {
+        sentence.push_str("; afflux token makes tokens");
+    }
+    screen.say(&sentence, || {
+        json!({"event": "listening", "url": base.as_str(), "authRequired": http.auth_required})
+    });
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use afflux_metainfo::FileIndex;
 use afflux_storage::Kind;
-use afflux_stream::{HostPolicy, Problem, ResponseBody, Server, ServerConfig};
+use afflux_stream::{Problem, ResponseBody, Server, ServerConfig};
 use afflux_swarm::StrategyName;
 use http::{Response, StatusCode};
 use serde_json::json;
@@ -80,7 +80,7 @@ pub(super) fn run(context: Context, arguments: StreamArguments) -> Result<ExitCo
     session::with_engine(&context, swarm, tuning, async |engine| {
         let mut screen = Screen::new(json);
         let source = engine.resolve(&arguments.source).await?;
-        let server = bind(http.listen, &settings).await?;
+        let server = bind(windowed(ServerConfig::new(http.listen), &settings)).await?;
         let torrent = engine.add(&source, options(&arguments, &engine)?)?;
         screen.say(&format!("{}: looking for peers", source.name()), || {
             json!({"event": "started", "infoHash": torrent.info_hash().to_string(), "name": source.name()})
@@ -140,13 +140,17 @@ fn options(arguments: &StreamArguments, engine: &Engine) -> Result<AddOptions, F
     })
 }
 
-/// Binds the HTTP server.
-pub(super) async fn bind(listen: std::net::SocketAddr, tuning: &Tuning) -> Result<Server, Failure> {
-    let mut config = ServerConfig::new(listen);
-    config.hosts = HostPolicy::default();
+/// A server that looks as far ahead as its memory lets it.
+pub(super) fn windowed(mut config: ServerConfig, tuning: &Tuning) -> ServerConfig {
     config.window.buffer_bytes = tuning.buffer_bytes;
     // Several readers share the memory: each looks ahead over a part of it.
     config.window.ahead_bytes_max = (tuning.cache_bytes / 4).max(tuning.buffer_bytes);
+    config
+}
+
+/// Binds the HTTP server.
+pub(super) async fn bind(config: ServerConfig) -> Result<Server, Failure> {
+    let listen = config.listen;
     Server::bind(config).await.map_err(|error| {
         Failure::work(match error.kind() {
             std::io::ErrorKind::AddrInUse => format!(

@@ -120,6 +120,17 @@ impl Server {
         Ok(Server { listener, local, config })
     }
 
+    /// How far readers read ahead.
+    pub fn window(&self) -> WindowConfig {
+        self.config.window
+    }
+
+    /// A handle to the certificate, which reloads it.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<Tls> {
+        self.config.tls.clone()
+    }
+
     /// The address it listens on, with the port it got.
     pub fn local_addr(&self) -> SocketAddr {
         self.local

@@ -1,0 +1,167 @@
+//! What requests bring: bodies within bounds, JSON with sentences for its mistakes, torrents in every form they come in.
+
+use afflux_metainfo::InfoHashes;
+use afflux_metainfo::limits::TORRENT_BYTES_MAX;
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Multipart, Path, Query, Request};
+use axum::http::header;
+use axum::http::request::Parts;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+
+use super::answers::bad_request;
+use crate::service::refusal::{Code, Refusal};
+use crate::service::SourceInput;
+
+/// Largest body that names a torrent: a .torrent in base64, and a little around it.
+const SOURCE_BYTES_MAX: usize = TORRENT_BYTES_MAX / 3 * 4 + 4096;
+/// Largest body of any other request: a few numbers and names, or the indices of ten thousand files.
+const JSON_BYTES_MAX: usize = 128 * 1024;
+
+/// A torrent by one of the ways to name it.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct SourceBody {
+    /// A magnet link, or an info-hash (40 or 64 hex digits, or 32 of base32).
+    magnet: Option<String>,
+    /// The http(s) URL of a .torrent.
+    url: Option<String>,
+    /// A .torrent in base64 (RFC 4648).
+    #[schema(format = Byte)]
+    torrent: Option<String>,
+}
+
+impl SourceBody {
+    /// The one way that was used.
+    pub(super) fn input(self) -> Result<SourceInput, Refusal> {
+        match (self.magnet, self.url, self.torrent) {
+            (Some(magnet), None, None) => Ok(SourceInput::Magnet(magnet)),
+            (None, Some(url), None) => Ok(SourceInput::Url(url)),
+            (None, None, Some(text)) => {
+                let bytes = STANDARD.decode(text.trim_ascii());
+                let bytes =
+                    bytes.map_err(|error| bad_request(format!("\"torrent\" is no base64: {error}")))?;
+                Ok(SourceInput::File(bytes.into()))
+            }
+            _ => Err(bad_request(
+                "the body must have exactly one of \"magnet\" (a magnet link), \"url\" (the http(s) URL of a .torrent) \
+                 and \"torrent\" (a .torrent in base64)",
+            )),
+        }
+    }
+}
+
+/// The torrent that a request names: JSON, the .torrent itself, or a form with a file in it.
+pub(super) async fn source(request: Request) -> Result<SourceInput, Refusal> {
+    match content_type(&request).as_str() {
+        "application/json" => json::<SourceBody>(request, SOURCE_BYTES_MAX).await?.input(),
+        "application/x-bittorrent" => Ok(SourceInput::File(body(request, SOURCE_BYTES_MAX).await?)),
+        "multipart/form-data" => form(request).await,
+        other => Err(unsupported(other, "application/json, application/x-bittorrent or multipart/form-data")),
+    }
+}
+
+/// A form: the first of the fields `torrent`, `magnet` and `url`, or the first file.
+async fn form(request: Request) -> Result<SourceInput, Refusal> {
+    let wrong = |detail: String| bad_request(format!("the form can't be read: {detail}"));
+    let request = request.map(|body| Body::new(Limited::new(body, SOURCE_BYTES_MAX)));
+    let mut form = Multipart::from_request(request, &()).await.map_err(|error| wrong(error.body_text()))?;
+    while let Some(field) = form.next_field().await.map_err(|error| wrong(error.body_text()))? {
+        let (name, is_file) = (field.name().unwrap_or_default().to_owned(), field.file_name().is_some());
+        match name.as_str() {
+            "magnet" => return Ok(SourceInput::Magnet(text(field).await?)),
+            "url" => return Ok(SourceInput::Url(text(field).await?)),
+            _ if is_file || name == "torrent" => {
+                return Ok(SourceInput::File(
+                    field.bytes().await.map_err(|error| wrong(error.body_text()))?,
+                ));
+            }
+            _ => {}
+        }
+    }
+    Err(bad_request("the form must have a file \"torrent\", or a field \"magnet\" or \"url\""))
+}
+
+async fn text(field: axum::extract::multipart::Field<'_>) -> Result<String, Refusal> {
+    field.text().await.map_err(|error| bad_request(format!("the form can't be read: {}", error.body_text())))
+}
+
+/// A request's JSON, whose mistakes get a sentence.
+#[derive(Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        match content_type(&request).as_str() {
+            "application/json" => Ok(Self(json(request, JSON_BYTES_MAX).await?)),
+            other => Err(unsupported(other, "application/json")),
+        }
+    }
+}
+
+async fn json<T: DeserializeOwned>(request: Request, bytes_max: usize) -> Result<T, Refusal> {
+    let bytes = body(request, bytes_max).await?;
+    serde_json::from_slice(&bytes).map_err(|error| bad_request(format!("the body can't be read: {error}")))
+}
+
+async fn body(request: Request, bytes_max: usize) -> Result<Bytes, Refusal> {
+    match Limited::new(request.into_body(), bytes_max).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Refusal::new(Code::TooLarge, format!("the body may have {bytes_max} bytes at most")))
+        }
+        Err(error) => Err(bad_request(format!("the body didn't arrive whole: {error}"))),
+    }
+}
+
+fn content_type(request: &Request) -> String {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn unsupported(kind: &str, allowed: &str) -> Refusal {
+    Refusal::new(Code::UnsupportedMediaType, format!("{kind:?} isn't taken here: send {allowed}"))
+}
+
+/// The query of a request, whose mistakes get a sentence.
+#[derive(Debug)]
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(query)) => Ok(Self(query)),
+            Err(error) => Err(bad_request(error.body_text())),
+        }
+    }
+}
+
+/// The `{hash}` of a route: v1 (40 hex) or v2 (64 hex), any case.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hash(pub(super) InfoHashes);
+
+impl<S: Send + Sync> FromRequestParts<S> for Hash {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|error| Refusal::new(Code::BadHash, error.body_text()))?;
+        if !matches!(text.len(), 40 | 64) {
+            let detail = format!("{text:?}: an info-hash has 40 or 64 hex digits");
+            return Err(Refusal::new(Code::BadHash, detail));
+        }
+        text.parse()
+            .map(Self)
+            .map_err(|error| Refusal::new(Code::BadHash, format!("{text:?} is no info-hash: {error}")))
+    }
+}

@@ -1,0 +1,117 @@
+//! The JSON side of the daemon's HTTP: an axum router behind the range server's dispatcher.
+//!
+//! The routes know HTTP and nothing else: what they do is the [service](crate::service)'s. Which there are and who may use
+//! them is one table ([`routes`]); the [gate](gate::Door) before each of them looks at the token.
+
+mod admin;
+mod answers;
+mod describe;
+mod events;
+mod gate;
+mod input;
+mod plain;
+pub mod routes;
+mod streams;
+mod torrents;
+
+use std::sync::Arc;
+
+use afflux_stream::{BaseUrl, Problem, ResponseBody, WindowConfig};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use utoipa::openapi::OpenApi as Description;
+
+pub use self::gate::Door;
+use self::gate::Rates;
+use crate::service::StreamingService;
+use crate::service::refusal::{Code, Refusal};
+
+/// What the routes share.
+#[derive(Debug)]
+pub struct Api {
+    service: StreamingService,
+    door: Door,
+    rates: Rates,
+    window: WindowConfig,
+    /// Where the daemon listens, for URLs when a request doesn't tell how it was reached.
+    base: BaseUrl,
+}
+
+impl Api {
+    /// Routes over a service. `rate` is how many requests a user may make per second.
+    pub fn new(
+        service: StreamingService,
+        door: Door,
+        rate: u32,
+        window: WindowConfig,
+        base: BaseUrl,
+    ) -> Arc<Self> {
+        Arc::new(Self { service, door, rates: Rates::new(rate), window, base })
+    }
+
+    /// Reads the keys of the identity provider again; if they can't be used, the old ones stay.
+    pub fn reload_keys(&self) -> Result<(), crate::auth::BadKeys> {
+        match &self.door {
+            Door::Tokens(verifier) => verifier.reload(),
+            Door::Unguarded => Ok(()),
+        }
+    }
+
+    /// The router of every route that isn't media.
+    pub fn router(self: &Arc<Self>) -> Router {
+        let (router, description) = routes::router(self);
+        let description = Arc::new(description);
+        router
+            .fallback(no_route)
+            .method_not_allowed_fallback(no_method)
+            .layer(axum::Extension(description))
+            .with_state(Arc::clone(self))
+    }
+
+    /// The description of all routes (OpenAPI 3.1).
+    pub fn description(self: &Arc<Self>) -> Description {
+        routes::router(self).1
+    }
+}
+
+/// A router as the range server calls it.
+pub fn as_service(
+    router: Router,
+) -> impl Fn(http::Request<Incoming>) -> BoxFuture + Clone + Send + Sync + 'static {
+    move |request| {
+        let mut router = router.clone();
+        Box::pin(async move {
+            let answer = tower_service::Service::call(&mut router, request.map(Body::new)).await;
+            let answer = answer.unwrap_or_else(|never| match never {});
+            answer.map(|body| body.map_err(Into::into).boxed_unsync())
+        })
+    }
+}
+
+/// An answer on its way.
+pub type BoxFuture = std::pin::Pin<Box<dyn Future<Output = http::Response<ResponseBody>> + Send>>;
+
+async fn no_route() -> Refusal {
+    Refusal::new(Code::NoRoute, "see /openapi.json for the routes there are")
+}
+
+async fn no_method() -> Response {
+    let problem = Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        Code::MethodNotAllowed.as_str(),
+        Code::MethodNotAllowed.title(),
+    );
+    problem.into_response().map(Body::new).into_response()
+}
+
+/// Whether a client prefers JSON to the media itself.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    accepted.flat_map(|accept| accept.split(',')).any(|kind| {
+        kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    })
+}

@@ -1,0 +1,111 @@
+//! Whether a file is what its name says: judged by the name before it is opened, and by its first bytes before any of it is
+//! served. Nothing is ever unpacked.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+
+use afflux_metainfo::layout::FileSpan;
+use afflux_metainfo::{FileIndex, Layout};
+use afflux_stream::magic::{HEAD_BYTES, HeadVerdict, judge_head};
+use afflux_stream::{Media, Reader, Verdict, Window, verdict};
+use tokio::sync::watch;
+
+use super::sessions::Opened;
+
+/// What is known of the heads of a session's files.
+#[derive(Debug, Default)]
+pub(super) struct Checks(BTreeMap<FileIndex, watch::Receiver<Option<Head>>>);
+
+/// What the first bytes of a file say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Head {
+    /// What the name says, or nothing.
+    Fine,
+    /// Something else, in a sentence.
+    Other(String),
+}
+
+impl Checks {
+    /// Begins to look at a file's head, unless that was done.
+    pub(super) fn begin(&mut self, opened: &Opened, file: FileIndex) {
+        if self.0.contains_key(&file) {
+            return;
+        }
+        let (told, head) = watch::channel(None);
+        self.0.insert(file, head);
+        let opened = opened.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                head = look(&opened, file) => { told.send_replace(Some(head)); }
+                // Nobody waits any more.
+                () = told.closed() => {}
+            }
+        });
+    }
+
+    /// The look at a file's head.
+    pub(super) fn of(&self, file: FileIndex) -> Option<watch::Receiver<Option<Head>>> {
+        self.0.get(&file).cloned()
+    }
+
+    /// Why a file isn't what its name says, as far as that is known.
+    pub(super) fn refusal(&self, file: FileIndex) -> Option<String> {
+        match &*self.0.get(&file)?.borrow() {
+            Some(Head::Other(reason)) => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
+    /// All that turned out wrong.
+    pub(super) fn refused(&self) -> bool {
+        self.0.keys().any(|&file| self.refusal(file).is_some())
+    }
+}
+
+/// Reads the head of a file and judges it. A head that can't be had is fine: nothing of the file can be had then.
+async fn look(opened: &Opened, file: FileIndex) -> Head {
+    let Ok(media) = opened.viewing.open(&opened.ready, file) else { return Head::Fine };
+    let facts = media.facts();
+    let most = facts.length.min(HEAD_BYTES as u64);
+    if most == 0 {
+        return Head::Fine;
+    }
+    let mut reader = media.reader(0..most);
+    reader.set_window(Window {
+        position: 0,
+        urgent_end: most,
+        soon_end: most,
+        end: most,
+        rate: most,
+        waiting: true,
+        probe: true,
+    });
+    let mut head = Vec::with_capacity(most as usize);
+    while head.len() < most as usize {
+        match read(&mut *reader, head.len() as u64, most as usize - head.len()).await {
+            Some(bytes) => head.extend_from_slice(&bytes),
+            None => return Head::Fine,
+        }
+    }
+    match judge_head(&facts.name, &head) {
+        HeadVerdict::Matches | HeadVerdict::NoOpinion => Head::Fine,
+        HeadVerdict::Differs(reason) => Head::Other(format!("{:?}: {}", facts.name, reason.sentence())),
+    }
+}
+
+async fn read(reader: &mut dyn Reader, at: u64, most: usize) -> Option<bytes::Bytes> {
+    poll_fn(|cx| reader.poll_read(cx, at, most)).await.ok().filter(|bytes| !bytes.is_empty())
+}
+
+/// Why a file isn't served, by its name alone.
+pub(super) fn refusal_by_name(layout: &Layout, file: FileIndex) -> Option<String> {
+    let path = layout.file(file)?.display_path();
+    let reason = || format!("{} looks like a trap: it isn't what its name says", path.escape_debug());
+    (verdict(&path) == Verdict::Block).then(reason)
+}
+
+/// Whether a file is a subtitle by its name.
+pub(super) fn is_subtitle(file: &FileSpan) -> bool {
+    let name = file.path.last().map_or("", String::as_str);
+    afflux_stream::media_type(name).kind == afflux_stream::Kind::Subtitle
+}

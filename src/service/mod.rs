@@ -1,0 +1,216 @@
+//! The streaming service: users' torrents, sessions and downloads over one engine.
+//!
+//! [`StreamingService`] is what the HTTP API, a test or another Rust program talks to: it knows users and their limits, and no
+//! HTTP. All methods take the [`Identity`] of who asks; what belongs to somebody else isn't there for them.
+//!
+//! - `torrents` owns which torrents run, `sessions` who watches what, `accounts` what users may, `catalog` what they named.
+//! - `reading` stands between a session's players and the torrent's bytes: it counts, paces and checks.
+//! - `rounds` looks at everything a few times a second: states, stalls, what is over.
+//!
+//! ```no_run
+//! # async fn example(service: afflux::service::StreamingService) -> Result<(), afflux::service::refusal::Refusal> {
+//! use afflux::auth::Identity;
+//! use afflux::service::{SourceInput, Start};
+//!
+//! let me = Identity::local();
+//! let magnet = "magnet:?xt=urn:btih:dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c".to_owned();
+//! let torrent = service.convert_magnet(&me, SourceInput::Magnet(magnet)).await?;
+//! let film = service.start_stream(&me, torrent.hashes, Start::default()).await?;
+//! println!("{} is at {}", film.url, service.stream_status(&me, torrent.hashes).await?.state);
+//! service.stop_stream(&me, torrent.hashes).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod accounts;
+mod admin;
+mod analytics;
+mod buffer;
+mod catalog;
+mod content;
+pub mod events;
+mod live;
+mod reading;
+pub mod refusal;
+mod rounds;
+mod sessions;
+pub mod shapes;
+mod sources;
+mod torrents;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use afflux_metainfo::InfoHashes;
+use afflux_stream::token::MediaKey;
+use afflux_stream::{Library, Media, MediaRequest, OpenError};
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use self::accounts::Accounts;
+pub use self::accounts::Listening;
+use self::events::Events;
+use self::refusal::{Code, Refusal};
+use self::sessions::Sessions;
+pub use self::torrents::StreamStorage;
+use self::torrents::Torrents;
+use crate::config::Tuning;
+use crate::config::service::StreamSettings;
+use crate::database::{Database, TorrentCursor};
+use crate::engine::Engine;
+use crate::policy::SourcePolicy;
+use crate::torrent_info::TorrentInfo;
+
+/// Magnets whose metadata is fetched at once. Each has a swarm of its own, and connections for it.
+const FETCHES_MAX: usize = 16;
+
+/// How a service is set up.
+#[derive(Debug)]
+pub struct ServiceConfig {
+    /// Where streams keep their bytes.
+    pub storage: StreamStorage,
+    /// What sessions and users are limited to.
+    pub streams: StreamSettings,
+    /// Streams of one user at once (`MAX_CONCURRENT_STREAMS`).
+    pub streams_per_user: u32,
+    /// Bounds and patience.
+    pub tuning: Tuning,
+    /// Which torrents, trackers and hosts may be used.
+    pub policy: SourcePolicy,
+    /// What signs media URLs.
+    pub media_key: MediaKey,
+}
+
+/// The service; clones are the same.
+#[derive(Clone, Debug)]
+pub struct StreamingService {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    engine: Arc<Engine>,
+    database: Database,
+    config: ServiceConfig,
+    torrents: Torrents,
+    sessions: Sessions,
+    accounts: Accounts,
+    events: Events,
+    fetches: Semaphore,
+    stop: CancellationToken,
+}
+
+/// A way to name a torrent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceInput {
+    /// A magnet link or an info-hash.
+    Magnet(String),
+    /// The http(s) URL of a .torrent.
+    Url(String),
+    /// A .torrent's bytes.
+    File(Bytes),
+}
+
+/// A complete .torrent and what it says.
+#[derive(Clone, Debug)]
+pub struct Converted {
+    /// Its hashes.
+    pub hashes: InfoHashes,
+    /// What it says.
+    pub info: TorrentInfo,
+    /// Its bytes.
+    pub file: Bytes,
+}
+
+/// What to stream.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// The file's number; without it the main video.
+    pub file: Option<u32>,
+    /// What the player calls itself.
+    pub client: Option<String>,
+}
+
+/// How to let a torrent go.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dropping {
+    /// Its files on disk go too.
+    pub delete_data: bool,
+    /// Admins only: also while others use it.
+    pub force: bool,
+}
+
+/// A part of a long list.
+#[derive(Clone, Debug, Default, serde::Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields, default)]
+pub struct Page {
+    /// Only what comes after this one: `addedAt` and `infoHash` of the last one seen, with a colon between them.
+    #[param(pattern = "^[0-9]{1,15}:[0-9a-fA-F]{40}$")]
+    pub after: Option<String>,
+    /// At most so many; 100 without it.
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<u32>,
+}
+
+impl Page {
+    fn cursor(&self) -> Result<Option<TorrentCursor>, Refusal> {
+        let Some(after) = &self.after else { return Ok(None) };
+        let parsed = after
+            .split_once(':')
+            .and_then(|(at, hash)| Some(TorrentCursor { added_at: at.parse().ok()?, info_hash: hash.parse().ok()? }));
+        let wrong = || Refusal::new(Code::BadRequest, format!("after: {after:?} isn't addedAt:infoHash of a torrent"));
+        parsed.map(Some).ok_or_else(wrong)
+    }
+}
+
+impl StreamingService {
+    /// Starts a service on an engine and a database: takes up what was going on before.
+    pub async fn start(
+        engine: Arc<Engine>,
+        database: Database,
+        config: ServiceConfig,
+    ) -> Result<Self, Refusal> {
+        let grace = config.streams.torrent_grace;
+        let shared = Arc::new(Shared {
+            torrents: Torrents::new(Arc::clone(&engine), config.storage.clone(), grace),
+            sessions: Sessions::default(),
+            accounts: Accounts::load(&database, &config).await?,
+            events: Events::default(),
+            fetches: Semaphore::new(FETCHES_MAX),
+            stop: CancellationToken::new(),
+            engine,
+            database,
+            config,
+        });
+        shared.wake_sessions().await?;
+        tokio::spawn(rounds::run(Arc::downgrade(&shared)));
+        Ok(Self { shared })
+    }
+
+    /// Ends all sessions' readers and writes down what isn't yet. The sessions themselves go on after a restart.
+    pub async fn shutdown(&self) {
+        self.shared.stop.cancel();
+        self.shared.write_down().await;
+    }
+}
+
+/// Media routes: `/stream/{token}/{name}`.
+impl Library for StreamingService {
+    async fn open(&self, request: &MediaRequest) -> Result<Arc<dyn Media>, OpenError> {
+        self.shared.open_media(request).await
+    }
+}
+
+/// Seconds since 1970.
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// What the service remembers can't be read or written.
+impl From<crate::database::DatabaseError> for Refusal {
+    fn from(error: crate::database::DatabaseError) -> Self {
+        Self::new(Code::Database, error.to_string()).retry_after(Duration::from_secs(5))
+    }
+}

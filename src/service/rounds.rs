@@ -1,0 +1,179 @@
+//! A look at everything, a few times a second: what streams are at, what is over, what has to be written down.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use afflux_metainfo::FileIndex;
+use afflux_stream::session::{Look, Output, Trouble};
+use tracing::{debug, info};
+
+use super::events::Event;
+use super::sessions::Session;
+use super::shapes::TroubleInfo;
+use super::{Shared, buffer, unix_now};
+use crate::engine::{Fault, State, Status};
+
+/// Between two looks: states follow what happens soon enough for people.
+const LOOK: Duration = Duration::from_millis(250);
+/// Between two looks at what changes slowly: torrents without users, expired sessions.
+const SLOW_LOOK: Duration = Duration::from_secs(1);
+/// How often is written down where sessions are, and what users were sent.
+const SAVE: Duration = Duration::from_secs(15);
+
+/// Looks until the service is gone or stopped.
+pub(super) async fn run(shared: Weak<Shared>) {
+    let mut ticks = tokio::time::interval(LOOK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut slow, mut save) = (Instant::now(), Instant::now());
+    loop {
+        ticks.tick().await;
+        let Some(shared) = shared.upgrade().filter(|shared| !shared.stop.is_cancelled()) else { return };
+        let now = Instant::now();
+        for session in shared.sessions.awake() {
+            session.look(now);
+            shared.drain(&session);
+        }
+        if now.duration_since(slow) >= SLOW_LOOK {
+            slow = now;
+            shared.look_slowly(now).await;
+        }
+        if now.duration_since(save) >= SAVE {
+            save = now;
+            shared.write_down().await;
+        }
+    }
+}
+
+impl Session {
+    /// Tells the session what its torrent looks like.
+    fn look(&self, now: Instant) {
+        let status = self.torrent().status();
+        let opened = self.opened();
+        let mut state = self.state();
+        let place = state.machine.place();
+        let file = FileIndex(place.file);
+        let (buffered_bytes, file_length, complete) = match &opened {
+            Some(opened) => {
+                let length = opened.ready.layout.file(file).map_or(0, |file| file.length);
+                let ahead = buffer::ahead(&opened.ready, file, place.offset);
+                (ahead, length, buffer::is_complete(&opened.ready, file))
+            }
+            None => (0, 0, false),
+        };
+        let trouble = self.trouble(&status, &state);
+        state.peers_max = state.peers_max.max(status.snapshot.connected);
+        let checking = status.state == State::Checking;
+        let look = Look {
+            metadata: opened.is_some(),
+            checking,
+            trouble,
+            place,
+            buffered_bytes,
+            file_length,
+            complete,
+        };
+        state.machine.handle_look(look, now);
+        state.machine.handle_timeout(now);
+    }
+
+    /// What is wrong with the torrent, as far as it can be seen from here.
+    fn trouble(&self, status: &Status, state: &super::sessions::State) -> Option<Trouble> {
+        if !self.account.has_quota() {
+            return Some(Trouble::Quota);
+        }
+        if state.checks.refused() {
+            return Some(Trouble::BlockedContent);
+        }
+        match status.fault {
+            Some(Fault::DiskFull) => return Some(Trouble::DiskFull),
+            Some(Fault::Disk) => return Some(Trouble::DiskError),
+            Some(Fault::Torrent) => return Some(Trouble::Corrupt),
+            None => {}
+        }
+        let snapshot = &status.snapshot;
+        let has_all = matches!(status.state, State::Seeding);
+        match (snapshot.connected, snapshot.seeds) {
+            _ if has_all => None,
+            (0, _) => Some(Trouble::NoPeers),
+            _ => None,
+        }
+    }
+}
+
+impl Shared {
+    /// Does what a session wants done.
+    pub(super) fn drain(self: &Arc<Self>, session: &Arc<Session>) {
+        loop {
+            let Some(output) = session.state().machine.poll_output() else { return };
+            match output {
+                Output::StateChanged { from, to, trouble } => {
+                    debug!(session = %session.id, from = from.as_str(), to = to.as_str(), "stream");
+                    self.events.tell(
+                        &session.user,
+                        Event::Stream {
+                            session_id: session.id.to_string(),
+                            info_hash: session.info_hash.to_string(),
+                            from: from.as_str().to_owned(),
+                            to: to.as_str().to_owned(),
+                            error: trouble.map(trouble_now),
+                        },
+                    );
+                }
+                Output::TroubleChanged(trouble) => {
+                    let at = session.state().machine.state().as_str().to_owned();
+                    self.events.tell(
+                        &session.user,
+                        Event::Stream {
+                            session_id: session.id.to_string(),
+                            info_hash: session.info_hash.to_string(),
+                            from: at.clone(),
+                            to: at,
+                            error: Some(trouble_now(trouble)),
+                        },
+                    );
+                }
+                Output::Stalled { .. } => info!(session = %session.id, "a stream stalled"),
+                Output::Recovered { after } => {
+                    info!(session = %session.id, seconds = after.as_secs_f64(), "a stream goes on");
+                }
+                Output::Escalate(step) => {
+                    debug!(session = %session.id, ?step, "looking for more peers");
+                    let torrent = session.torrent();
+                    tokio::spawn(async move { torrent.find_more_peers().await });
+                }
+                Output::Idle => {
+                    let (shared, id) = (Arc::clone(self), session.id);
+                    tokio::spawn(async move { shared.end_session(id, "idle").await });
+                }
+            }
+        }
+    }
+
+    async fn look_slowly(self: &Arc<Self>, now: Instant) {
+        self.torrents.look(now);
+        let unix = unix_now();
+        for session in self.sessions.awake() {
+            if session.state().expires_at <= unix {
+                self.end_session(session.id, "expired").await;
+            } else if session.account.check_enabled().is_err() {
+                self.end_session(session.id, "disabled").await;
+            }
+        }
+        for id in self.sessions.overslept(unix) {
+            self.end_session(id, "expired").await;
+        }
+        self.accounts.look();
+    }
+
+    /// Writes down where sessions are and what users were sent.
+    pub(super) async fn write_down(&self) {
+        for session in self.sessions.awake() {
+            self.save(&session).await;
+        }
+        self.accounts.write_down().await;
+    }
+}
+
+fn trouble_now(trouble: Trouble) -> TroubleInfo {
+    TroubleInfo { code: trouble.code().to_owned(), detail: trouble.to_string(), since: unix_now() }
+}

@@ -1,0 +1,306 @@
+//! The shapes that the service answers with: what scripts, players' front ends and Rust callers rely on.
+//!
+//! Sizes and offsets are bytes, times seconds unless the name says `Ms`, rates bytes per second.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::torrent_info::TorrentInfo;
+
+/// One user's session for one torrent.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamSession {
+    /// The session's id.
+    pub session_id: String,
+    /// The torrent.
+    pub info_hash: String,
+    /// The file that `url` gives.
+    pub file: u32,
+    /// Where players get the file. Good until `expiresAt`, and no longer than the session.
+    pub url: String,
+    /// All videos of the torrent in watching order.
+    pub playlist_url: String,
+    /// Subtitles, with URLs of their own.
+    pub subtitles: Vec<SubtitleLink>,
+    /// When the URLs end, in seconds since 1970.
+    pub expires_at: u64,
+}
+
+/// A subtitle.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubtitleLink {
+    /// Its file in the torrent.
+    pub file: u32,
+    /// Its name.
+    pub name: String,
+    /// Where to get it, as it is in the torrent.
+    pub url: String,
+}
+
+/// What a stream is at.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamStatus {
+    /// The session's id.
+    pub session_id: String,
+    /// The torrent.
+    pub info_hash: String,
+    /// The file that is read, or was last; none before the metadata is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<u32>,
+    /// One of `metadata`, `buffering`, `ready`, `playing`, `paused`, `stalled`, `complete`, `error`.
+    pub state: String,
+    /// The newest reader's place in the file.
+    pub position_bytes: u64,
+    /// Bytes that are there from the position on, without a gap.
+    pub buffered_bytes: u64,
+    /// All stretches of the file that are there, each `[start, end)`; the longest ones if there are many.
+    pub buffered_ranges: Vec<[u64; 2]>,
+    /// The file's length in bytes, once it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
+    /// From the session's start to the first byte that a player got.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttfb_ms: Option<u64>,
+    /// Waits longer than `STREAM_TIMEOUT`.
+    pub stalls: StallCount,
+    /// Places a player jumped to, and how long its first byte took there.
+    pub seeks: SeekCount,
+    /// Bytes sent to players.
+    pub bytes_served: u64,
+    /// Parallel reads at this moment.
+    pub readers: u32,
+    /// Payload that the torrent gets, in bytes per second.
+    pub download_rate: u64,
+    /// Peers of the torrent.
+    pub peers: PeerCount,
+    /// What is wrong and since when, if something is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<TroubleInfo>,
+}
+
+/// How often readers waited too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StallCount {
+    /// How often.
+    pub count: u32,
+    /// How long in all.
+    pub total_ms: u64,
+}
+
+/// How often a player jumped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SeekCount {
+    /// How often.
+    pub count: u32,
+    /// From the request to its first byte, in all.
+    pub total_ms: u64,
+    /// The longest of them.
+    pub max_ms: u64,
+}
+
+/// Peers of a torrent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerCount {
+    /// Connected.
+    pub connected: u32,
+    /// Addresses known.
+    pub known: u32,
+    /// Connected ones that have everything.
+    pub seeds: u32,
+}
+
+/// Something that is wrong with a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TroubleInfo {
+    /// A stable word.
+    pub code: String,
+    /// A sentence for people.
+    pub detail: String,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+}
+
+/// Where to seek to: exactly one of `seconds`, `bytes` and `fraction`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct SeekWish {
+    /// A time in the film.
+    #[schema(minimum = 0)]
+    pub seconds: Option<f64>,
+    /// A byte of the file.
+    pub bytes: Option<u64>,
+    /// A part of the file, from 0 to 1.
+    #[schema(minimum = 0, maximum = 1)]
+    pub fraction: Option<f64>,
+    /// The film's length in seconds, if the player knows it: `seconds` needs it as long as the file's own index isn't read.
+    #[schema(minimum = 0)]
+    pub duration: Option<f64>,
+    /// The file, if it isn't the one that is read.
+    pub file: Option<u32>,
+}
+
+/// Where that is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SeekAnswer {
+    /// The byte to ask for.
+    pub byte_offset: u64,
+    /// The time that it stands for, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// How the place was found: `exact` (a byte was named) or `linear` (by proportion).
+    pub method: &'static str,
+    /// Bytes that are there already from that place on.
+    pub buffered_bytes: u64,
+    /// The same in seconds, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buffered_seconds: Option<f64>,
+}
+
+/// How a torrent is doing.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveState {
+    /// One of `metadata`, `checking`, `downloading`, `streaming`, `seeding`, `paused`, `error`.
+    pub state: String,
+    /// The part of what is wanted that is there, from 0 to 1.
+    pub progress: f64,
+    /// Payload received, in bytes per second.
+    pub download_rate: u64,
+    /// Payload sent, in bytes per second.
+    pub upload_rate: u64,
+    /// Its peers.
+    pub peers: PeerCount,
+    /// Payload received and sent since it was started, and what was received in vain.
+    pub bytes: TransferCount,
+    /// Pieces that were verified, while files on disk are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checked: Option<CheckedCount>,
+    /// Why it can't go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Bytes that a torrent carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TransferCount {
+    /// From peers.
+    pub received: u64,
+    /// To peers.
+    pub sent: u64,
+    /// Received and thrown away: blocks that came twice, pieces that were corrupt.
+    pub wasted: u64,
+}
+
+/// How far checking files has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CheckedCount {
+    /// Pieces checked.
+    pub done: u32,
+    /// Of so many.
+    pub total: u32,
+}
+
+/// A torrent in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedTorrent {
+    /// Its v1 info-hash, or its v2 one in 40 digits.
+    pub info_hash: String,
+    /// What it is called.
+    pub name: String,
+    /// When this user named it first, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub added_at: Option<u64>,
+    /// How it is doing, if it runs.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveState>,
+}
+
+/// What a torrent says and how it is doing.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct LiveTorrent {
+    /// What it says.
+    #[serde(flatten)]
+    pub info: TorrentInfo,
+    /// How it is doing, if it runs.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveState>,
+}
+
+/// Why readers of a torrent waited.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Trace {
+    /// The torrent.
+    pub info_hash: String,
+    /// The waits, the oldest first, with what was done about each.
+    #[schema(value_type = Vec<Object>)]
+    pub stalls: Vec<serde_json::Value>,
+}
+
+/// A user as who runs the daemon sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserAccount {
+    /// The name that tokens say.
+    pub name: String,
+    /// Shut out: no token of theirs counts.
+    pub disabled: bool,
+    /// Streams at once, if it isn't what everybody may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_streams: Option<u64>,
+    /// Bytes per second from the swarm, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download_limit: Option<u64>,
+    /// Bytes per second to the swarm, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upload_limit: Option<u64>,
+    /// Bytes sent to their players in a day, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daily_bytes: Option<u64>,
+    /// Bytes sent to their players today (UTC).
+    pub bytes_today: u64,
+    /// When they came first, in seconds since 1970.
+    pub first_seen: u64,
+    /// When they were there last.
+    pub last_seen: u64,
+}
+
+/// What to change about a user. What isn't named stays; `null` gives a limit back to what everybody has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct UserChanges {
+    /// Shut out, or let in again: running streams end.
+    #[schema(nullable = false)]
+    pub disabled: Option<bool>,
+    /// Streams at once.
+    #[serde(deserialize_with = "named")]
+    #[schema(value_type = Option<u64>)]
+    pub max_streams: Option<Option<u64>>,
+    /// Bytes per second from the swarm.
+    #[serde(deserialize_with = "named")]
+    #[schema(value_type = Option<u64>)]
+    pub download_limit: Option<Option<u64>>,
+    /// Bytes per second to the swarm.
+    #[serde(deserialize_with = "named")]
+    #[schema(value_type = Option<u64>)]
+    pub upload_limit: Option<Option<u64>>,
+    /// Bytes sent to their players in a day.
+    #[serde(deserialize_with = "named")]
+    #[schema(value_type = Option<u64>)]
+    pub daily_bytes: Option<Option<u64>>,
+}
+
+/// A key that is there with `null` is something else than a key that isn't.
+fn named<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<u64>>, D::Error> {
+    Option::<u64>::deserialize(value).map(Some)
+}
