@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
-/// Why the database can't be opened. Nothing of it was changed.
+/// Why the database can't be opened. What is in it stays as it was.
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// Another process has it, or another handle of this one.

@@ -4,7 +4,7 @@
 //! A caller that goes away doesn't take back its job.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 
@@ -129,7 +129,7 @@ fn write(
     tell(answer);
 }
 
-fn read(path: &PathBuf, jobs: mpsc::Receiver<Job>) {
+fn read(path: &Path, jobs: mpsc::Receiver<Job>) {
     // Opened when it is first needed: many daemons never look at their history.
     let mut connection = None;
     let answer = work_off(jobs, |job| {

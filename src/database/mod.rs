@@ -66,7 +66,7 @@ impl Database {
     /// A notice says that the file was damaged, moved aside, and replaced by a new one.
     ///
     /// # Errors
-    /// [`OpenError`]: somebody else has it, it is a newer Afflux's, or the disk can't be used. Nothing was changed then.
+    /// [`OpenError`]: somebody else has it, it is a newer Afflux's, or the disk can't be used. What is in the file stays as it was.
     pub fn open(folder: &Path) -> Result<(Self, Option<Notice>), OpenError> {
         let (opened, notice) = open::open(folder)?;
         let path = opened.path.clone();

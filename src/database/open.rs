@@ -4,6 +4,7 @@
 //! tools can still get at what is in it; nothing but users' limits and history is lost with it.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +21,10 @@ const FILE_NAME: &str = "afflux.db";
 
 /// What SQLite calls the write-ahead log and its index.
 const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
+
+/// How a SQLite file begins, and how long that beginning is.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+const HEADER_BYTES: u64 = 100;
 
 /// How long to wait for a program that locks the file, most likely somebody's `sqlite3`. Our own two connections never wait
 /// for each other.
@@ -84,21 +89,32 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, DatabaseError> {
 
 /// The writing connection to a file that is ours, sound and of our version.
 fn prepare(path: &Path, lock: &FolderLock, last_end: LastEnd) -> Result<Connection, Trouble> {
-    let sort = |error| sort(error, path);
+    let suspect = |error| sort_inspected(error, path);
     let unusable = |source| Trouble::Refused(OpenError::Folder { path: path.to_path_buf(), source });
-    drop(private().open(path).map_err(unusable)?);
+    if !begins_like_one(path).map_err(unusable)? {
+        return Err(Trouble::Damage("it doesn't begin like one".to_owned()));
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(sort)?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(suspect)?;
     // Until the file is known to be ours, closing it doesn't write into it what its log holds.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(sort)?;
-    configure(&connection).map_err(sort)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(suspect)?;
+    configure(&connection).map_err(suspect)?;
     inspect(&connection, path, last_end)?;
 
+    let sort = |error| sort(error, path);
     lock.mark_running().map_err(unusable)?;
     keep_log(&connection, path)?;
     schema::migrate(&mut connection, STEPS).map_err(sort)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(sort)?;
     Ok(connection)
+}
+
+/// Whether a file begins like a database or is empty; it is made if there is none. SQLite would take what is shorter than
+/// its header for a new file, and write over it.
+fn begins_like_one(path: &Path) -> std::io::Result<bool> {
+    let mut header = Vec::new();
+    private().open(path)?.take(HEADER_BYTES).read_to_end(&mut header)?;
+    Ok(header.is_empty() || (header.len() as u64 == HEADER_BYTES && header.starts_with(MAGIC)))
 }
 
 /// What both connections have in common. Changes nothing in the file.
@@ -128,6 +144,10 @@ fn inspect(connection: &Connection, path: &Path, last_end: LastEnd) -> Result<()
     let owner = schema::application_id(connection).map_err(sort)?;
     let tables: u32 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sort)?;
+    // The system lets us write, so it is the header that says no.
+    if connection.is_readonly("main").map_err(sort)? {
+        return Err(Trouble::Damage("its format is unknown".to_owned()));
+    }
     if (version, owner, tables) == (0, 0, 0) {
         return Ok(());
     }

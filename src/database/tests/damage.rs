@@ -118,8 +118,10 @@ async fn somebody_elses_database_is_moved_aside() {
 async fn a_column_that_lost_its_name_is_found_out_after_a_clean_end_too() {
     let folder = filled().await;
     let mut bytes = fs::read(file(folder.path())).unwrap();
-    let at = bytes.windows(9).position(|window| window == b"last_seen").unwrap();
-    bytes[at] = b'm';
+    // In every place, as a column that is named in two ways can't even be parsed.
+    while let Some(at) = bytes.windows(9).position(|window| window == b"last_seen") {
+        bytes[at] = b'm';
+    }
     assert!(survives(&bytes, true).await);
 }
 

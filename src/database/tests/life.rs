@@ -210,28 +210,59 @@ async fn what_was_answered_survives_a_kill() {
     }
 }
 
+/// Tells the child which folder to write in.
+const CHILD_FOLDER: &str = "AFFLUX_TEST_DATABASE_FOLDER";
+
+/// What a killed process does until it is: not a test when nobody has started it.
 #[tokio::test]
-async fn a_kill_in_the_middle_of_writing_leaves_whole_transactions() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = open(folder.path());
-    let writer = database.clone();
-    let writing = tokio::spawn(async move {
-        for number in 0..300 {
-            let both = vec![usage("anna", number), usage("bert", number)];
-            writer.usage().add(both).await.unwrap();
-        }
-    });
-    while !writing.is_finished() {
-        let answered = database.usage().span(&user("anna"), Day(0), Day(999)).await.unwrap().len();
-        let source = folder.path().to_path_buf();
-        let copy = tokio::task::spawn_blocking(move || copy_of(&source)).await.unwrap();
-        let survivor = open(copy.path());
-        let anna = survivor.usage().span(&user("anna"), Day(0), Day(999)).await.unwrap();
-        let bert = survivor.usage().span(&user("bert"), Day(0), Day(999)).await.unwrap();
-        assert_eq!(anna.len(), bert.len());
-        assert!(anna.len() >= answered, "{} of {answered}", anna.len());
+async fn child_that_writes_until_it_is_killed() {
+    let Some(folder) = std::env::var_os(CHILD_FOLDER) else { return };
+    let database = open(folder.as_ref());
+    let (anna, bert) = (user("anna"), user("bert"));
+    let first = database.usage().span(&anna, Day(0), Day(u32::MAX)).await.unwrap().len() as u32;
+    for day in first.. {
+        database.usage().add(vec![usage("anna", day), usage("bert", day)]).await.unwrap();
+        // Long enough that the log goes into the file now and then.
+        let torrent = Source::Torrent(vec![7; 100_000]);
+        database.torrents().remember(&bert, hybrid((day % 8) as u8), torrent, u64::from(day)).await.unwrap();
+        eprintln!("written {day}");
     }
-    writing.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_process_loses_nothing_that_was_answered() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut days = 0;
+    for writes in [1, 7, 40, 55] {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture", "database::tests::life::child_that_writes_until_it_is_killed"])
+            .env(CHILD_FOLDER, folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let answered: Vec<usize> = lines
+            .by_ref()
+            .filter_map(|line| line.strip_prefix("written ")?.parse().ok())
+            .take(writes)
+            .collect();
+        // The pipe is still open: it is the kill that ends the child.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(answered.first(), Some(&days), "it went on where the last one ended");
+
+        let database = open(folder.path());
+        let anna = database.usage().span(&user("anna"), Day(0), Day(u32::MAX)).await.unwrap();
+        let bert = database.usage().span(&user("bert"), Day(0), Day(u32::MAX)).await.unwrap();
+        assert!(anna.len() > *answered.last().unwrap(), "{} of {answered:?}", anna.len());
+        assert_eq!(anna.len(), bert.len(), "transactions are whole");
+        days = anna.len();
+        database.close().await;
+    }
 }
 
 #[test]
