@@ -65,10 +65,13 @@ fn refuse(operation: &mut Operation, status: u16) {
 pub(super) fn finish(description: &mut Description) {
     let components = description.components.get_or_insert_default();
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
-    let scheme = scheme.description(Some("A token of `afflux token`, or of the configured identity provider"));
+    let scheme =
+        scheme.description(Some("A token of `afflux token`, or of the configured identity provider"));
     components.add_security_scheme(TOKEN, SecurityScheme::Http(scheme.build()));
-    let codes: Vec<String> =
-        Code::ALL.iter().map(|code| format!("- `{}` ({}): {}", code.as_str(), code.status(), code.title())).collect();
+    let codes: Vec<String> = Code::ALL
+        .iter()
+        .map(|code| format!("- `{}` ({}): {}", code.as_str(), code.status(), code.title()))
+        .collect();
     let told = description.info.description.get_or_insert_default();
     told.push_str("\n\nCodes:\n");
     told.push_str(&codes.join("\n"));

@@ -64,7 +64,9 @@ impl Rates {
     /// Counts a request of a user.
     pub(super) fn count(&self, user: &User) -> Result<(), Refusal> {
         self.forget();
-        self.users.check_key(user).map_err(|until| too_many(until.wait_time_from(DefaultClock::default().now())))
+        self.users
+            .check_key(user)
+            .map_err(|until| too_many(until.wait_time_from(DefaultClock::default().now())))
     }
 
     fn count_refused(&self, address: IpAddr) -> Result<(), Refusal> {
@@ -147,7 +149,8 @@ fn identify(api: &Api, headers: &HeaderMap, address: Option<IpAddr>) -> Result<I
 /// 401, with what RFC 6750 wants said.
 fn unauthorized(refusal: &auth::Refusal) -> Response {
     let title = "A valid token is needed";
-    let mut answer = problem(Problem::new(StatusCode::UNAUTHORIZED, refusal.code(), title), refusal.to_string());
+    let mut answer =
+        problem(Problem::new(StatusCode::UNAUTHORIZED, refusal.code(), title), refusal.to_string());
     let challenge = HeaderValue::from_static(refusal.challenge());
     answer.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     answer

@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use super::answers::bad_request;
-use crate::service::refusal::{Code, Refusal};
 use crate::service::SourceInput;
+use crate::service::refusal::{Code, Refusal};
 
 /// Largest body that names a torrent: a .torrent in base64, and a little around it.
 const SOURCE_BYTES_MAX: usize = TORRENT_BYTES_MAX / 3 * 4 + 4096;
@@ -77,9 +77,7 @@ async fn form(request: Request) -> Result<SourceInput, Refusal> {
             "magnet" => return Ok(SourceInput::Magnet(text(field).await?)),
             "url" => return Ok(SourceInput::Url(text(field).await?)),
             _ if is_file || name == "torrent" => {
-                return Ok(SourceInput::File(
-                    field.bytes().await.map_err(|error| wrong(error.body_text()))?,
-                ));
+                return Ok(SourceInput::File(field.bytes().await.map_err(|error| wrong(error.body_text()))?));
             }
             _ => {}
         }

@@ -15,9 +15,7 @@ use super::input::{Asked, Hash, Json};
 use super::{Api, wants_json};
 use crate::auth::Identity;
 use crate::service::Start;
-use crate::service::shapes::{
-    SeekAnswer, SeekWish, StreamSession, StreamStatus, Trace,
-};
+use crate::service::shapes::{SeekAnswer, SeekWish, StreamSession, StreamStatus, Trace};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

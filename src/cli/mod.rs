@@ -21,7 +21,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{
-    AuthOptions, File, GlobalOptions, HttpOptions, ServiceOptions, SwarmOptions, TuningOptions, default_data_dir,
+    AuthOptions, File, GlobalOptions, HttpOptions, ServiceOptions, SwarmOptions, TuningOptions,
+    default_data_dir,
 };
 use crate::failure::Failure;
 

@@ -85,9 +85,7 @@ fn storage(
     let downloads = arguments.download_dir.clone().unwrap_or_else(|| context.data_dir.join("downloads"));
     match arguments.storage.as_str() {
         "memory" => swarm.refuse_strategy(evicting).map(|()| StreamStorage::Memory),
-        "disk" => {
-            Ok(StreamStorage::Disk { folder: downloads, strategy: swarm.strategy.unwrap_or_default() })
-        }
+        "disk" => Ok(StreamStorage::Disk { folder: downloads, strategy: swarm.strategy.unwrap_or_default() }),
         "cache" => {
             let folder = context.data_dir.join("cache");
             swarm.refuse_strategy(evicting).map(|()| StreamStorage::Cache { folder })
@@ -122,7 +120,8 @@ async fn serve(engine: Arc<Engine>, settled: Settled, screen: &Screen) -> Result
     }
     let stop = CancellationToken::new();
     tell(screen, &base, &http, is_new, &data_dir);
-    let serving = tokio::spawn(server.serve(Arc::new(service.clone()), api::as_service(router), stop.clone()));
+    let serving =
+        tokio::spawn(server.serve(Arc::new(service.clone()), api::as_service(router), stop.clone()));
     // Dropped when a signal ends this command: responses get their chance to end.
     let _stopping = stop.clone().drop_guard();
     let mut reloads =
@@ -193,7 +192,8 @@ fn tell(screen: &Screen, base: &BaseUrl, http: &HttpSettings, is_new: bool, data
     } else {
         sentence.push_str("; afflux token makes tokens");
     }
-    screen.say(&sentence, || {
-        json!({"event": "listening", "url": base.as_str(), "authRequired": http.auth_required})
-    });
+    screen.say(
+        &sentence,
+        || json!({"event": "listening", "url": base.as_str(), "authRequired": http.auth_required}),
+    );
 }

@@ -87,7 +87,8 @@ impl Downloads<'_> {
         self.0.write(move |connection| save(connection, &download)).await
     }
 
-    /// Saves how far a download got, if it is known; says whether it is. A time when it was complete stays when none is given.
+    /// Saves how far a download got, if it is known; says whether it is. A time when it was complete stays when none is
+    /// given.
     pub async fn progress(
         &self,
         user: &User,
@@ -150,7 +151,8 @@ fn save(connection: &Transaction<'_>, download: &Download) -> Result<(), Databas
     let sql = "INSERT OR REPLACE INTO downloads (user, info_hash, folder, files, sequential, paused, download_limit, \
                upload_limit, seed_ratio, seed_seconds, added_at, finished_at, uploaded_bytes, seeded_seconds, error) \
                VALUES (:user, :info_hash, :folder, :files, :sequential, :paused, :download_limit, \
-               :upload_limit, :seed_ratio, :seed_seconds, :added_at, :finished_at, :uploaded_bytes, :seeded_seconds, :error)";
+               :upload_limit, :seed_ratio, :seed_seconds, :added_at, :finished_at, :uploaded_bytes, \
+               :seeded_seconds, :error)";
     let values: &[(&str, &dyn ToSql)] = named_params! {
         ":user": key.0,
         ":info_hash": key.1,

@@ -69,8 +69,8 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the database was damaged ({}) and a new one is begun; the old is kept as {}. Users' limits, revoked tokens, \
-             sessions, downloads and history begin anew; media files aren't touched",
+            "the database was damaged ({}) and a new one is begun; the old is kept as {}. Users' limits, revoked \
+             tokens, sessions, downloads and history begin anew; media files aren't touched",
             self.damage,
             self.moved_to.display()
         )
@@ -81,7 +81,9 @@ impl fmt::Display for Notice {
 #[derive(Debug, Error)]
 pub enum DatabaseError {
     /// No room on the disk, or the file is as long as it may be. It works again when there is room.
-    #[error("there is no room for the database: make room on the disk of the data folder")]
+    #[error(
+        "there is no room for the database: make room on the disk of the data folder, or forget old torrents and views"
+    )]
     Full,
     /// The disk fails, or doesn't let us.
     #[error("the database can't be read or written ({0}): look at the disk of the data folder")]

@@ -1,7 +1,7 @@
 //! The two threads that work on the file, each with a connection of its own: one writes, one reads what takes long.
 //!
-//! They are threads rather than tasks because SQLite blocks. A job is a function that gets the connection; callers await its answer.
-//! A caller that goes away doesn't take back its job.
+//! They are threads rather than tasks because SQLite blocks. A job is a function that gets the connection; callers
+//! await its answer. A caller that goes away doesn't take back its job.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

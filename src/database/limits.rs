@@ -1,12 +1,12 @@
 //! How much the database may grow, and what each bound stops.
 //!
-//! Who has a token can make rows: by naming torrents, by opening streams, by asking often. None of it may fill the disk or
-//! make a start slow.
+//! Who has a token can make rows: by naming torrents, by opening streams, by asking often. None of it may fill the disk
+//! or make a start slow.
 
 use afflux_metainfo::limits::{MAGNET_BYTES_MAX, TORRENT_BYTES_MAX};
 
-/// Bytes of the file: what all the bounds below can't reach together on any sane machine. SQLite refuses to grow beyond it as if the
-/// disk were full.
+/// Bytes of the file: what each user may have adds up to more than a disk has when there are thousands. SQLite refuses to
+/// grow beyond it as if the disk were full.
 pub const FILE_BYTES_MAX: u64 = 4 << 30;
 
 /// Users recorded. Whoever can mint tokens for more can make any number of names.
@@ -56,8 +56,9 @@ pub const PAGE_ROWS_MAX: usize = 1000;
 /// below SQLite's own bound that sums don't leave it.
 pub const NUMBER_MAX: u64 = (1 << 53) - 1;
 
-/// Jobs waiting for each thread; then callers wait. At some 50 microseconds each, a few milliseconds' worth. A job can carry a
-/// .torrent of 32 MiB, so the queue isn't longer: what waits to enter it is bounded by who accepts such uploads.
+/// Jobs waiting for each thread; then callers wait. Most take some 100 microseconds, so this is a few milliseconds' worth.
+/// One can carry a .torrent of 32 MiB, so the queue isn't longer: what waits to enter it is bounded by who accepts such
+/// uploads.
 pub const JOBS_MAX: usize = 32;
 
 /// Damaged databases kept beside the new one: the first of a bad disk is worth keeping, the tenth isn't.

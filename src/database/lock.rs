@@ -29,8 +29,8 @@ pub(super) enum LastEnd {
     Suspect,
 }
 
-/// Only one process works on a database: SQLite alone would let two daemons share it, and each would overrule what the other
-/// keeps in memory.
+/// Only one process works on a database: SQLite alone would let two daemons share it, and each would overrule what the
+/// other keeps in memory.
 #[derive(Debug)]
 pub(super) struct FolderLock {
     /// The lock is on the open file.

@@ -1,11 +1,11 @@
-//! What the daemon remembers besides torrents' data: users and their limits, revoked tokens, torrents by name, sessions, downloads,
-//! and what was watched.
+//! What the daemon remembers besides torrents' data: users and their limits, revoked tokens, torrents by name,
+//! sessions, downloads, and what was watched.
 //!
 //! One SQLite file in the data folder. Losing it costs settings and history, never media: what files hold is remembered
 //! beside them (`afflux_storage::Resume`). Not here: any rule about who may do what; callers ask for rows and decide.
 //!
-//! - A [`Database`] is a handle to two threads: one writes and looks up single rows, the other reads what takes long, so that an export
-//!   doesn't hold up who watches.
+//! - A [`Database`] is a handle to two threads: one writes and looks up single rows, the other reads what takes long,
+//!   so that an export doesn't hold up who watches.
 //! - An answer that is `Ok` is written; it survives the process. See `open::configure` for what survives a power cut.
 //! - A full or failing disk makes answers errors; the daemon goes on without what it couldn't write.
 
@@ -47,7 +47,8 @@ use lanes::Lane;
 
 /// A handle to the database; clones are cheap and share it.
 ///
-/// When the last one is dropped the file is closed in good order, but nobody waits for that: see [`close`](Self::close).
+/// When the last one is dropped the file is closed in good order, but nobody waits for that: see
+/// [`close`](Self::close).
 #[derive(Clone)]
 pub struct Database {
     writing: Lane,
@@ -61,12 +62,14 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// Opens the database of a data folder, or begins one. Blocks: after an unclean end for as long as it takes to read the file.
+    /// Opens the database of a data folder, or begins one. Blocks: after an unclean end for as long as it takes to read
+    /// the file.
     ///
     /// A notice says that the file was damaged, moved aside, and replaced by a new one.
     ///
     /// # Errors
-    /// [`OpenError`]: somebody else has it, it is a newer Afflux's, or the disk can't be used. What is in the file stays as it was.
+    /// [`OpenError`]: somebody else has it, it is a newer Afflux's, or the disk can't be used. What is in the file
+    /// stays as it was.
     pub fn open(folder: &Path) -> Result<(Self, Option<Notice>), OpenError> {
         let (opened, notice) = open::open(folder)?;
         let path = opened.path.clone();

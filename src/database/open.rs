@@ -1,7 +1,7 @@
 //! Opening the file: whose it is, whether it is sound, what to do if it isn't.
 //!
-//! A newer file is refused before anything of it changes. A damaged one is moved aside whole, with its log, so that SQLite's own
-//! tools can still get at what is in it; nothing but users' limits and history is lost with it.
+//! A newer file is refused before anything of it changes. A damaged one is moved aside whole, with its log, so that
+//! SQLite's own tools can still get at what is in it; nothing but users' limits and history is lost with it.
 
 use std::fs;
 use std::io::Read;
@@ -26,11 +26,12 @@ const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const HEADER_BYTES: u64 = 100;
 
-/// How long to wait for a program that locks the file, most likely somebody's `sqlite3`. Our own two connections never wait
-/// for each other.
+/// How long to wait for a program that locks the file, most likely somebody's `sqlite3`. Our own two connections never
+/// wait for each other.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Pages kept in memory by each connection. The rows in use fit in it many times, and the kernel keeps the file's pages too.
+/// Pages kept in memory by each connection. The rows in use fit in it many times, and the kernel keeps the file's pages
+/// too.
 const CACHE_KIB: i64 = 256;
 
 /// Bytes that the log keeps on disk once what it held is in the file.
@@ -109,8 +110,8 @@ fn prepare(path: &Path, lock: &FolderLock, last_end: LastEnd) -> Result<Connecti
     Ok(connection)
 }
 
-/// Whether a file begins like a database or is empty; it is made if there is none. SQLite would take what is shorter than
-/// its header for a new file, and write over it.
+/// Whether a file begins like a database or is empty; it is made if there is none. SQLite would take what is shorter
+/// than its header for a new file, and write over it.
 fn begins_like_one(path: &Path) -> std::io::Result<bool> {
     let mut header = Vec::new();
     private().open(path)?.take(HEADER_BYTES).read_to_end(&mut header)?;
@@ -131,8 +132,9 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     // A file cut short under a mapping kills the process.
     connection.pragma_update(None, "mmap_size", 0)?;
-    // After a commit the log isn't synced, only before it moves into the file. So a killed process loses nothing; a power cut
-    // may take the last commits, whole, and never breaks the file. What must outlast that is written with `write_durably`.
+    // After a commit the log isn't synced, only before it moves into the file. So a killed process loses nothing; a
+    // power cut may take the last commits, whole, and never breaks the file. What must outlast that is written with
+    // `write_durably`.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_MAX)
 }
@@ -208,8 +210,8 @@ fn sort(error: rusqlite::Error, path: &Path) -> Trouble {
     }
 }
 
-/// As [`sort`], while a file is inspected: it is asked so little that what SQLite refuses is the file's fault. A step of the schema
-/// that is refused is ours, and no reason to move anything.
+/// As [`sort`], while a file is inspected: it is asked so little that what SQLite refuses is the file's fault. A step
+/// of the schema that is refused is ours, and no reason to move anything.
 fn sort_inspected(error: rusqlite::Error, path: &Path) -> Trouble {
     match sort(error, path) {
         Trouble::Refused(OpenError::Database { source: DatabaseError::Refused(error), .. }) => {
@@ -219,8 +221,8 @@ fn sort_inspected(error: rusqlite::Error, path: &Path) -> Trouble {
     }
 }
 
-/// Renames the file and its companions to the next number, and lets go of the oldest ones. The log goes first: it must never be
-/// found beside a new file.
+/// Renames the file and its companions to the next number, and lets go of the oldest ones. The log goes first: it must
+/// never be found beside a new file.
 fn move_aside(path: &Path) -> std::io::Result<PathBuf> {
     let mut kept = aside(path)?;
     let number = kept.last().map_or(1, |last| last.saturating_add(1));

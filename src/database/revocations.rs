@@ -1,4 +1,5 @@
-//! Tokens that count no more although they haven't expired. All are read into memory at the start; a request asks there.
+//! Tokens that count no more although they haven't expired. All are read into memory at the start; a request asks
+//! there.
 
 use rusqlite::Row;
 

@@ -5,8 +5,8 @@ use rusqlite::{Connection, TransactionBehavior};
 /// What marks a SQLite file as Afflux's: "AFLX". (ours)
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"AFLX");
 
-/// The step at index n leads from version n to n + 1. A step that was released never changes; what it made is changed by
-/// another step.
+/// The step at index n leads from version n to n + 1. A step that was released never changes; what it made is changed
+/// by another step.
 pub(super) const STEPS: &[&str] = &[include_str!("schema/1.sql")];
 
 /// The version that a file says it has; a new file says 0.
@@ -20,7 +20,8 @@ pub(super) fn application_id(connection: &Connection) -> rusqlite::Result<u32> {
     connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0)).map(i32::cast_unsigned)
 }
 
-/// Brings a file to the last of `steps`, one transaction for each: after a step that fails the file has the version before it.
+/// Brings a file to the last of `steps`, one transaction for each: after a step that fails the file has the version
+/// before it.
 pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
     let current = version(connection)?;
     for (number, step) in (1u32..).zip(steps).filter(|(number, _)| *number > current) {
@@ -33,8 +34,9 @@ pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> rusqlite::
     Ok(())
 }
 
-/// Whether all that `steps` make is in the file, word for word. SQLite's own check takes any schema that can be parsed, so it
-/// doesn't see a column whose name was damaged. What somebody added (an index, statistics) is none of our business.
+/// Whether all that `steps` make is in the file, word for word. SQLite's own check takes any schema that can be parsed,
+/// so it doesn't see a column whose name was damaged. What somebody added (an index, statistics) is none of our
+/// business.
 pub(super) fn is_whole(connection: &Connection, steps: &[&str]) -> rusqlite::Result<bool> {
     let mut model = Connection::open_in_memory()?;
     migrate(&mut model, steps)?;

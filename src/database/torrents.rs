@@ -69,7 +69,8 @@ impl KnownTorrents<'_> {
     /// .torrent, which says all that and more. A torrent that was known by one of its hashes and turns out to have
     /// both stays one torrent.
     ///
-    /// The user's least recently used ones go beyond [`TORRENTS_PER_USER_MAX`] torrents or [`SOURCE_BYTES_PER_USER_MAX`] bytes.
+    /// The user's least recently used ones go beyond [`TORRENTS_PER_USER_MAX`] torrents or
+    /// [`SOURCE_BYTES_PER_USER_MAX`] bytes.
     ///
     /// # Errors
     /// [`DatabaseError::TooLong`] for a source beyond what a .torrent may have.
@@ -176,8 +177,8 @@ impl Source {
     }
 }
 
-/// The blobs to look for. What isn't known is NULL, which equals nothing. A torrent of BEP 52 alone lies under its truncated hash, so
-/// that this is found as well.
+/// The blobs to look for. What isn't known is NULL, which equals nothing. A torrent of BEP 52 alone lies under its
+/// truncated hash, so that this is found as well.
 fn blobs(hashes: InfoHashes) -> (Option<[u8; 20]>, Option<[u8; 32]>) {
     (hashes.v1().map(|hash| hash.0), hashes.v2().map(|hash| hash.0))
 }

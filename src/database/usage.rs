@@ -52,8 +52,8 @@ impl Usage<'_> {
     /// Adds to what is counted; several at once cost little more than one.
     ///
     /// # Errors
-    /// [`DatabaseError::TooMany`] when there are new users beyond [`USAGE_PER_DAY_MAX`] on a day; what the others used is added all
-    /// the same.
+    /// [`DatabaseError::TooMany`] when there are new users beyond [`USAGE_PER_DAY_MAX`] on a day; what the others used
+    /// is added all the same.
     pub async fn add(&self, deltas: Vec<UsageRow>) -> Result<(), DatabaseError> {
         let work = move |connection: &Transaction<'_>| {
             let mut left_out = None;

@@ -186,10 +186,11 @@ impl ViewFilter {
 
 fn add(connection: &Connection, view: &NewView) -> Result<(), DatabaseError> {
     let sql = "INSERT INTO views (user, info_hash, file, name, client, started_at, ended_at, ttfb_ms, seeks, \
-               seek_ms_total, seek_ms_max, stalls, stalled_ms, bytes_swarm, bytes_sent, bytes_wasted, peers_max, completion) \
+               seek_ms_total, seek_ms_max, stalls, stalled_ms, bytes_swarm, bytes_sent, bytes_wasted, \
+               peers_max, completion) \
                VALUES (:user, :info_hash, :file, :name, :client, :started_at, :ended_at, :ttfb_ms, :seeks, \
-               :seek_ms_total, :seek_ms_max, :stalls, :stalled_ms, :bytes_swarm, :bytes_sent, :bytes_wasted, :peers_max, \
-               :completion)";
+               :seek_ms_total, :seek_ms_max, :stalls, :stalled_ms, :bytes_swarm, :bytes_sent, \
+               :bytes_wasted, :peers_max, :completion)";
     let values: &[(&str, &dyn ToSql)] = named_params! {
         ":user": view.user.as_str(),
         ":info_hash": view.info_hash.0,

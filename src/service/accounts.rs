@@ -13,8 +13,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::refusal::{Code, Refusal};
 use super::events::Event;
+use super::refusal::{Code, Refusal};
 use super::{ServiceConfig, unix_now};
 use crate::auth::{Identity, TokenId};
 use crate::database::{Database, Day, KnownUser, LimitsPatch, Revocation, UsageRow, UserLimits};
@@ -193,7 +193,10 @@ impl Account {
     /// Refuses who is disabled.
     pub(super) fn check_enabled(&self) -> Result<(), Refusal> {
         if self.disabled.load(Ordering::Relaxed) {
-            return Err(Refusal::new(Code::UserDisabled, "this account is disabled: ask who runs the daemon"));
+            return Err(Refusal::new(
+                Code::UserDisabled,
+                "this account is disabled: ask who runs the daemon",
+            ));
         }
         Ok(())
     }
@@ -314,7 +317,8 @@ impl Listening {
     ) -> Result<Self, Refusal> {
         if account.listeners.fetch_add(1, Ordering::Relaxed) >= LISTENERS_MAX {
             account.listeners.fetch_sub(1, Ordering::Relaxed);
-            let detail = format!("{LISTENERS_MAX} clients listen already, which is all a user may have: close one");
+            let detail =
+                format!("{LISTENERS_MAX} clients listen already, which is all a user may have: close one");
             return Err(Refusal::new(Code::RateLimited, detail));
         }
         let left = Duration::from_secs(who.expires.saturating_sub(unix_now()).min(LISTENING_MAX));

@@ -10,7 +10,8 @@ use crate::engine::torrent::Ready;
 pub(super) fn ahead(ready: &Ready, file: FileIndex, offset: u64) -> u64 {
     let range = span(ready, file);
     let start = (range.start + offset).min(range.end);
-    let missing = ready.layout.pieces_of(start..range.end).find(|&piece| !ready.store.have(PieceIndex(piece)));
+    let missing =
+        ready.layout.pieces_of(start..range.end).find(|&piece| !ready.store.have(PieceIndex(piece)));
     let end = missing.map_or(range.end, |piece| ready.layout.piece_offset(PieceIndex(piece)));
     end.clamp(start, range.end) - start
 }

@@ -43,9 +43,8 @@ impl Named {
 
     /// Named by a .torrent.
     pub(super) fn by_file(bytes: Bytes) -> Result<Self, Refusal> {
-        let torrent = TorrentFile::parse(&bytes).map_err(|error| {
-            Refusal::new(Code::BadSource, format!("this is no valid .torrent: {error}"))
-        })?;
+        let torrent = TorrentFile::parse(&bytes)
+            .map_err(|error| Refusal::new(Code::BadSource, format!("this is no valid .torrent: {error}")))?;
         Ok(Self { source: Source::Torrent(Box::new(torrent)), file: Some(bytes) })
     }
 

@@ -157,10 +157,12 @@ pub struct Page {
 impl Page {
     fn cursor(&self) -> Result<Option<TorrentCursor>, Refusal> {
         let Some(after) = &self.after else { return Ok(None) };
-        let parsed = after
-            .split_once(':')
-            .and_then(|(at, hash)| Some(TorrentCursor { added_at: at.parse().ok()?, info_hash: hash.parse().ok()? }));
-        let wrong = || Refusal::new(Code::BadRequest, format!("after: {after:?} isn't addedAt:infoHash of a torrent"));
+        let parsed = after.split_once(':').and_then(|(at, hash)| {
+            Some(TorrentCursor { added_at: at.parse().ok()?, info_hash: hash.parse().ok()? })
+        });
+        let wrong = || {
+            Refusal::new(Code::BadRequest, format!("after: {after:?} isn't addedAt:infoHash of a torrent"))
+        };
         parsed.map(Some).ok_or_else(wrong)
     }
 }

@@ -55,7 +55,9 @@ pub(super) fn open(
     let readers_max = shared.config.streams.readers_per_session as usize;
     let readers = session.state().machine.figures(Instant::now()).readers;
     if readers >= readers_max {
-        let detail = format!("this stream has {readers} connections open, which is all it may have: close some of them");
+        let detail = format!(
+            "this stream has {readers} connections open, which is all it may have: close some of them"
+        );
         return Err(Refusal::new(Code::TooManyStreams, detail));
     }
     shared.check_content(session, opened, opening.file)?;
@@ -100,7 +102,9 @@ impl Shared {
 
 /// Whether a query asks for a file to save, as `stream::reply` understands it.
 fn is_download(query: &str) -> bool {
-    query.split('&').any(|pair| pair == "download" || pair.strip_prefix("download=").is_some_and(|v| v != "0"))
+    query
+        .split('&')
+        .any(|pair| pair == "download" || pair.strip_prefix("download=").is_some_and(|v| v != "0"))
 }
 
 /// A refusal as the range server says it.

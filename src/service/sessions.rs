@@ -214,7 +214,8 @@ impl Session {
             (Some(opened), Some(file)) => buffer::ranges(&opened.ready, file, RANGES_TOLD_MAX),
             _ => Vec::new(),
         };
-        let length = state.opened.as_ref().zip(file).and_then(|(opened, file)| opened.ready.layout.file(file));
+        let length =
+            state.opened.as_ref().zip(file).and_then(|(opened, file)| opened.ready.layout.file(file));
         let trouble = state.machine.trouble();
         StreamStatus {
             session_id: self.id.to_string(),
@@ -344,10 +345,17 @@ impl StreamingService {
         state.machine.seek(Place { file: file.0, offset: start }, now);
         state.pace.handle_seek(now);
         let buffered_bytes = buffer::ahead(&opened.ready, file, start);
-        let buffered_seconds = answer.duration.filter(|_| length > 0).map(|duration| {
-            duration * buffered_bytes as f64 / length as f64
-        });
-        Ok(SeekAnswer { byte_offset: start, seconds: answer.seconds, method: answer.method, buffered_bytes, buffered_seconds })
+        let buffered_seconds = answer
+            .duration
+            .filter(|_| length > 0)
+            .map(|duration| duration * buffered_bytes as f64 / length as f64);
+        Ok(SeekAnswer {
+            byte_offset: start,
+            seconds: answer.seconds,
+            method: answer.method,
+            buffered_bytes,
+            buffered_seconds,
+        })
     }
 
     /// Stops fetching for this user's session. What is there can be read on.
@@ -427,7 +435,11 @@ impl Shared {
     }
 
     /// A new session, within the limits.
-    fn begin(self: &Arc<Self>, who: &Identity, source: &crate::source::Source) -> Result<Arc<Session>, Refusal> {
+    fn begin(
+        self: &Arc<Self>,
+        who: &Identity,
+        source: &crate::source::Source,
+    ) -> Result<Arc<Session>, Refusal> {
         let account = self.accounts.get(&who.user);
         account.check_quota()?;
         let hash = source.hashes().wire();
@@ -748,7 +760,9 @@ impl Roll {
     fn check(&self, user: &User, own_max: u32, all_max: Option<u32>) -> Result<(), Refusal> {
         let own = self.by_pair.keys().filter(|(other, _)| other == user).count();
         if own >= own_max as usize {
-            let detail = format!("{own} streams are open, which is your limit: end one of them (MAX_CONCURRENT_STREAMS)");
+            let detail = format!(
+                "{own} streams are open, which is your limit: end one of them (MAX_CONCURRENT_STREAMS)"
+            );
             return Err(Refusal::new(Code::TooManyStreams, detail));
         }
         if all_max.is_some_and(|max| self.by_pair.len() >= max as usize) {
@@ -793,10 +807,9 @@ fn place_of(wish: &SeekWish, length: u64) -> Result<Sought, Refusal> {
             let byte_offset = by_part(seconds / duration);
             Ok(Sought { byte_offset, seconds: Some(seconds), duration: Some(duration), method: "linear" })
         }
-        _ => Err(Refusal::new(
-            Code::BadRequest,
-            "say exactly one of \"seconds\", \"bytes\" and \"fraction\"",
-        )),
+        _ => {
+            Err(Refusal::new(Code::BadRequest, "say exactly one of \"seconds\", \"bytes\" and \"fraction\""))
+        }
     }
 }
 
@@ -807,7 +820,10 @@ pub(super) fn choose(ready: &Ready, wish: Option<u32>) -> Result<FileIndex, Refu
         None => media_choice::main_file(&ready.layout),
     };
     chosen.ok_or_else(|| {
-        Refusal::new(Code::NoFile, "the torrent has no such file, or no video: say ?file= with one of its files' index")
+        Refusal::new(
+            Code::NoFile,
+            "the torrent has no such file, or no video: say ?file= with one of its files' index",
+        )
     })
 }
 
@@ -822,7 +838,8 @@ pub(super) fn bound<'a>(user: &'a User, hash: &'a InfoHash) -> Bound<'a> {
 
 fn new_id() -> Result<SessionId, Refusal> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Refusal::new(Code::Internal, format!("the system gives no random numbers: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Refusal::new(Code::Internal, format!("the system gives no random numbers: {error}"))
+    })?;
     Ok(SessionId(bytes))
 }

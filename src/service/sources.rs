@@ -105,7 +105,8 @@ impl StreamingService {
         let named = shared.find(who, hashes).await?.ok_or_else(unknown)?;
         let hash = named.source.hashes().wire();
         if !dropping.force && shared.sessions.others_watch(&who.user, hash) {
-            let detail = "others stream this torrent: it stays until they have ended (an admin can say ?force=true)";
+            let detail =
+                "others stream this torrent: it stays until they have ended (an admin can say ?force=true)";
             return Err(Refusal::new(Code::InUse, detail));
         }
         shared.end_sessions(hash, "deleted", |session| dropping.force || session.user == who.user).await;
@@ -132,7 +133,12 @@ impl StreamingService {
 
 impl Shared {
     /// Reads what a user brings and remembers it; with `fetch` the metadata comes from the swarm if it has to.
-    async fn name(self: &Arc<Self>, who: &Identity, input: SourceInput, fetch: bool) -> Result<Named, Refusal> {
+    async fn name(
+        self: &Arc<Self>,
+        who: &Identity,
+        input: SourceInput,
+        fetch: bool,
+    ) -> Result<Named, Refusal> {
         let named = self.allowed(self.read(input).await?)?;
         let named = match &named.source {
             Source::Magnet(_) if fetch => self.complete(who, &named).await?,
@@ -208,8 +214,7 @@ impl Shared {
     /// Remembers a torrent for a user. That it can't is no reason to refuse the torrent.
     pub(super) async fn remember(&self, user: &User, named: &Named) {
         let hashes = named.source.hashes();
-        let remembered =
-            self.database.torrents().remember(user, hashes, named.written(), unix_now()).await;
+        let remembered = self.database.torrents().remember(user, hashes, named.written(), unix_now()).await;
         if let Err(error) = remembered {
             warn!(%error, "a torrent can't be remembered");
         }
@@ -233,7 +238,10 @@ fn live(torrent: &Torrent) -> LiveState {
 }
 
 pub(super) fn unknown() -> Refusal {
-    Refusal::new(Code::UnknownTorrent, "you haven't named this torrent yet: POST it to /api/torrents/parse first")
+    Refusal::new(
+        Code::UnknownTorrent,
+        "you haven't named this torrent yet: POST it to /api/torrents/parse first",
+    )
 }
 
 fn refused_source(refused: &impl std::fmt::Display) -> Refusal {

@@ -1,5 +1,5 @@
--- Every table is STRICT and says what its values can be, so that the check after an unclean end finds rows that nobody wrote.
--- Times are unix seconds, days are unix days, hashes are raw bytes, true and false are 1 and 0.
+-- Every table is STRICT and says what its values can be, so that the check after an unclean end finds rows that nobody
+-- wrote. Times are unix seconds, days are unix days, hashes are raw bytes, true and false are 1 and 0.
 
 CREATE TABLE users (
     name           TEXT NOT NULL PRIMARY KEY,

@@ -1,4 +1,5 @@
-//! Files that are damaged, cut short, or somebody else's: the daemon always comes up, and what it can't use is kept beside.
+//! Files that are damaged, cut short, or somebody else's: the daemon always comes up, and what it can't use is kept
+//! beside.
 
 use std::fs;
 use std::path::PathBuf;
@@ -20,8 +21,8 @@ async fn filled() -> tempfile::TempDir {
     folder
 }
 
-/// Opens a file with these bytes, reads all there is and writes something; says whether it was moved aside. Whatever the
-/// bytes are, nothing panics, and an error says that the file is damaged.
+/// Opens a file with these bytes, reads all there is and writes something; says whether it was moved aside. Whatever
+/// the bytes are, nothing panics, and an error says that the file is damaged.
 async fn survives(bytes: &[u8], is_clean: bool) -> bool {
     let folder = tempfile::tempdir().unwrap();
     fs::write(file(folder.path()), bytes).unwrap();
