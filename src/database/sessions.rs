@@ -1,8 +1,7 @@
 //! Sessions of streams, kept so that the URLs a player holds go on working after a restart.
 
-use std::fmt;
-
 use afflux_metainfo::{FileIndex, InfoHash};
+use afflux_stream::token::SessionId;
 use rusqlite::{Connection, Row, ToSql, Transaction, named_params};
 
 use super::limits::SESSIONS_MAX;
@@ -11,16 +10,6 @@ use super::{Database, DatabaseError};
 use crate::user::User;
 
 const BOUND: Bound = Bound { what: "sessions", max: SESSIONS_MAX, remedy: "end some that nobody watches" };
-
-/// What a session is known by.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId(pub [u8; 16]);
-
-impl fmt::Debug for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        afflux_metainfo::hash::write_hex(f, &self.0)
-    }
-}
 
 /// A session as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

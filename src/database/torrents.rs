@@ -40,6 +40,8 @@ pub struct TorrentEntry {
     pub added_at: u64,
     /// When it was last named or used.
     pub last_used: u64,
+    /// What it is called.
+    pub name: String,
     /// Bytes of the .torrent file or magnet URI.
     pub source_bytes: u64,
 }
@@ -78,14 +80,16 @@ impl KnownTorrents<'_> {
         &self,
         user: &User,
         hashes: InfoHashes,
+        name: &str,
         source: Source,
         now: u64,
     ) -> Result<(), DatabaseError> {
+        let name = sql::text(name);
         sql::keep_short("a torrent", source.bytes().len(), TORRENT_BYTES_MAX)?;
         let user = user.clone();
         let work = move |connection: &Transaction<'_>| {
             let added_at = take_other_name(connection, &user, hashes)?.unwrap_or(now);
-            upsert(connection, &user, hashes, &source, added_at, now)?;
+            upsert(connection, &user, hashes, &name, &source, added_at, now)?;
             prune(connection, &user, hashes)
         };
         self.0.write(work).await
@@ -114,22 +118,25 @@ impl KnownTorrents<'_> {
         self.0.find(work).await
     }
 
-    /// A user's torrents, the last one added first, after `after`, at most `limit`.
+    /// A user's torrents, or everybody's, the last one added first, after `after`, at most `limit`.
     pub async fn list(
         &self,
-        user: &User,
+        user: Option<&User>,
         after: Option<TorrentCursor>,
         limit: usize,
     ) -> Result<Vec<TorrentEntry>, DatabaseError> {
-        let user = user.clone();
+        let user = user.map(|user| user.as_str().to_owned());
         let (added_at, info_hash) =
             after.map_or((i64::MAX, [0xff; 20]), |cursor| (number(cursor.added_at), cursor.info_hash.0));
-        let sql = "SELECT user, info_hash, info_hash_v2, added_at, last_used, length(source) AS source_bytes \
-                   FROM torrents WHERE user = ?1 AND (added_at, info_hash) < (?2, ?3) \
-                   ORDER BY added_at DESC, info_hash DESC LIMIT ?4";
+        let whose = if user.is_some() { "user = ?1" } else { "?1 IS NULL" };
+        let sql = format!(
+            "SELECT user, info_hash, info_hash_v2, added_at, last_used, name, length(source) AS source_bytes \
+             FROM torrents WHERE {whose} AND (added_at, info_hash) < (?2, ?3) \
+             ORDER BY added_at DESC, info_hash DESC LIMIT ?4"
+        );
         let work = move |connection: &Connection| {
-            let values = (user.as_str(), added_at, info_hash, sql::limit(limit));
-            sql::rows(connection, sql, values, read_entry)
+            let values = (user, added_at, info_hash, sql::limit(limit));
+            sql::rows(connection, &sql, values, read_entry)
         };
         self.0.read(work).await
     }
@@ -202,18 +209,20 @@ fn upsert(
     connection: &Connection,
     user: &User,
     hashes: InfoHashes,
+    name: &str,
     source: &Source,
     added_at: u64,
     now: u64,
 ) -> Result<(), DatabaseError> {
     let info_hash = wire(connection, user, hashes)?;
     // 0, a .torrent, stays or replaces; 1, a magnet URI, only replaces another.
-    let sql = "INSERT INTO torrents (user, info_hash, info_hash_v2, added_at, last_used, kind, source) \
-               VALUES (:user, :info_hash, :v2, :added_at, :now, :kind, :source) \
+    let sql = "INSERT INTO torrents (user, info_hash, info_hash_v2, added_at, last_used, name, kind, source) \
+               VALUES (:user, :info_hash, :v2, :added_at, :now, :name, :kind, :source) \
                ON CONFLICT (user, info_hash) DO UPDATE SET \
                info_hash_v2 = coalesce(excluded.info_hash_v2, info_hash_v2), \
                added_at = min(added_at, excluded.added_at), \
                last_used = max(last_used, excluded.last_used), \
+               name = iif(excluded.kind <= kind, excluded.name, name), \
                source = iif(excluded.kind <= kind, excluded.source, source), \
                kind = min(excluded.kind, kind)";
     let values: &[(&str, &dyn ToSql)] = named_params! {
@@ -222,6 +231,7 @@ fn upsert(
         ":v2": hashes.v2().map(|hash| hash.0),
         ":added_at": number(added_at),
         ":now": number(now),
+        ":name": name,
         ":kind": source.kind(),
         ":source": source.bytes(),
     };
@@ -274,6 +284,7 @@ fn read_entry(row: &Row<'_>) -> rusqlite::Result<TorrentEntry> {
         info_hash_v2: row.get::<_, Option<_>>("info_hash_v2")?.map(InfoHashV2),
         added_at: sql::whole(row, "added_at")?,
         last_used: sql::whole(row, "last_used")?,
+        name: row.get("name")?,
         source_bytes: sql::whole(row, "source_bytes")?,
     })
 }

@@ -27,7 +27,7 @@ use super::torrents::{Files, Purpose, Use};
 use super::{Shared, Start, StreamingService, buffer, content, reading, unix_now};
 use crate::auth::{Identity, Scope};
 use crate::config::service::ContentPolicy;
-use crate::database::{self, SavedSession};
+use crate::database::SavedSession;
 use crate::engine::torrent::Ready;
 use crate::engine::{Torrent, Viewing, WarmUp};
 use crate::media_choice;
@@ -448,7 +448,7 @@ impl Shared {
         let using = self.torrents.take_up(source, &self.purpose(hash), Files::None)?;
         let now = unix_now();
         let row = SavedSession {
-            id: database::SessionId(new_id()?.0),
+            id: new_id()?,
             user: who.user.clone(),
             info_hash: hash,
             file: FileIndex(0),
@@ -488,7 +488,7 @@ impl Shared {
             saved: None,
         };
         Session {
-            id: SessionId(row.id.0),
+            id: row.id,
             user: row.user.clone(),
             info_hash: row.info_hash,
             account,
@@ -594,7 +594,7 @@ impl Shared {
             session.state().machine.end(Instant::now());
             session.ended.cancel();
         }
-        if let Err(error) = self.database.sessions().end(database::SessionId(id.0)).await {
+        if let Err(error) = self.database.sessions().end(id).await {
             warn!(%error, "the end of a session can't be written down");
         }
         let (session_id, info_hash) = (id.to_string(), hash.to_string());
@@ -607,7 +607,7 @@ impl Shared {
             let mut state = session.state();
             state.saved = Some(Instant::now());
             SavedSession {
-                id: database::SessionId(session.id.0),
+                id: session.id,
                 user: session.user.clone(),
                 info_hash: session.info_hash,
                 file: state.file.unwrap_or(FileIndex(0)),
@@ -737,9 +737,8 @@ impl Sessions {
 
     fn lay_down(&self, row: SavedSession) {
         let mut roll = self.roll();
-        let id = SessionId(row.id.0);
-        roll.by_pair.insert((row.user.clone(), row.info_hash), id);
-        roll.asleep.insert(id, row);
+        roll.by_pair.insert((row.user.clone(), row.info_hash), row.id);
+        roll.asleep.insert(row.id, row);
     }
 
     /// Forgets a session; the answer is whose it was, and itself if it was awake.

@@ -217,6 +217,9 @@ pub struct ListedTorrent {
     pub info_hash: String,
     /// What it is called.
     pub name: String,
+    /// Who named it; told to admins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// When this user named it first, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub added_at: Option<u64>,

@@ -21,6 +21,8 @@ use crate::user::User;
 
 /// Torrents in one answer, unless another number is asked for.
 const PAGE: u32 = 100;
+/// The most that can be asked for.
+const PAGE_MAX: u32 = 1000;
 
 impl StreamingService {
     /// Reads a torrent and remembers it for this user. With `fetch`, metadata that the input lacks comes from the swarm.
@@ -59,11 +61,13 @@ impl StreamingService {
 
     /// The torrents that this user named, by info-hash; all users' for admins.
     pub async fn torrents(&self, who: &Identity, page: &Page) -> Result<Vec<ListedTorrent>, Refusal> {
-        let limit = page.limit.unwrap_or(PAGE) as usize;
-        let rows = self.shared.database.torrents().list(&who.user, page.cursor()?, limit).await?;
+        let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX) as usize;
+        let user = Some(&who.user).filter(|_| !who.scopes.contains(Scope::Admin));
+        let rows = self.shared.database.torrents().list(user, page.cursor()?, limit).await?;
         let listed = rows.into_iter().map(|row| ListedTorrent {
             info_hash: row.info_hash.to_string(),
-            name: row.info_hash.to_string(),
+            name: row.name,
+            user: user.is_none().then(|| row.user.to_string()),
             added_at: Some(row.added_at),
             live: self.shared.engine.get(row.info_hash).as_ref().map(live),
         });
@@ -83,6 +87,7 @@ impl StreamingService {
         Ok(ListedTorrent {
             info_hash: torrent.info_hash().to_string(),
             name: torrent.name(),
+            user: None,
             added_at: None,
             live: Some(live(&torrent)),
         })
@@ -214,7 +219,11 @@ impl Shared {
     /// Remembers a torrent for a user. That it can't is no reason to refuse the torrent.
     pub(super) async fn remember(&self, user: &User, named: &Named) {
         let hashes = named.source.hashes();
-        let remembered = self.database.torrents().remember(user, hashes, named.written(), unix_now()).await;
+        let remembered = self
+            .database
+            .torrents()
+            .remember(user, hashes, &named.source.name(), named.written(), unix_now())
+            .await;
         if let Err(error) = remembered {
             warn!(%error, "a torrent can't be remembered");
         }

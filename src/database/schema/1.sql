@@ -25,6 +25,7 @@ CREATE TABLE torrents (
     info_hash_v2 BLOB CHECK (length(info_hash_v2) = 32),
     added_at     INTEGER NOT NULL CHECK (added_at >= 0),
     last_used    INTEGER NOT NULL CHECK (last_used >= 0),
+    name         TEXT NOT NULL,
     kind         INTEGER NOT NULL CHECK (kind IN (0, 1)),
     source       BLOB NOT NULL,
     PRIMARY KEY (user, info_hash)

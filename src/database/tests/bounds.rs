@@ -67,7 +67,7 @@ async fn a_user_who_names_many_torrents_forgets_the_least_used() {
     };
     torrents.touch(&anna, numbered(1), NOW).await.unwrap();
     // Long ago, and yet the one that was just named stays.
-    torrents.remember(&anna, hybrid(0xee), magnet(1), 0).await.unwrap();
+    torrents.remember(&anna, hybrid(0xee), "film", magnet(1), 0).await.unwrap();
     assert!(torrents.find(&anna, hybrid(0xee)).await.unwrap().is_some());
     assert!(torrents.find(&anna, numbered(1)).await.unwrap().is_some());
     assert!(torrents.find(&anna, numbered(2)).await.unwrap().is_none());
@@ -81,9 +81,9 @@ async fn a_user_who_names_long_torrents_forgets_the_least_used() {
     let insert = "INSERT INTO torrents SELECT 'anna', unhex(printf('%040x', n)), NULL, n, n, 0, zeroblob(16777216) \
                   FROM numbers";
     make(&database, 4, insert).await;
-    torrents.remember(&user("bert"), hybrid(1), magnet(1), NOW).await.unwrap();
-    torrents.remember(&anna, hybrid(1), Source::Torrent(vec![0; 16 << 20]), NOW).await.unwrap();
-    let kept = torrents.list(&anna, None, 10).await.unwrap();
+    torrents.remember(&user("bert"), hybrid(1), "film", magnet(1), NOW).await.unwrap();
+    torrents.remember(&anna, hybrid(1), "film", Source::Torrent(vec![0; 16 << 20]), NOW).await.unwrap();
+    let kept = torrents.list(Some(&anna), None, 10).await.unwrap();
     let added: Vec<u64> = kept.iter().map(|entry| entry.added_at).collect();
     assert_eq!(added, [NOW, 4, 3, 2]);
     assert_eq!(kept.iter().map(|entry| entry.source_bytes).sum::<u64>(), SOURCE_BYTES_PER_USER_MAX);
@@ -171,7 +171,7 @@ async fn keys_longer_than_any_real_one_are_refused() {
     let result = database.suspicions().add(&user("anna"), &pattern, "", NOW).await;
     assert!(matches!(result, Err(DatabaseError::TooLong { .. })));
     let source = Source::Torrent(vec![0; afflux_metainfo::limits::TORRENT_BYTES_MAX + 1]);
-    let result = database.torrents().remember(&user("anna"), hybrid(1), source, NOW).await;
+    let result = database.torrents().remember(&user("anna"), hybrid(1), "film", source, NOW).await;
     assert!(matches!(result, Err(DatabaseError::TooLong { .. })));
     let long = Download { folder: "x".repeat(5000).into(), ..download("anna", 1) };
     let result = database.downloads().save(long).await;

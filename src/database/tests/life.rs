@@ -120,11 +120,11 @@ async fn a_full_disk_is_an_error_until_there_is_room() {
     limit_pages(&database, 1).await;
     let torrent = || Source::Torrent(vec![7; 1 << 20]);
     let anna = user("anna");
-    let result = database.torrents().remember(&anna, hybrid(7), torrent(), NOW).await;
+    let result = database.torrents().remember(&anna, hybrid(7), "film", torrent(), NOW).await;
     assert!(matches!(result, Err(DatabaseError::Full)), "{result:?}");
     assert_eq!(read_all(&database).await.unwrap(), before);
     limit_pages(&database, 1 << 20).await;
-    database.torrents().remember(&anna, hybrid(7), torrent(), NOW).await.unwrap();
+    database.torrents().remember(&anna, hybrid(7), "film", torrent(), NOW).await.unwrap();
     assert_eq!(read_all(&database).await.unwrap(), before + 1);
 }
 
@@ -200,13 +200,13 @@ async fn what_was_answered_survives_a_kill() {
     for day in 0..40 {
         // Long enough that the log goes into the file now and then.
         let torrent = Source::Torrent(vec![day; 200_000]);
-        database.torrents().remember(&user("anna"), hybrid(day), torrent, NOW).await.unwrap();
+        database.torrents().remember(&user("anna"), hybrid(day), "film", torrent, NOW).await.unwrap();
         database.usage().add(vec![usage("anna", u32::from(day))]).await.unwrap();
         let copy = copy_of(folder.path());
         let survivor = open(copy.path());
         let days = survivor.usage().span(&user("anna"), Day(0), Day(100)).await.unwrap();
         assert_eq!(days.len(), usize::from(day) + 1);
-        assert_eq!(survivor.torrents().list(&user("anna"), None, 100).await.unwrap().len(), days.len());
+        assert_eq!(survivor.torrents().list(Some(&user("anna")), None, 100).await.unwrap().len(), days.len());
     }
 }
 
@@ -224,7 +224,11 @@ async fn child_that_writes_until_it_is_killed() {
         database.usage().add(vec![usage("anna", day), usage("bert", day)]).await.unwrap();
         // Long enough that the log goes into the file now and then.
         let torrent = Source::Torrent(vec![7; 100_000]);
-        database.torrents().remember(&bert, hybrid((day % 8) as u8), torrent, u64::from(day)).await.unwrap();
+        database
+            .torrents()
+            .remember(&bert, hybrid((day % 8) as u8), "film", torrent, u64::from(day))
+            .await
+            .unwrap();
         eprintln!("written {day}");
     }
 }

@@ -32,7 +32,7 @@ fn magnet(seed: u8) -> Source {
 
 fn session(name: &str, seed: u8) -> SavedSession {
     SavedSession {
-        id: SessionId([seed; 16]),
+        id: afflux_stream::token::SessionId([seed; 16]),
         user: user(name),
         info_hash: hash(seed),
         file: FileIndex(3),
@@ -106,10 +106,10 @@ async fn fill(database: &Database) {
             Revocation { token_id: format!("token-{seed}"), expires: NOW, reason: "lost".to_owned() };
         database.revocations().revoke(revocation).await.unwrap();
         let torrent = Source::Torrent(vec![seed; 10_000]);
-        database.torrents().remember(&user, hybrid(seed), torrent, NOW).await.unwrap();
+        database.torrents().remember(&user, hybrid(seed), "film", torrent, NOW).await.unwrap();
         database
             .torrents()
-            .remember(&user, InfoHashes::V1(hash(seed + 50)), magnet(seed), NOW)
+            .remember(&user, InfoHashes::V1(hash(seed + 50)), "film", magnet(seed), NOW)
             .await
             .unwrap();
         database.sessions().save(session(name, seed)).await.unwrap();
@@ -126,7 +126,7 @@ async fn read_all(database: &Database) -> Result<usize, DatabaseError> {
     rows += database.revocations().all().await?.len();
     for name in ["anna", "bert", "cleo"] {
         let user = user(name);
-        rows += database.torrents().list(&user, None, 1000).await?.len();
+        rows += database.torrents().list(Some(&user), None, 1000).await?.len();
         rows += usize::from(database.users().find(&user).await?.is_some());
         rows += database.sessions().of(&user).await?.len();
     }

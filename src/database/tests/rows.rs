@@ -85,13 +85,14 @@ async fn a_torrent_is_found_by_either_of_its_hashes() {
     let (_folder, database) = begin();
     let (torrents, anna) = (database.torrents(), user("anna"));
     let source = Source::Torrent(b"d4:infod4:name1:aee".to_vec());
-    torrents.remember(&anna, hybrid(1), source.clone(), NOW).await.unwrap();
+    torrents.remember(&anna, hybrid(1), "film", source.clone(), NOW).await.unwrap();
     let entry = TorrentEntry {
         user: anna.clone(),
         info_hash: hash(1),
         info_hash_v2: hybrid(1).v2(),
         added_at: NOW,
         last_used: NOW,
+        name: "film".into(),
         source_bytes: 19,
     };
     let known = Some(KnownTorrent { entry, source });
@@ -114,11 +115,11 @@ async fn what_is_learned_of_a_torrent_is_added() {
     let (_folder, database) = begin();
     let (torrents, anna) = (database.torrents(), user("anna"));
     let complete = Source::Torrent(vec![1, 2, 3]);
-    torrents.remember(&anna, InfoHashes::V1(hash(1)), magnet(1), NOW).await.unwrap();
-    torrents.remember(&anna, hybrid(1), complete.clone(), NOW + 1).await.unwrap();
-    torrents.remember(&anna, InfoHashes::V1(hash(1)), magnet(1), NOW + 2).await.unwrap();
-    torrents.remember(&anna, InfoHashes::V2(InfoHashV2([1; 32])), magnet(1), NOW + 3).await.unwrap();
-    let all = torrents.list(&anna, None, 10).await.unwrap();
+    torrents.remember(&anna, InfoHashes::V1(hash(1)), "film", magnet(1), NOW).await.unwrap();
+    torrents.remember(&anna, hybrid(1), "film", complete.clone(), NOW + 1).await.unwrap();
+    torrents.remember(&anna, InfoHashes::V1(hash(1)), "film", magnet(1), NOW + 2).await.unwrap();
+    torrents.remember(&anna, InfoHashes::V2(InfoHashV2([1; 32])), "film", magnet(1), NOW + 3).await.unwrap();
+    let all = torrents.list(Some(&anna), None, 10).await.unwrap();
     assert_eq!(all.len(), 1, "{all:?}");
     assert_eq!((all[0].added_at, all[0].last_used), (NOW, NOW + 3));
     assert_eq!(all[0].info_hash_v2, hybrid(1).v2());
@@ -130,11 +131,11 @@ async fn a_torrent_that_turns_out_to_be_a_hybrid_stays_one_torrent() {
     let (_folder, database) = begin();
     let (torrents, anna) = (database.torrents(), user("anna"));
     let v2 = InfoHashV2([2; 32]);
-    torrents.remember(&anna, InfoHashes::V2(v2), magnet(2), NOW).await.unwrap();
+    torrents.remember(&anna, InfoHashes::V2(v2), "film", magnet(2), NOW).await.unwrap();
     let alone = torrents.find(&anna, InfoHashes::V2(v2)).await.unwrap().unwrap().entry;
     assert_eq!(alone.info_hash, v2.truncated());
-    torrents.remember(&anna, InfoHashes::Hybrid(hash(1), v2), magnet(2), NOW + 1).await.unwrap();
-    let all = torrents.list(&anna, None, 10).await.unwrap();
+    torrents.remember(&anna, InfoHashes::Hybrid(hash(1), v2), "film", magnet(2), NOW + 1).await.unwrap();
+    let all = torrents.list(Some(&anna), None, 10).await.unwrap();
     assert_eq!(all.len(), 1);
     assert_eq!((all[0].info_hash, all[0].info_hash_v2, all[0].added_at), (hash(1), Some(v2), NOW));
 }
@@ -146,12 +147,12 @@ async fn torrents_come_page_by_page() {
     for seed in 0..7 {
         // Two are added in the same second.
         let at = NOW + u64::from(seed / 2);
-        torrents.remember(&anna, InfoHashes::V1(hash(seed)), magnet(seed), at).await.unwrap();
+        torrents.remember(&anna, InfoHashes::V1(hash(seed)), "film", magnet(seed), at).await.unwrap();
     }
-    torrents.remember(&user("bert"), InfoHashes::V1(hash(9)), magnet(9), NOW).await.unwrap();
+    torrents.remember(&user("bert"), InfoHashes::V1(hash(9)), "film", magnet(9), NOW).await.unwrap();
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let page = torrents.list(&anna, after, 3).await.unwrap();
+        let page = torrents.list(Some(&anna), after, 3).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some(last.cursor());
         seen.extend(page.iter().map(|entry| entry.info_hash));
@@ -177,8 +178,8 @@ async fn sessions_survive_until_they_end_or_expire() {
     assert_eq!(alive, [moved, session("anna", 2), session("anna", 3)]);
     assert_eq!(sessions.of(&user("bert")).await.unwrap(), [short]);
     assert_eq!(sessions.purge(NOW).await.unwrap(), 1);
-    assert!(sessions.end(SessionId([2; 16])).await.unwrap());
-    assert!(!sessions.end(SessionId([2; 16])).await.unwrap());
+    assert!(sessions.end(afflux_stream::token::SessionId([2; 16])).await.unwrap());
+    assert!(!sessions.end(afflux_stream::token::SessionId([2; 16])).await.unwrap());
     assert_eq!(sessions.of(&user("anna")).await.unwrap().len(), 2);
     assert_eq!(sessions.of(&user("bert")).await.unwrap(), []);
 }
