@@ -22,6 +22,7 @@ pub mod reply;
 pub mod respond;
 pub mod server;
 pub mod session;
+pub mod suspicion;
 pub mod token;
 pub mod verdict;
 pub mod window;

@@ -110,6 +110,12 @@ pub const TORRENT_FILES_MANY: usize = 10_000;
 /// Files of a torrent that are looked at for patterns; a .torrent of 10 MiB could name a quarter of a million.
 pub const TORRENT_FILES_JUDGED: usize = 20_000;
 
+/// Users whose doings are counted, some 400 bytes each. Tokens name users, so only who mints them can name more.
+pub const SUSPICION_USERS_MAX: usize = 4096;
+
+/// Sessions of which the same is counted.
+pub const SUSPICION_SESSIONS_MAX: usize = 4096;
+
 const _: () = assert!(HEADER_BYTES_MAX < CONNECTION_BUFFER_BYTES);
 const _: () = assert!(RANGES_TINY_MAX < RANGES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX <= FILE_PART_BYTES_MAX);
