@@ -11,6 +11,7 @@ pub mod storage;
 pub mod stream;
 pub mod swarm;
 pub mod tracker;
+pub mod viewing;
 
 /// A target: panics on bytes for which something doesn't hold that must.
 pub type Target = fn(&[u8]);
@@ -25,11 +26,17 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("forwarded", stream::forwarded),
     ("intake", storage::intake),
     ("krpc", dht::krpc),
+    ("magic", stream::magic),
     ("magnet", metainfo::magnet),
+    ("media_token", stream::media_token),
+    ("pace", viewing::pace),
     ("piece_table", swarm::piece_table),
     ("range_header", stream::range_header),
+    ("redact_line", stream::redact_line),
     ("resume", storage::resume),
     ("scenario", sim::scenario),
+    ("session", viewing::session),
+    ("suspicions", viewing::suspicions),
     ("torrent", metainfo::torrent),
     ("tracker_http", tracker::tracker_http),
     ("tracker_udp", tracker::tracker_udp),

@@ -4,8 +4,10 @@ use std::ops::Range;
 use std::time::{Duration, UNIX_EPOCH};
 
 use afflux_stream::conditions::{Outcome, Validators, evaluate};
+use afflux_stream::magic::{FileFacts, HEAD_BYTES, HeadVerdict, judge_head, judge_torrent};
 use afflux_stream::range::{Resolved, Spec, parse, resolve};
 use afflux_stream::server::{BaseUrl, Believed, ProxyPolicy, believe};
+use afflux_stream::token::{Bound, MediaKey, MediaToken, SessionId, TokenError, redact};
 use http::{HeaderMap, HeaderValue};
 
 /// A file's length (8 bytes, big endian), then a `Range` header.
@@ -99,4 +101,57 @@ pub fn forwarded(data: &[u8]) {
         assert_eq!(base.as_str().parse::<BaseUrl>().as_ref(), Ok(&base));
         assert_eq!(base.host(), host.host());
     }
+}
+/// The text of a token.
+///
+/// A stranger's token is never right; one of ours that says the same is another text, which is right; and what reads as a token is
+/// never seen in a log.
+pub fn media_token(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    if let Ok(id) = text.parse::<SessionId>() {
+        assert_eq!(id.to_string(), text);
+    }
+    let Ok(unverified) = MediaToken::parse(text) else { return };
+    let (key, bound) = (MediaKey::new([7; 32]), Bound { user: "anna", info_hash: &[1; 20] });
+    assert_eq!(unverified.verify(&key, &bound, 0), Err(TokenError::Forged), "nobody finds a MAC by chance");
+    let ours = MediaToken { session: unverified.session(), file: None, expires_at: 1 };
+    let sealed = key.seal(&ours, &bound);
+    assert_ne!(sealed, text);
+    assert_eq!(MediaToken::parse(&sealed).and_then(|sealed| sealed.verify(&key, &bound, 0)), Ok(ours));
+    assert!(!redact(text).contains(text));
+}
+
+/// A line of a log.
+///
+/// What the router would take for an id isn't in it afterwards, doing it twice changes nothing, and a line without secrets is
+/// the line.
+pub fn redact_line(data: &[u8]) {
+    let Ok(line) = str::from_utf8(data) else { return };
+    let once = redact(line).into_owned();
+    assert_eq!(redact(&once), once);
+    let id: String =
+        line.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).take(128).collect();
+    if !id.is_empty() {
+        assert_eq!(redact(&format!("/stream/{id}/x")), "/stream/[redacted]/x");
+    }
+}
+
+/// A file's name up to the first line's end, then its first bytes; the lines of which are also the paths of a torrent.
+///
+/// Every file has a verdict, which the bytes behind the head don't change.
+pub fn magic(data: &[u8]) {
+    let cut = data.iter().position(|&byte| byte == b'\n').unwrap_or(data.len());
+    let (name, head) = data.split_at(cut);
+    let (name, head) = (String::from_utf8_lossy(name), head.get(1..).unwrap_or_default());
+    let verdict = judge_head(&name, head);
+    let cut = &head[..head.len().min(HEAD_BYTES)];
+    assert_eq!(judge_head(&name, cut), verdict);
+    if head.is_empty() {
+        assert_eq!(verdict, HeadVerdict::NoOpinion);
+    }
+    let text = String::from_utf8_lossy(head);
+    let files: Vec<FileFacts<'_>> =
+        text.lines().map(|path| FileFacts { path, length: path.len() as u64 * 400_000_000 }).collect();
+    let warnings = judge_torrent(&name, &files);
+    assert!(warnings.windows(2).all(|pair| pair[0] < pair[1]), "each once, in order: {warnings:?}");
 }
