@@ -4,8 +4,12 @@
 //! Not here: torrents, pieces, peers, users, the JSON API. The server takes a [`Library`] that opens
 //! files by an opaque id and lends verified bytes, and a closure for every route that isn't media.
 //!
-//! `range`, `conditions`, `multipart`, `reply`, `media_type`, `verdict`, `window` and `problem` are pure: no clock,
-//! no sockets, no tasks. `body`, `respond` and `server` stand on tokio and hyper, `outlet` on the system.
+//! Beside the answers stands what one viewing is: its `token` in the URL, its `session` of many connections, the `pace` at which it is
+//! sent bytes, what its file really is (`magic`), and whether a viewer behaves so at all (`suspicion`). Machines and tables; whoever
+//! owns the library drives them.
+//!
+//! `body`, `respond` and `server` stand on tokio and hyper, `outlet` on the system. All else is pure: no clock, no sockets, no
+//! tasks.
 
 pub mod body;
 pub mod conditions;
@@ -30,6 +34,7 @@ pub mod window;
 pub use body::{BoxError, ResponseBody};
 pub use library::{FilePart, Library, Media, MediaFacts, MediaRequest, OpenError, ReadError, Reader};
 pub use media_type::{Kind, MediaType, media_type};
+pub use pace::Pace;
 pub use problem::Problem;
 pub use respond::respond;
 pub use server::{
@@ -37,5 +42,9 @@ pub use server::{
 };
 #[cfg(feature = "tls")]
 pub use server::{Tls, TlsError, TlsSettings};
+pub use server::{HostPolicy, RemoteAddr, Server, ServerConfig};
+pub use session::{Place, Session};
+pub use suspicion::Suspicions;
+pub use token::{MediaKey, MediaToken, SessionId};
 pub use verdict::{Verdict, verdict};
 pub use window::{Window, WindowConfig};

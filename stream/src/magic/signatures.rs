@@ -167,10 +167,10 @@ fn markup(head: &[u8]) -> Option<Never> {
     let text = head.strip_prefix(UTF8_MARK).unwrap_or(head).trim_ascii_start();
     let begins =
         |word: &&str| text.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word.as_bytes()));
-    if SCRIPTS.iter().any(|word| begins(&word)) {
+    if SCRIPTS.iter().any(begins) {
         Some(Never::Script)
     } else {
-        PAGES.iter().any(|word| begins(&word)).then_some(Never::Document)
+        PAGES.iter().any(begins).then_some(Never::Document)
     }
 }
 

@@ -16,16 +16,17 @@ pub(super) fn redact(text: &str) -> Cow<'_, str> {
     let letters = letters(text);
     let mut clean = String::new();
     let mut copied = 0;
+    let mut clean_from = 0;
     let mut at = 0;
     while at < letters.len() {
-        let Some(secret) = secret_at(&letters, at) else {
+        let Some(secret) = secret_at(&letters, at, clean_from) else {
             at += 1;
             continue;
         };
         clean.push_str(&text[copied..letters[secret.start].bytes.start]);
         clean.push_str(REDACTED);
         copied = letters[secret.end - 1].bytes.end;
-        at = secret.end;
+        (at, clean_from) = (secret.end, secret.end);
     }
     if copied == 0 {
         return Cow::Borrowed(text);
@@ -62,9 +63,9 @@ fn digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// The secret that the word at `at` announces, or that begins there. Never empty.
-fn secret_at(letters: &[Letter], at: usize) -> Option<Range<usize>> {
-    let secret = if begins(letters, at, "stream") && is_media_route(letters, at) {
+/// The secret that the word at `at` announces, or that begins there. Never empty. What lies before `clean_from` has been replaced.
+fn secret_at(letters: &[Letter], at: usize, clean_from: usize) -> Option<Range<usize>> {
+    let secret = if begins(letters, at, "stream") && is_media_route(letters, at, clean_from) {
         run(letters, skip(letters, at + "stream".len(), is_slash), ends_segment)
     } else if begins(letters, at, "bearer") {
         run(letters, skip(letters, at + "bearer".len(), is_gap), ends_value)
@@ -82,11 +83,11 @@ fn begins(letters: &[Letter], at: usize, word: &str) -> bool {
 }
 
 /// Whether `stream` at `at` is a whole segment of a path, and not that of the JSON API, whose next segment is an info-hash.
-fn is_media_route(letters: &[Letter], at: usize) -> bool {
+fn is_media_route(letters: &[Letter], at: usize, clean_from: usize) -> bool {
     let after = letters.get(at + "stream".len()).is_some_and(|letter| is_slash(letter.byte));
     let before = &letters[..at];
     let slashes = before.iter().rev().take_while(|letter| is_slash(letter.byte)).count();
-    let parent = &before[..before.len() - slashes];
+    let parent = before[..before.len() - slashes].get(clean_from..).unwrap_or_default();
     let api = parent.len().checked_sub("api".len()).is_some_and(|start| begins(parent, start, "api"));
     after && (slashes > 0 || before.is_empty()) && !api
 }

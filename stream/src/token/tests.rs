@@ -135,6 +135,7 @@ fn tokens_are_taken_out_of_paths() {
         ("%252Fstream%252Fabc%252Fx", "%252Fstream%252F[redacted]%252Fx"),
         (r"\/stream\/abc\/x", r"\/stream\/[redacted]\/x"),
         ("stream/abc/x", "stream/[redacted]/x"),
+        ("/stream/api/stream/abc/x", "/stream/[redacted]/stream/[redacted]/x"),
         ("/stream/日本/x", "/stream/[redacted]/x"),
         ("a /stream/b/ and /stream/c/", "a /stream/[redacted]/ and /stream/[redacted]/"),
     ] {
