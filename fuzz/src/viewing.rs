@@ -34,7 +34,7 @@ fn place(number: u8) -> Place {
         255 => u64::MAX,
         number => u64::from(number) << 20,
     };
-    Place { file: u32::from(number % 7 == 0), offset }
+    Place { file: u32::from(number.is_multiple_of(7)), offset }
 }
 
 /// A session. States change along the diagram's arrows and as they are told, stalls and recoveries take turns, totals only grow, and

@@ -7,10 +7,10 @@
 //! - It holds a burst, and fills at half as much again as the media's mean rate, or [`FLOOR`] where that is more. A player reads
 //!   less in the long run, so for most it is always full.
 //! - A **seek** fills it at once: somebody waits for a picture. Seeks in quick succession use up a small budget of such bursts.
-//! - A reader that opens **again** where bytes have just been sent gets no burst. What was sent beyond its first byte was wasted;
-//!   if that happens more than once a minute, the floor goes: the session is paced by its media's rate, and where that isn't known, by
-//!   how far its player comes from one opening to the next. The pace stays above that, so a player that was measured while it was
-//!   held up is measured quicker the next time.
+//! - A reader that opens **again** where bytes have just been sent gets no burst. What was sent beyond its first byte was wasted:
+//!   for the next minute the floor is gone, and the session is paced by its media's rate, or, where that isn't known, by how far its
+//!   player comes from one opening to the next. The third time within a minute it's a habit, and little more than that rate is left.
+//!   The pace is always above what was measured, so a player that was held up is measured quicker the next time.
 //!
 //! Downloads aren't paced. A user's own limit ([`PaceConfig::max_rate`]) holds for everything.
 //!
@@ -193,6 +193,8 @@ impl Pace {
                 Opened::Seek
             }
         };
+        // Progress that was measured without any waste says nothing.
+        self.forget(now);
         self.adjust(now);
         opened
     }

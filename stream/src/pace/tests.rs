@@ -121,6 +121,19 @@ fn opening_again_gets_no_burst() {
 }
 
 #[test]
+fn a_lost_connection_is_no_waste() {
+    let (mut pace, now) = pace(None);
+    let rate = pace.rate();
+    let mut at = 0;
+    pace.handle_open(place(0), now);
+    drain(&mut pace, &mut at, now);
+    let later = now + Duration::from_secs(10);
+    assert_eq!(pace.handle_open(place(at), later), Opened::Again { wasted: 0 });
+    assert_eq!(pace.rate(), rate);
+    assert!(drain(&mut pace, &mut at, later) >= MIB, "what came together meanwhile");
+}
+
+#[test]
 fn an_announced_seek_is_one_even_nearby() {
     let (mut pace, now) = pace(Some(RATE));
     let mut at = 0;
