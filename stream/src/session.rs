@@ -18,7 +18,8 @@
 //!                     for the stall's timeout
 //!
 //!   any ── checked again ──► Metadata      any ── pause ──► Paused      any ── trouble ──► Error
-//!   any but Metadata ── the whole file is there ──► Complete ── pieces went, another file ──► Buffering, Ready, Playing
+//!   any ── the whole file is there ──► Complete ── pieces went, another file ──► Buffering, Ready, Playing
+//!                                      Complete ── a reader has waited for the stall's timeout: a disk hangs ──► Stalled
 //!   Metadata, Paused, Error ── resumed, over ──► whatever the rest says, but Stalled: the wait is counted anew
 //! ```
 //!
