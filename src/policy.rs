@@ -182,12 +182,15 @@ impl SourcePolicy {
 
     /// Whether a tracker may be asked.
     pub fn check_tracker(&self, url: &str) -> Result<(), Denied> {
-        let host = match url.parse::<TrackerUrl>() {
-            Ok(url) => Some(url.host().clone()),
+        let host = match url.parse::<TrackerUrl>().map(|url| url.host().clone()) {
+            Ok(Host::Name(name)) => parse_host(&name),
+            Ok(ip) => Some(ip),
             // WebSocket trackers, and what an HTTP client reads where we don't.
             Err(_) => host_of(url),
         };
-        self.check_tracker_host(host)
+        self.deny(&host, List::DenyHost, &self.0.deny_hosts)?;
+        self.deny(&host, List::DenyTracker, &self.0.deny_trackers)?;
+        self.allow(&host, List::AllowTracker, &self.0.allow_trackers)
     }
 
     /// Whether a .torrent file or a web seed may be fetched from there.
@@ -237,12 +240,6 @@ impl SourcePolicy {
             }
         }
         Ok(denied)
-    }
-
-    fn check_tracker_host(&self, host: Option<Host>) -> Result<(), Denied> {
-        self.deny(&host, List::DenyHost, &self.0.deny_hosts)?;
-        self.deny(&host, List::DenyTracker, &self.0.deny_trackers)?;
-        self.allow(&host, List::AllowTracker, &self.0.allow_trackers)
     }
 
     /// What has no host can't be judged: it passes only where there are no rules.

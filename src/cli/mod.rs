@@ -3,6 +3,7 @@
 pub mod check;
 pub mod create;
 pub mod demo;
+pub mod doctor;
 pub mod download;
 mod files;
 pub mod inspect;
@@ -70,6 +71,8 @@ pub enum Command {
     Check(check::CheckArguments),
     /// Make a token, with which a user may use the daemon
     Token(token::TokenArguments),
+    /// See what works on this machine, and what to do about the rest
+    Doctor(doctor::DoctorArguments),
     /// Simulate swarms, and compare piece selection strategies
     Sim(sim::SimArguments),
     /// Print shell completions
@@ -131,7 +134,12 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let file = File::load(arguments.global.config.as_deref())?;
+    let (file, broken) = match File::load(arguments.global.config.as_deref()) {
+        Ok(file) => (file, None),
+        // It says so, and looks at the rest.
+        Err(failure) if matches!(arguments.command, Command::Doctor(_)) => (File::default(), Some(failure)),
+        Err(failure) => return Err(failure),
+    };
     start_log(arguments.global.log.as_deref().or(file.log.as_deref()), arguments.global.json)?;
     let data_dir = match arguments.global.data_dir.or_else(|| file.data_dir.clone()) {
         Some(folder) => folder,
@@ -148,6 +156,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Inspect(arguments) => inspect::run(context, arguments),
         Command::Check(arguments) => check::run(&context, arguments),
         Command::Token(arguments) => token::run(&context, arguments),
+        Command::Doctor(arguments) => doctor::run(context, arguments, broken),
         Command::Sim(arguments) => sim::run(&context, arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "afflux", &mut std::io::stdout());

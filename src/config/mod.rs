@@ -6,6 +6,8 @@
 
 mod auth;
 mod checks;
+#[cfg(test)]
+mod example;
 pub mod options;
 pub mod service;
 mod strategy;

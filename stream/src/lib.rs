@@ -42,7 +42,6 @@ pub use server::{
 };
 #[cfg(feature = "tls")]
 pub use server::{Tls, TlsError, TlsSettings};
-pub use server::{HostPolicy, RemoteAddr, Server, ServerConfig};
 pub use session::{Place, Session};
 pub use suspicion::Suspicions;
 pub use token::{MediaKey, MediaToken, SessionId};
