@@ -75,6 +75,11 @@ impl Shared {
         Arc::new(Self { fetcher, bind, slots, connection_ids: Mutex::default() })
     }
 
+    /// What announces over HTTP go through, and what knows the owner's rules.
+    pub fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
+    }
+
     fn policy(&self) -> Policy {
         self.fetcher.policy()
     }

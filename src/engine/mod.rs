@@ -61,6 +61,7 @@ use crate::config::{SwarmSettings, Tuning, options};
 use crate::dht::{self, DhtConfig, DhtHandle};
 use crate::failure::Failure;
 use crate::fetch::{FetchConfig, Fetcher};
+use crate::policy::SourcePolicy;
 use crate::source::Source;
 use crate::threads;
 
@@ -205,6 +206,8 @@ impl Engine {
         };
         let announces = announce::Shared::new(fetcher(config.tuning.announce_timeout)?, config.swarm.bind);
         let fetcher = fetcher(FETCH_TIMEOUT)?;
+        announces.fetcher().add_own_ports(&[port]);
+        fetcher.add_own_ports(&[port]);
         let dht = start_dht(&config, port);
         let shared = Arc::new(Shared {
             peer_id: make_peer_id()?,
@@ -242,6 +245,17 @@ impl Engine {
     pub async fn fetch_torrent(&self, url: &str) -> Result<Vec<u8>, Failure> {
         let fetched = self.shared.fetcher.get(url, TORRENT_BYTES_MAX).await;
         fetched.map_err(|error| Failure::work(format!("the .torrent can't be fetched: {error}")))
+    /// From now on trackers and servers are asked only where these rules allow it. Torrents that are here already keep their trackers,
+    /// and asking those that are denied fails; new ones are judged by [`SourcePolicy::admit`].
+    pub fn set_sources(&self, sources: Arc<SourcePolicy>) {
+        self.shared.announces.fetcher().set_sources(Arc::clone(&sources));
+        self.shared.fetcher.set_sources(sources);
+    }
+
+    /// Tells of further ports that this program listens on, such as that of HTTP: no torrent makes us ask ourselves.
+    pub fn add_own_ports(&self, ports: &[u16]) {
+        self.shared.announces.fetcher().add_own_ports(ports);
+        self.shared.fetcher.add_own_ports(ports);
     }
 
     /// Port on which peers are taken (TCP) and the DHT speaks (UDP).

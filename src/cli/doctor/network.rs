@@ -234,8 +234,8 @@ mod tests {
             let at = listener.local_addr().unwrap();
             let answering = tokio::spawn(async move {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let mut request = [0; 64];
-                stream.read(&mut request).await.unwrap();
+                let mut request = [0; b"GET /healthz HTTP/1.0\r\n\r\n".len()];
+                stream.read_exact(&mut request).await.unwrap();
                 stream.write_all(answer.as_bytes()).await.unwrap();
             });
             let (finding, is_running) = http_port(&patient(at)).await;
