@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use afflux::announce::{AnnounceConfig, Announcer, AnnouncerHandle, Shared, Totals};
 use afflux::fetch::{FetchConfig, Fetcher};
+use afflux::policy::{SourcePolicy, SourceSettings};
 use afflux::tracker_server::TrackerServer;
 use afflux_metainfo::{InfoHash, PeerId};
 use afflux_tracker::Policy;
@@ -33,6 +34,11 @@ struct Options {
 const USUAL: Options = Options { allow_local: true, timeout: Duration::from_secs(15), proxy: None, id: b'a' };
 
 fn start(tiers: &[&[String]], options: Options) -> Torrent {
+    start_under(Arc::default(), tiers, options)
+}
+
+/// The same where the owner has rules.
+fn start_under(rules: Arc<SourcePolicy>, tiers: &[&[String]], options: Options) -> Torrent {
     let Options { allow_local, timeout, proxy, id } = options;
     let config = FetchConfig {
         policy: Policy { allow_local },
@@ -42,6 +48,7 @@ fn start(tiers: &[&[String]], options: Options) -> Torrent {
         bind: None,
     };
     let shared = Shared::new(Arc::new(Fetcher::new(config).unwrap()), None);
+    shared.fetcher().set_sources(rules);
     let (totals, totals_rx) = watch::channel(Totals { uploaded: 1, downloaded: 2, left: 3 });
     let (peers_tx, peers) = mpsc::channel(4);
     let config = AnnounceConfig {
@@ -103,6 +110,26 @@ async fn two_torrents_meet_at_our_own_tracker_over_both_families() {
         first.handle.stop().await;
         assert_eq!(tracker.peers(INFO_HASH), []);
     }
+}
+
+#[tokio::test]
+async fn a_denied_tracker_hears_nothing_under_any_name() {
+    let mut udp = UdpTracker::start("127.0.0.1:0", vec![1, 2, 3, 4, 0, 1]).await;
+    let http = WebServer::fixed(ok("", b"d5:peers0:e")).await;
+    let deny_trackers = vec!["127.0.0.0/8".parse().unwrap()];
+    let rules = Arc::new(SourcePolicy::from(SourceSettings { deny_trackers, ..Default::default() }));
+    for url in [
+        format!("udp://{}", udp.address),
+        format!("udp://localhost:{}", udp.address.port()),
+        http.url("/announce"),
+        format!("http://localhost:{}/announce", http.address.port()),
+    ] {
+        let torrent = start_under(Arc::clone(&rules), &[&[url.clone()]], USUAL);
+        let message = until(&torrent, Health::Failing).await.message.unwrap();
+        assert!(message.contains("deny-tracker = 127.0.0.0/8"), "{url}: {message}");
+        torrent.handle.stop().await;
+    }
+    assert!(udp.announces.try_recv().is_err() && http.heads().is_empty());
 }
 
 #[tokio::test]
