@@ -124,7 +124,7 @@ async fn a_denied_tracker_hears_nothing_under_any_name() {
         http.url("/announce"),
         format!("http://localhost:{}/announce", http.address.port()),
     ] {
-        let torrent = start_under(Arc::clone(&rules), &[&[url.clone()]], USUAL);
+        let torrent = start_under(Arc::clone(&rules), &[std::slice::from_ref(&url)], USUAL);
         let message = until(&torrent, Health::Failing).await.message.unwrap();
         assert!(message.contains("deny-tracker = 127.0.0.0/8"), "{url}: {message}");
         torrent.handle.stop().await;

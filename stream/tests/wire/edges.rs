@@ -1,6 +1,9 @@
 //! What stands before the routes: proxies, names, forged requests, and what every answer carries.
 
-use crate::support::{Client, File, Site};
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use crate::support::{Client, File, Site, eventually};
 use afflux_stream::HostPolicy;
 
 /// Asks for the path at which the test's service tells what it knows of the request.
@@ -86,4 +89,45 @@ async fn pages_of_other_sites_change_nothing() {
         client.send(&request).await;
         assert_eq!(client.head().await.status, status, "{origin}");
     }
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn each_request_is_a_line_without_tokens() {
+    let log = Log::default();
+    let writer = log.clone();
+    let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    // For all tests of this program: one that holds for a thread only misses lines while others run.
+    tracing::subscriber::set_global_default(lines).unwrap();
+    let site = behind_proxy().await;
+    let proxy = FORWARDED.replace("from-proxy", "one-of-a-kind");
+    let mut client = site.send(&format!("GET /stream/0/film.mkv?token=SECRET HTTP/1.1{proxy}")).await;
+    let head = client.head().await;
+    client.body(head.length()).await;
+    let line = || log.text().lines().find(|line| line.contains("one-of-a-kind")).map(str::to_owned);
+    eventually("the line is written", || line().is_some()).await;
+    let text = line().unwrap();
+    for part in ["client=203.0.113.9", "method=GET", "path=/stream/…/film.mkv", "status=200", "bytes=10"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("SECRET") && !text.contains("/stream/0/"), "{text}");
 }
