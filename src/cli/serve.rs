@@ -98,6 +98,7 @@ async fn serve(engine: Arc<Engine>, settled: Settled, screen: &Screen) -> Result
     let Settled { http, auth, service, storage, tuning, data_dir } = settled;
     let server = bind(&http, &tuning).await?;
     let (address, tls, window) = (server.local_addr(), server.tls(), server.window());
+    engine.add_own_ports(&[address.port()]);
     let database = open_database(&data_dir).await?;
     let is_new = !data_dir.join(MEDIA_KEY).exists();
     let media_key = secret::load_or_make(&data_dir.join(MEDIA_KEY));
@@ -106,7 +107,7 @@ async fn serve(engine: Arc<Engine>, settled: Settled, screen: &Screen) -> Result
         streams: service.streams,
         streams_per_user: http.max_concurrent_streams,
         tuning,
-        policy: service.sources,
+        policy: Arc::new(service.sources),
         media_key: MediaKey::new(media_key.map_err(|error| Failure::work(error.to_string()))?),
     };
     let door = door(&http, auth, &data_dir)?;

@@ -245,6 +245,8 @@ impl Engine {
     pub async fn fetch_torrent(&self, url: &str) -> Result<Vec<u8>, Failure> {
         let fetched = self.shared.fetcher.get(url, TORRENT_BYTES_MAX).await;
         fetched.map_err(|error| Failure::work(format!("the .torrent can't be fetched: {error}")))
+    }
+
     /// From now on trackers and servers are asked only where these rules allow it. Torrents that are here already keep their trackers,
     /// and asking those that are denied fails; new ones are judged by [`SourcePolicy::admit`].
     pub fn set_sources(&self, sources: Arc<SourcePolicy>) {

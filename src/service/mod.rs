@@ -77,7 +77,7 @@ pub struct ServiceConfig {
     /// Bounds and patience.
     pub tuning: Tuning,
     /// Which torrents, trackers and hosts may be used.
-    pub policy: SourcePolicy,
+    pub policy: Arc<SourcePolicy>,
     /// What signs media URLs.
     pub media_key: MediaKey,
 }
@@ -174,6 +174,7 @@ impl StreamingService {
         database: Database,
         config: ServiceConfig,
     ) -> Result<Self, Refusal> {
+        engine.set_sources(Arc::clone(&config.policy));
         let grace = config.streams.torrent_grace;
         let shared = Arc::new(Shared {
             torrents: Torrents::new(Arc::clone(&engine), config.storage.clone(), grace),

@@ -139,6 +139,8 @@ impl Session {
         let bytes = shared.config.tuning.buffer_bytes;
         state.warm_up = Some(opened.viewing.warm_up(&opened.ready, file, bytes));
         state.checks.begin(opened, file);
+        let length = opened.ready.layout.file(file).map_or(0, |file| file.length);
+        state.pace.set_media(length, None, Instant::now());
         drop(state);
         self.using.need(Files::Some(vec![file]));
         shared.torrents.look(Instant::now());
