@@ -2,6 +2,7 @@
 
 use afflux_metainfo::info::Info;
 use afflux_metainfo::{FileIndex, InfoHashes, Layout};
+use afflux_stream::magic::{FileFacts, judge_torrent};
 use afflux_stream::{Verdict, media_type, verdict};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -105,6 +106,10 @@ impl TorrentInfo {
         self.files = files(layout);
         self.main_file = media_choice::main_file(layout).map(|FileIndex(index)| index);
         self.warnings = info.warnings.iter().map(ToString::to_string).collect();
+        let facts: Vec<FileFacts<'_>> =
+            self.files.iter().map(|file| FileFacts { path: &file.path, length: file.size }).collect();
+        let suspicious = judge_torrent(&self.name, &facts);
+        self.warnings.extend(suspicious.into_iter().map(|warning| warning.sentence().to_owned()));
         if let Err(reason) = info.transferable() {
             self.warnings.push(reason.to_string());
         }

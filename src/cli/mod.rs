@@ -14,6 +14,7 @@ mod show;
 pub mod sim;
 pub mod stream;
 pub mod token;
+pub mod user;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -71,6 +72,8 @@ pub enum Command {
     Check(check::CheckArguments),
     /// Make a token, with which a user may use the daemon
     Token(token::TokenArguments),
+    /// See who uses the daemon, shut users out and let them in again
+    User(user::UserArguments),
     /// See what works on this machine, and what to do about the rest
     Doctor(doctor::DoctorArguments),
     /// Simulate swarms, and compare piece selection strategies
@@ -156,6 +159,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Inspect(arguments) => inspect::run(context, arguments),
         Command::Check(arguments) => check::run(&context, arguments),
         Command::Token(arguments) => token::run(&context, arguments),
+        Command::User(arguments) => user::run(&context, &arguments),
         Command::Doctor(arguments) => doctor::run(context, arguments, broken),
         Command::Sim(arguments) => sim::run(&context, arguments),
         Command::Completions { shell } => {

@@ -1,5 +1,6 @@
 //! `afflux serve`: the daemon. What it does is `crate::service`'s, its HTTP routes are in `crate::api`.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::show::Screen;
+use super::user::AddressFile;
 use super::{Context, DaemonArguments, session, stream};
 use crate::api::{self, Api, Door};
 use crate::auth::{IssuerKeys, OwnKey, Verifier, secret};
@@ -110,6 +112,7 @@ async fn serve(engine: Arc<Engine>, settled: Settled, screen: &Screen) -> Result
         policy: Arc::new(service.sources),
         media_key: MediaKey::new(media_key.map_err(|error| Failure::work(error.to_string()))?),
     };
+    let audience = auth.rules.audience.clone();
     let door = door(&http, auth, &data_dir)?;
     let service = StreamingService::start(engine, database.clone(), config).await;
     let service = service.map_err(|refusal| Failure::work(refusal.detail))?;
@@ -120,6 +123,9 @@ async fn serve(engine: Arc<Engine>, settled: Settled, screen: &Screen) -> Result
         router = router.layer(layer);
     }
     let stop = CancellationToken::new();
+    let local = BaseUrl::new(tls.is_some(), &reachable(address));
+    let _address = AddressFile::write(&data_dir, local.to_string(), audience)
+        .inspect_err(|error| warn!(%error, "afflux user can't ask this daemon"));
     tell(screen, &base, &http, is_new, &data_dir);
     let serving =
         tokio::spawn(server.serve(Arc::new(service.clone()), api::as_service(router), stop.clone()));
@@ -166,6 +172,18 @@ fn door(http: &HttpSettings, auth: AuthSettings, data_dir: &Path) -> Result<Door
     let issuer = auth.keys.map(|path| IssuerKeys::open(&path)).transpose();
     let issuer = issuer.map_err(|error| Failure::work(error.to_string()))?;
     Ok(Door::Tokens(Box::new(Verifier::new(auth.rules, own, issuer))))
+}
+
+/// An address on this machine that leads to a listening one.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    address
 }
 
 /// Reads what can be read again while the daemon runs.

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use afflux_metainfo::hash::InfoHashes;
 use afflux_stream::BaseUrl;
+use afflux_stream::magic::ContentPolicy;
 use ipnet::IpNet;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::service::{ContentPolicy, Threshold};
+use super::service::Threshold;
 use super::units;
 use crate::policy::HostPattern;
 
@@ -93,7 +94,7 @@ setting!(torrent_grace: Duration, units::span_from("--torrent-grace", 0));
 setting!(url_ttl: Duration, units::span_from("--url-ttl", 60));
 setting!(readers_per_session: u32, units::count("--readers-per-session", 1, 1000));
 setting!(pace: bool, units::truth("--pace"));
-setting!(content_policy: ContentPolicy, str::parse);
+setting!(content_policy: ContentPolicy, content_policy_of);
 setting!(user_download_limit: u64, units::size("--user-download-limit", 0, RATE_MAX));
 setting!(user_upload_limit: u64, units::size("--user-upload-limit", 0, RATE_MAX));
 setting!(daily_quota: u64, units::size("--daily-quota", 0, DISK_CACHE_BYTES_MAX));
@@ -189,4 +190,12 @@ fn checked<'de, D: Deserializer<'de>, T>(
         Value::Text(text) => text,
     };
     check(&text).map(Some).map_err(D::Error::custom)
+}
+
+fn content_policy_of(text: &str) -> Result<ContentPolicy, String> {
+    match text {
+        "block" => Ok(ContentPolicy::Block),
+        "warn" => Ok(ContentPolicy::Warn),
+        _ => Err(format!("--content-policy is {text:?}: allowed are block and warn")),
+    }
 }

@@ -17,6 +17,7 @@ use super::checks::{
     user_upload_limit,
 };
 use crate::policy::{HostPattern, SourcePolicy, SourceSettings};
+use afflux_stream::magic::ContentPolicy;
 
 const STREAMS: &str = "Streams";
 const DOWNLOADS: &str = "Downloads";
@@ -113,28 +114,6 @@ pub struct StreamOptions {
     #[arg(long, value_name = "SPAN", help_heading = STREAMS, value_parser = analytics_retention::parse)]
     #[serde(deserialize_with = "analytics_retention::from_file")]
     pub analytics_retention: Option<Duration>,
-}
-
-/// What is done about files that pretend to be films.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ContentPolicy {
-    /// They aren't served.
-    #[default]
-    Block,
-    /// They are served, and the answer says so.
-    Warn,
-}
-
-impl FromStr for ContentPolicy {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "block" => Ok(Self::Block),
-            "warn" => Ok(Self::Warn),
-            _ => Err(format!("--content-policy is {text:?}: allowed are block and warn")),
-        }
-    }
 }
 
 /// [`StreamOptions`], settled.

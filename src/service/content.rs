@@ -6,9 +6,10 @@ use std::future::poll_fn;
 
 use afflux_metainfo::layout::FileSpan;
 use afflux_metainfo::{FileIndex, Layout};
-use afflux_stream::magic::{HEAD_BYTES, HeadVerdict, judge_head};
+use afflux_stream::magic::{ContentPolicy, HEAD_BYTES, HeadVerdict, judge_head};
 use afflux_stream::{Media, Reader, Verdict, Window, verdict};
 use tokio::sync::watch;
+use tracing::warn;
 
 use super::sessions::Opened;
 
@@ -87,9 +88,13 @@ async fn look(opened: &Opened, file: FileIndex) -> Head {
             None => return Head::Fine,
         }
     }
-    match judge_head(&facts.name, &head) {
-        HeadVerdict::Matches | HeadVerdict::NoOpinion => Head::Fine,
-        HeadVerdict::Differs(reason) => Head::Other(format!("{:?}: {}", facts.name, reason.sentence())),
+    let judged = judge_head(&facts.name, &head);
+    match judged {
+        HeadVerdict::Differs(reason) if judged.verdict(ContentPolicy::Block) == Verdict::Block => {
+            warn!(name = facts.name, reason = reason.code(), "a file isn't what its name says");
+            Head::Other(format!("{:?}: {}", facts.name, reason.sentence()))
+        }
+        _ => Head::Fine,
     }
 }
 

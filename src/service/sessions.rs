@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use afflux_metainfo::{FileIndex, InfoHash, InfoHashes};
+use afflux_stream::magic::ContentPolicy;
 use afflux_stream::pace::{Pace, PaceConfig};
 use afflux_stream::session::{self, Place, State as StreamState};
 use afflux_stream::token::{Bound, MediaToken, SessionId};
@@ -26,7 +27,6 @@ use super::shapes::{
 use super::torrents::{Files, Purpose, Use};
 use super::{Shared, Start, StreamingService, buffer, content, reading, unix_now};
 use crate::auth::{Identity, Scope};
-use crate::config::service::ContentPolicy;
 use crate::database::SavedSession;
 use crate::engine::torrent::Ready;
 use crate::engine::{Torrent, Viewing, WarmUp};
