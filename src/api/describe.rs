@@ -4,7 +4,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem, Paths};
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi as Description, Ref, RefOr, Required};
+use utoipa::openapi::{ContentBuilder, OpenApi as Description, Ref, RefOr};
 
 use super::answers::ProblemShape;
 use super::routes::Access;
@@ -20,6 +20,7 @@ const TOKEN: &str = "token";
         description = "Torrents, streams, downloads and users of one daemon. Errors are `application/problem+json` with a stable `code`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
+    paths(media::file, media::playlist),
     components(schemas(ProblemShape)),
     tags(
         (name = "torrents", description = "What torrents say, and which there are"),
@@ -75,12 +76,47 @@ pub(super) fn finish(description: &mut Description) {
     let told = description.info.description.get_or_insert_default();
     told.push_str("\n\nCodes:\n");
     told.push_str(&codes.join("\n"));
-    media(&mut description.paths);
 }
 
-/// The media routes, which the range server answers itself.
-fn media(paths: &mut Paths) {
-    let _ = (paths, Required::True);
+/// The media routes, which the range server answers itself: described by hand, never called.
+mod media {
+    use crate::api::answers::ProblemShape;
+
+    /// Gives a file of a session to a player, with ranges (RFC 9110).
+    ///
+    /// The token is signed, and bound to the user, the session, the torrent and the file; it ends with its session. HEAD and
+    /// OPTIONS are answered too. `?download=1` asks for an attachment.
+    #[utoipa::path(get, path = "/stream/{token}/{name}", tag = "media", security(),
+        params(("token" = String, Path, description = "From the URL of a session", pattern = "^[A-Za-z0-9_-]{62}$"),
+            ("name" = String, Path, description = "The file's name; what it says doesn't matter"),
+            ("download" = Option<String>, Query, description = "`1`: as an attachment, as quickly as it comes"),
+            ("Range" = Option<String>, Header, description = "Which bytes: `bytes=0-499`, `bytes=500-`, `bytes=-500`, also several"),
+            ("If-Range" = Option<String>, Header, description = "Only if the file has this ETag")),
+        responses(
+            (status = 200, description = "The whole file", content_type = "application/octet-stream"),
+            (status = 206, description = "What was asked for", content_type = "application/octet-stream"),
+            (status = 304, description = "The client has it already"),
+            (status = 403, description = "The file is blocked", body = ProblemShape, content_type = "application/problem+json"),
+            (status = 404, description = "There is no such stream", body = ProblemShape, content_type = "application/problem+json"),
+            (status = 405, description = "A file can only be read", body = ProblemShape, content_type = "application/problem+json"),
+            (status = 410, description = "The URL's time is over", body = ProblemShape, content_type = "application/problem+json"),
+            (status = 412, description = "`If-Match` names another version", body = ProblemShape, content_type = "application/problem+json"),
+            (status = 416, description = "The file has no such bytes", body = ProblemShape, content_type = "application/problem+json"),
+            (status = 429, description = "Too many parallel reads", body = ProblemShape, content_type = "application/problem+json"),
+            (status = 503, description = "The file can't be served now", body = ProblemShape, content_type = "application/problem+json")))]
+    #[expect(dead_code, reason = "it is there to be described")]
+    pub(super) fn file() {}
+
+    /// Lists the torrent's videos in watching order, with signed URLs.
+    #[utoipa::path(get, path = "/stream/{token}/playlist.m3u8", tag = "media", security(),
+        params(("token" = String, Path, description = "From the playlist URL of a session", pattern = "^[A-Za-z0-9_-]{62}$")),
+        responses(
+            (status = 200, description = "A playlist with relative URLs", content_type = "application/vnd.apple.mpegurl"),
+            (status = 404, description = "There is no such stream", body = ProblemShape, content_type = "application/problem+json"),
+            (status = 405, description = "A file can only be read", body = ProblemShape, content_type = "application/problem+json"),
+            (status = 410, description = "The URL's time is over", body = ProblemShape, content_type = "application/problem+json")))]
+    #[expect(dead_code, reason = "it is there to be described")]
+    pub(super) fn playlist() {}
 }
 
 /// The operations of a path with their methods.
