@@ -56,6 +56,13 @@ impl Bucket {
         self.claimed_bytes = self.claimed_bytes.saturating_add(u64::from(bytes).min(room_bytes));
     }
 
+    /// Takes bytes past the queue that are payload, and so are owed in full: who borrows a whole block at a time
+    /// would else pay only for the part that the largest debt leaves room for.
+    pub(super) fn overdraw(&mut self, bytes: u32, now: Instant) {
+        self.refill(now);
+        self.claimed_bytes = self.claimed_bytes.saturating_add(u64::from(bytes));
+    }
+
     /// A claim that won't be used. The last in the queue just goes; behind any other everybody moves up, and so
     /// do those ahead of it: they get their quantum early, once, and what follows waits the longer. Exact places
     /// would need a list of the queue.
@@ -94,6 +101,19 @@ impl Bucket {
         self.released_bytes.saturating_sub(self.claimed_bytes)
     }
 
+    /// How much of `bytes` can be had now: all, or a quantum at least. The error is when that will be.
+    pub(super) fn ready_bytes(&mut self, bytes: u32, now: Instant) -> Result<u32, Instant> {
+        match self.due_after(u64::from(bytes.min(self.quantum_bytes())), now) {
+            Some(at) => Err(at),
+            None => Ok(self.spare_bytes(now).min(u64::from(bytes)) as u32),
+        }
+    }
+
+    /// When `bytes` more can have been let through than are claimed by now; `None` if they can be already.
+    pub(super) fn due_after(&mut self, bytes: u64, now: Instant) -> Option<Instant> {
+        self.due(self.claimed_bytes.saturating_add(bytes), now)
+    }
+
     pub(super) fn quantum_bytes(&self) -> u32 {
         let bytes = self.bytes_in(QUANTUM_TIME);
         bytes.clamp(u64::from(QUANTUM_BYTES_MIN), u64::from(QUANTUM_BYTES_MAX)) as u32
@@ -104,8 +124,11 @@ impl Bucket {
     }
 
     fn refill(&mut self, now: Instant) {
+        if now <= self.refilled {
+            return;
+        }
         let elapsed = now.saturating_duration_since(self.refilled);
-        self.refilled = self.refilled.max(now);
+        self.refilled = now;
         let released = u128::from(self.rate) * elapsed.as_nanos() + u128::from(self.fraction);
         self.fraction = (released % SECOND_NS) as u64;
         let bytes = u64::try_from(released / SECOND_NS).unwrap_or(u64::MAX);

@@ -15,28 +15,29 @@ fn none() -> Limits {
 }
 
 /// One link's appetite.
-struct Eater {
-    link: LinkKey,
-    want: u32,
-    next: Instant,
-    eaten: u64,
+pub(super) struct Eater {
+    pub(super) link: LinkKey,
+    pub(super) want: u32,
+    pub(super) next: Instant,
+    pub(super) eaten: u64,
 }
 
 impl Eater {
-    fn new(link: LinkKey, want: u32, now: Instant) -> Self {
+    pub(super) fn new(link: LinkKey, want: u32, now: Instant) -> Self {
         Self { link, want, next: now, eaten: 0 }
     }
 }
 
 /// Lets all eaters ask whenever they may, until `end`; timers fire `late` after their time.
-fn feed(shaper: &mut Shaper, eaters: &mut [Eater], direction: Direction, end: Instant, late: Duration) {
+pub(super) fn feed(shaper: &mut Shaper, eaters: &mut [Eater], direction: Direction, end: Instant, late: Duration) {
     loop {
         let eater = eaters.iter_mut().min_by_key(|eater| eater.next).expect("someone eats");
         let now = eater.next;
         if now > end {
             return;
         }
-        match shaper.take(eater.link, direction, eater.want, now) {
+        let grant = shaper.take(eater.link, direction, eater.want, now);
+        match grant {
             Grant::Now(bytes) => {
                 assert!(bytes > 0 && bytes <= eater.want);
                 eater.eaten += u64::from(bytes);
@@ -46,10 +47,15 @@ fn feed(shaper: &mut Shaper, eaters: &mut [Eater], direction: Direction, end: In
                 eater.next = then + late;
             }
         }
+        while let Some(woken) = shaper.poll_woken() {
+            if let Some(eater) = eaters.iter_mut().find(|eater| eater.link == woken) {
+                eater.next = eater.next.min(now + late);
+            }
+        }
     }
 }
 
-fn within(actual: u64, expected: u64, percent: u64) {
+pub(super) fn within(actual: u64, expected: u64, percent: u64) {
     let slack = expected * percent / 100;
     assert!(
         (expected - slack..=expected + slack).contains(&actual),
@@ -256,7 +262,7 @@ fn a_torrent_that_changes_class_leaves_the_old_queue() {
     let torrent = shaper.add_torrent(Some(old), none(), start);
     let link = shaper.add_link(torrent, none(), start).unwrap();
     while let Grant::Now(_) = shaper.take(link, Upload, 1 << 20, start) {}
-    shaper.set_torrent_class(torrent, Some(new));
+    shaper.set_torrent_classes(torrent, &[(new, Need::Soon)]);
     assert_eq!(shaper.take(link, Upload, 1_000, start), Grant::Now(1_000));
     assert!(matches!(shaper.take(link, Upload, 1_000, start), Grant::Later(then) if then < start + GONE));
     shaper.remove_class(new);
