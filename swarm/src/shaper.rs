@@ -202,12 +202,7 @@ impl Direction {
 impl Shaper {
     /// Only the global level yet.
     pub fn new(limits: Limits, now: Instant) -> Self {
-        Self {
-            top: Top::new(limits, now),
-            torrents: Slab::new(),
-            links: Slab::new(),
-            woken: VecDeque::new(),
-        }
+        Self { top: Top::new(limits, now), torrents: Slab::new(), links: Slab::new(), woken: VecDeque::new() }
     }
 
     /// Adds a class, with a weight of one.
@@ -229,7 +224,13 @@ impl Shaper {
     pub fn add_link(&mut self, torrent: TorrentKey, limits: Limits, now: Instant) -> Option<LinkKey> {
         self.torrents.get(torrent)?;
         let buckets = Buckets::new(limits, now);
-        Some(self.links.insert(Link { torrent, buckets, claims: [None; 2], payers: [None; 2], is_woken: false }))
+        Some(self.links.insert(Link {
+            torrent,
+            buckets,
+            claims: [None; 2],
+            payers: [None; 2],
+            is_woken: false,
+        }))
     }
 
     /// Removes a class; torrents that were for nobody else are for nobody in particular from now on.
@@ -357,7 +358,7 @@ impl Shaper {
                 if let Some(torrent) = self.torrents.get_mut(key) {
                     self.top.leave(key, torrent, link, direction);
                 }
-                LEVELS.into_iter().for_each(|level| self.refund_at(link, direction, claim.bytes, level));
+                self.refund_unused(link, direction, claim.bytes);
                 self.wake_someone(direction);
             }
             Stand::Granted => {
@@ -417,7 +418,14 @@ impl Shaper {
     }
 
     /// Claims `bytes` at these levels, one after the other, stops at the first that makes us wait, and goes on to the top.
-    fn climb(&mut self, link: LinkKey, direction: Direction, bytes: u32, levels: &[Level], now: Instant) -> Grant {
+    fn climb(
+        &mut self,
+        link: LinkKey,
+        direction: Direction,
+        bytes: u32,
+        levels: &[Level],
+        now: Instant,
+    ) -> Grant {
         for &level in levels {
             let Some(bucket) = self.bucket(link, level, direction) else { continue };
             let place = bucket.claim(bytes, now);
@@ -434,16 +442,18 @@ impl Shaper {
         let Some(known) = self.links.get_mut(link) else { return Grant::Later(now + GONE) };
         let key = known.torrent;
         let Some(torrent) = self.torrents.get_mut(key) else { return Grant::Later(now + GONE) };
-        if let Some((payer, granted)) = self.top.pay_at_once(key, torrent, direction, bytes, now) {
-            known.payers[direction.as_usize()] = payer;
-            if granted < bytes {
-                LEVELS.into_iter().for_each(|level| self.refund_at(link, direction, bytes - granted, level));
+        match self.top.pay_at_once(key, torrent, direction, bytes, now) {
+            Ok((payer, granted)) => {
+                known.payers[direction.as_usize()] = payer;
+                self.refund_unused(link, direction, bytes - granted);
+                Grant::Now(granted)
             }
-            return Grant::Now(granted);
+            Err(alone) => {
+                known.claims[direction.as_usize()] = Some(Claim { bytes, stand: Stand::Lined });
+                self.top.enqueue(key, torrent, link, direction, bytes, alone.unwrap_or(now));
+                alone.map_or_else(|| self.await_turn(link, direction, bytes, now), Grant::Later)
+            }
         }
-        known.claims[direction.as_usize()] = Some(Claim { bytes, stand: Stand::Lined });
-        self.top.enqueue(key, torrent, link, direction, bytes, now);
-        self.await_turn(link, direction, bytes, now)
     }
 
     /// A link stands in line at the top: gives turns to all who have them, and looks whether it was among them.
@@ -462,10 +472,7 @@ impl Shaper {
         loop {
             match self.top.next(&mut self.torrents, direction, now) {
                 Next::Turn(turn) => {
-                    let unused_bytes = turn.claimed_bytes - turn.bytes;
-                    if unused_bytes > 0 {
-                        LEVELS.into_iter().for_each(|level| self.refund_at(turn.link, direction, unused_bytes, level));
-                    }
+                    self.refund_unused(turn.link, direction, turn.claimed_bytes - turn.bytes);
                     if let Some(link) = self.links.get_mut(turn.link) {
                         link.payers[direction.as_usize()] = turn.payer;
                     }
@@ -497,6 +504,13 @@ impl Shaper {
     fn set_claim(&mut self, link: LinkKey, direction: Direction, claim: Option<Claim>) {
         if let Some(link) = self.links.get_mut(link) {
             link.claims[direction.as_usize()] = claim;
+        }
+    }
+
+    /// Gives back what the top didn't let through of what the levels below it did.
+    fn refund_unused(&mut self, link: LinkKey, direction: Direction, bytes: u32) {
+        if bytes > 0 {
+            LEVELS.into_iter().for_each(|level| self.refund_at(link, direction, bytes, level));
         }
     }
 

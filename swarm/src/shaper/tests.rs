@@ -29,7 +29,13 @@ impl Eater {
 }
 
 /// Lets all eaters ask whenever they may, until `end`; timers fire `late` after their time.
-pub(super) fn feed(shaper: &mut Shaper, eaters: &mut [Eater], direction: Direction, end: Instant, late: Duration) {
+pub(super) fn feed(
+    shaper: &mut Shaper,
+    eaters: &mut [Eater],
+    direction: Direction,
+    end: Instant,
+    late: Duration,
+) {
     loop {
         let eater = eaters.iter_mut().min_by_key(|eater| eater.next).expect("someone eats");
         let now = eater.next;

@@ -15,7 +15,8 @@ use std::time::Instant;
 
 use super::bucket::Bucket;
 use super::{
-    Buckets, ClassKey, Direction, Limits, LinkKey, NEEDS, Need, QUANTUM_BYTES_MAX, QUANTUM_TIME, SHARES_MAX, Torrent, TorrentKey,
+    Buckets, ClassKey, Direction, Limits, LinkKey, NEEDS, Need, QUANTUM_BYTES_MAX, QUANTUM_TIME, SHARES_MAX,
+    Torrent, TorrentKey,
 };
 use crate::key::Slab;
 
@@ -139,15 +140,6 @@ struct Candidate {
     starts: (u64, u64),
 }
 
-/// All that could have the next turn.
-#[derive(Default)]
-struct Candidates {
-    /// The best of each need.
-    best: [Option<Candidate>; NEEDS],
-    /// The torrent whose payers can pay next, of those where none can now.
-    blocked: Option<(Instant, TorrentKey)>,
-}
-
 impl Class {
     fn new(limits: Limits, now: Instant) -> Self {
         Self {
@@ -240,7 +232,12 @@ impl Top {
     }
 
     /// Does something to the buckets that let a link's bytes through.
-    pub(super) fn each(&mut self, payer: Option<ClassKey>, direction: Direction, mut act: impl FnMut(&mut Bucket)) {
+    pub(super) fn each(
+        &mut self,
+        payer: Option<ClassKey>,
+        direction: Direction,
+        mut act: impl FnMut(&mut Bucket),
+    ) {
         self.class(payer).buckets.limited(direction).map(&mut act);
         self.global.limited(direction).map(act);
     }
@@ -266,7 +263,8 @@ impl Top {
         most
     }
 
-    /// Takes up to `bytes` for a link of this torrent, if nobody waits who could have them.
+    /// Takes up to `bytes` for a link of this torrent, if nobody waits who could have them. The error is when there will be
+    /// some, if nobody waits.
     pub(super) fn pay_at_once(
         &mut self,
         key: TorrentKey,
@@ -274,21 +272,21 @@ impl Top {
         direction: Direction,
         bytes: u32,
         now: Instant,
-    ) -> Option<(Option<ClassKey>, u32)> {
+    ) -> Result<(Option<ClassKey>, u32), Option<Instant>> {
         if let Some(payer) = self.free_payer(torrent, direction) {
-            return Some((payer, bytes));
+            return Ok((payer, bytes));
         }
         if !self.queues[direction.as_usize()].torrents.is_empty() {
-            return None;
+            return Err(None);
         }
-        let candidate = self.candidate(key, torrent, direction, bytes, now).ok()?;
+        let candidate = self.candidate(key, torrent, direction, bytes, now)?;
         let payer = torrent.shares[candidate.share].class;
-        let bytes = self.pay(payer, direction, bytes, now).ok()?;
+        let bytes = self.pay(payer, direction, bytes, now)?;
         self.advance(candidate, torrent, direction, bytes);
-        Some((payer, bytes))
+        Ok((payer, bytes))
     }
 
-    /// Lines a link up behind the others of its torrent.
+    /// Lines a link up behind the others of its torrent; it is told to ask again at `told`.
     pub(super) fn enqueue(
         &mut self,
         key: TorrentKey,
@@ -296,7 +294,7 @@ impl Top {
         link: LinkKey,
         direction: Direction,
         bytes: u32,
-        now: Instant,
+        told: Instant,
     ) {
         let queue = &mut self.queues[direction.as_usize()];
         let line = &mut torrent.lines[direction.as_usize()];
@@ -305,7 +303,7 @@ impl Top {
         }
         queue.bytes += u64::from(bytes);
         line.bytes += u64::from(bytes);
-        line.waiting.push_back(Waiting { link, bytes, told: now });
+        line.waiting.push_back(Waiting { link, bytes, told });
     }
 
     /// Takes a link out of its torrent's line.
@@ -329,7 +327,9 @@ impl Top {
         direction: Direction,
     ) -> impl Iterator<Item = LinkKey> + 'a {
         let torrents = self.queues[direction.as_usize()].torrents.iter().filter_map(|&key| torrents.get(key));
-        torrents.flat_map(move |torrent| &torrent.lines[direction.as_usize()].waiting).map(|waiting| waiting.link)
+        torrents
+            .flat_map(move |torrent| &torrent.lines[direction.as_usize()].waiting)
+            .map(|waiting| waiting.link)
     }
 
     /// Gives a turn to whoever has it now.
@@ -339,10 +339,12 @@ impl Top {
         direction: Direction,
         now: Instant,
     ) -> Next {
-        let candidates = self.candidates(torrents, direction, now);
-        let Some((chosen, lower)) = self.choose(&candidates.best, direction) else {
-            let head = candidates.blocked.and_then(|(at, key)| head(torrents.get_mut(key)?, direction, at));
-            return Next::Wait(head);
+        let (chosen, lower) = match self.choose(torrents, direction, now) {
+            Ok(choice) => choice,
+            Err(None) => return Next::Wait(None),
+            Err(Some((at, key))) => {
+                return Next::Wait(torrents.get_mut(key).and_then(|torrent| head(torrent, direction, at)));
+            }
         };
         let Some(torrent) = torrents.get_mut(chosen.torrent) else { return Next::Wait(None) };
         let payer = torrent.shares[chosen.share].class;
@@ -350,7 +352,9 @@ impl Top {
             Ok(bytes) => bytes,
             Err(at) => return Next::Wait(head(torrent, direction, at)),
         };
-        let Some(waited) = self.remove(chosen.torrent, torrent, direction, 0) else { return Next::Wait(None) };
+        let Some(waited) = self.remove(chosen.torrent, torrent, direction, 0) else {
+            return Next::Wait(None);
+        };
         self.advance(chosen, torrent, direction, bytes);
         self.divide(chosen.need, lower, direction, bytes);
         Next::Turn(Turn { link: waited.link, payer, claimed_bytes: waited.bytes, bytes })
@@ -375,7 +379,9 @@ impl Top {
         };
         let line = torrents.get_mut(key).map(|torrent| &mut torrent.lines[direction.as_usize()].waiting);
         // Who has just come stands at the end.
-        if let Some(waiting) = line.and_then(|line| line.iter_mut().rev().find(|waiting| waiting.link == link)) {
+        if let Some(waiting) =
+            line.and_then(|line| line.iter_mut().rev().find(|waiting| waiting.link == link))
+        {
             waiting.told = at;
         }
         at
@@ -441,31 +447,36 @@ impl Top {
         Ok(bytes)
     }
 
-    fn candidates(
+    /// Who is next of those who wait and whose class can pay, and the best of lower need among them. The error is the
+    /// torrent whose class can pay next, and when.
+    fn choose(
         &mut self,
         torrents: &Slab<Torrent, TorrentKey>,
         direction: Direction,
         now: Instant,
-    ) -> Candidates {
-        let mut found = Candidates::default();
+    ) -> Result<(Candidate, Option<Candidate>), Option<(Instant, TorrentKey)>> {
+        let mut best = [None; NEEDS];
+        let mut blocked: Option<(Instant, TorrentKey)> = None;
         for at in 0..self.queues[direction.as_usize()].torrents.len() {
             let key = self.queues[direction.as_usize()].torrents[at];
             let Some(torrent) = torrents.get(key) else { continue };
             let Some(first) = torrent.lines[direction.as_usize()].waiting.front() else { continue };
             match self.candidate(key, torrent, direction, first.bytes, now) {
+                // Nobody to compare it with.
+                Ok(only) if self.queues[direction.as_usize()].torrents.len() == 1 => return Ok((only, None)),
                 Ok(candidate) => {
-                    let best = &mut found.best[candidate.need];
+                    let best: &mut Option<Candidate> = &mut best[candidate.need];
                     if best.is_none_or(|best| candidate.starts < best.starts) {
                         *best = Some(candidate);
                     }
                 }
-                Err(until) if found.blocked.is_none_or(|(earliest, _)| until < earliest) => {
-                    found.blocked = Some((until, key));
+                Err(until) if blocked.is_none_or(|(earliest, _)| until < earliest) => {
+                    blocked = Some((until, key));
                 }
                 Err(_) => {}
             }
         }
-        found
+        self.among_needs(&best, direction).ok_or(blocked)
     }
 
     /// The torrent with the payer whose turn comes first; the error is when one of its payers can pay again.
@@ -532,7 +543,7 @@ impl Top {
     }
 
     /// The best of the highest need that waits, or a lower one whose part is due; with it, the lower one that waits.
-    fn choose(
+    fn among_needs(
         &self,
         best: &[Option<Candidate>; NEEDS],
         direction: Direction,
