@@ -125,6 +125,10 @@ impl Running {
                         return parting;
                     }
                 }
+                () = self.link.rates.woken() => {
+                    self.read_at = self.read_at.map(|at| at.min(now));
+                    self.uploads.wake(now);
+                }
                 () = timer.as_mut() => {
                     let now = Instant::now();
                     self.link.connection.handle_timeout(now);

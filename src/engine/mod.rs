@@ -9,6 +9,7 @@ mod discover;
 mod greet;
 mod halt;
 mod library;
+mod limits;
 mod link;
 mod listen;
 mod open;
@@ -24,6 +25,7 @@ mod status;
 #[cfg(test)]
 mod testing;
 pub mod torrent;
+mod unchokes;
 mod viewing;
 
 use std::net::{IpAddr, SocketAddr};
@@ -48,13 +50,15 @@ use tracing::{debug, warn};
 
 pub use self::library::TorrentMedia;
 use self::open::Place;
-use self::rates::Rates;
+pub use self::rates::UserShare;
+use self::rates::{Rates, TorrentDial};
 pub use self::readers::WarmUp;
 use self::readers::{Readers, ViewingKey};
 use self::shares::{Shares, Use};
 use self::slots::Slots;
 pub use self::status::{Fault, Memory, State, Status};
 use self::torrent::{Greeted, Input, Ready, TaskConfig};
+use self::unchokes::Unchokes;
 pub use self::viewing::Viewing;
 use crate::announce::{self, AnnounceConfig, Totals};
 use crate::config::{SwarmSettings, Tuning, options};
@@ -67,8 +71,6 @@ use crate::threads;
 
 /// What we call ourselves (BEP 10 `v`, user agent, `Server`).
 pub const CLIENT: &str = concat!("Afflux/", env!("CARGO_PKG_VERSION"));
-/// Requests that we queue for a peer, told as `reqq`: 8 MiB, enough for 80 MiB/s at 100 ms.
-const REQUEST_QUEUE: u32 = 512;
 /// Dials of one torrent under way at once.
 const DIALS_MAX: u32 = 20;
 /// Connections of one address to one torrent. More are a swarm behind one router, or a test on loopback.
@@ -97,6 +99,7 @@ pub struct Shared {
     port: u16,
     slots: Slots,
     rates: Rates,
+    unchokes: Unchokes,
     /// The memory, among those that live there.
     shares: Shares,
     /// The disk cache, likewise.
@@ -165,6 +168,7 @@ pub struct Torrent {
     ready: watch::Receiver<Option<Arc<Ready>>>,
     status: watch::Receiver<Status>,
     readers: Arc<Readers>,
+    rates: TorrentDial,
 }
 
 impl Engine {
@@ -220,6 +224,7 @@ impl Engine {
                 Limits { download: config.swarm.download_limit, upload: config.swarm.upload_limit },
                 now,
             ),
+            unchokes: Unchokes::new(room::served_max(config.tuning.cache_bytes), now),
             disk,
             pool,
             dht,
@@ -357,7 +362,7 @@ impl Shared {
         afflux_peer::Config {
             direction,
             remote,
-            reqq: REQUEST_QUEUE,
+            reqq: self.slots.request_queue_max(),
             client: CLIENT.to_owned(),
             listen_port: Some(self.port),
             peer_timeout: self.config.tuning.peer_timeout,
@@ -562,6 +567,7 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
     let private = source.private() || info.as_ref().is_some_and(|info| info.private);
     let (open_bytes_max, keep_bytes_max) = shared.first_split(&options.kind);
     let now = Instant::now();
+    let unchokes = shared.unchokes.torrent();
     let config = afflux_swarm::Config {
         peers_max: shared.config.swarm.max_conns,
         dials_max: DIALS_MAX,
@@ -571,7 +577,7 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
         unread_max: matches!(options.kind, Kind::Memory).then_some(UNREAD_MAX),
         strategy: options.strategy,
         duplicate_percent: shared.config.tuning.duplicate_percent,
-        unchoke_slots: shared.unchoke_slots(),
+        unchoke_slots: unchokes.slots(0, now),
         local_peer_id: shared.peer_id,
         private,
         serve: true,
@@ -587,6 +593,8 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
     let readers = Arc::new(Readers::default());
     let streamed = options.kind.is_evictable();
     let discovery = start_discovery(shared, source, private, &inbox_sender, totals);
+    let rates = shared.rates.torrent(Limits::default(), now);
+    let dial = rates.dial();
     let task = TaskConfig {
         shared: Arc::clone(shared),
         place: Place {
@@ -602,7 +610,8 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
         inbox,
         to_self: inbox_sender.clone(),
         swarm,
-        rates: shared.rates.torrent(Limits::default(), now),
+        rates,
+        unchokes,
         readers: Arc::clone(&readers),
         ready: ready_sender,
         status: status_sender,
@@ -611,7 +620,7 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
     };
     torrent::start(task, info);
     let name = source.name().into();
-    Torrent { info_hash, name, streamed, inbox: inbox_sender, ready, status, readers }
+    Torrent { info_hash, name, streamed, inbox: inbox_sender, ready, status, readers, rates: dial }
 }
 
 fn start_discovery(

@@ -14,8 +14,10 @@ use super::shares::{Share, Use};
 /// case: one for each of many peers and readers to go on with, and few enough that they come one after the other.
 const OPEN_PIECES: u64 = 8;
 
-/// Peers of one torrent served at once, beside the optimistic one.
-const UNCHOKE_SLOTS: u32 = 8;
+/// Peers served at once over all torrents, whatever memory there is: each more makes what the others get less.
+const SERVED_MAX: u64 = 64;
+/// And whatever memory there isn't: one that has earned it and one by chance.
+const SERVED_MIN: u64 = 2;
 /// What a peer that doesn't read can hold of the memory: the blocks of a full send buffer and one more, each keeping its
 /// extent.
 const UPLOAD_BYTES_MAX: u64 = (WATERMARK_BYTES_MIN as u64 / BLOCK_LENGTH as u64 + 1) * EXTENT_BYTES as u64;
@@ -86,15 +88,14 @@ impl Shared {
         open_bytes_max(self.pool.ledger().limit() as u64).max(OPEN_PIECES * piece_bytes(layout))
     }
 
-    /// How many peers of a torrent are served at once: what they don't read holds memory that streams need.
-    pub(super) fn unchoke_slots(&self) -> u32 {
-        let affordable = self.pool.ledger().limit() as u64 / 8 / UPLOAD_BYTES_MAX;
-        u32::try_from(affordable).unwrap_or(u32::MAX).clamp(1, UNCHOKE_SLOTS)
-    }
-
     fn cache_use(&self) -> Use {
         cache_use(self.pool.ledger().limit() as u64)
     }
+}
+
+/// How many peers may be served at once with so much memory: what they don't read holds memory that streams need.
+pub(super) fn served_max(memory_bytes: u64) -> u32 {
+    (memory_bytes / 8 / UPLOAD_BYTES_MAX).clamp(SERVED_MIN, SERVED_MAX) as u32
 }
 
 /// How torrents in the disk cache use their shares, with so much memory.

@@ -42,7 +42,10 @@ impl Uploads {
         if self.allowed_at.is_some_and(|at| at > now) {
             return;
         }
-        self.allowed_at = None;
+        if self.allowed_at.take().is_some() && !self.can_begin(connection) {
+            // What it waited for was cancelled, or the send buffer is full: others shall not wait for it.
+            return rates.give_up_upload();
+        }
         while self.can_begin(connection) {
             // The rate is asked before the request is chosen: one that is cancelled while the rate makes us wait
             // must not have used it up.
@@ -54,7 +57,7 @@ impl Uploads {
             let length = block.map_or(0, |block| block.length.min(BLOCK_LENGTH));
             rates.upload_unused((BLOCK_LENGTH - length) as usize);
             let Some(block) = block else { return };
-            rates.debit_upload(block.length.saturating_sub(BLOCK_LENGTH) as usize, now);
+            rates.overdraw_upload(block.length.saturating_sub(BLOCK_LENGTH) as usize, now);
             match store {
                 Some(store) => self.answer(connection, store, block, now),
                 None => connection.refuse_upload(block, now),
@@ -105,6 +108,11 @@ impl Uploads {
     /// Whether more could be served now: what was just written has made room, and nothing else tells of it.
     pub(super) fn is_due(&self, connection: &Connection) -> bool {
         self.allowed_at.is_none() && self.can_begin(connection)
+    }
+
+    /// The rate may allow what it didn't.
+    pub(super) fn wake(&mut self, now: Instant) {
+        self.allowed_at = self.allowed_at.map(|at| at.min(now));
     }
 
     /// When the rate allows the next one.

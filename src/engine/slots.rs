@@ -4,32 +4,52 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// Connections that were asked for but haven't answered yet. More than this fills home routers' tables.
-const HALF_OPEN_MAX: usize = 64;
+const HALF_OPEN_MAX: u32 = 64;
 /// Accepted sockets that haven't sent their handshake yet. Beyond it nothing is accepted: the kernel's
 /// backlog, not our memory, holds a flood.
 const PENDING_HANDSHAKES_MAX: usize = 64;
 /// Pending handshakes of one address: a slow-loris with one address can't take all places.
 const PENDING_PER_ADDRESS_MAX: usize = 8;
 
+/// Requests that we queue for a peer, told as `reqq`: 8 MiB, enough for 80 MiB/s at 100 ms.
+const REQUEST_QUEUE: u32 = 512;
+
 /// The counters of one engine.
 #[derive(Clone, Debug)]
 pub(super) struct Slots {
-    connected: Arc<Semaphore>,
-    half_open: Arc<Semaphore>,
+    connected: Places,
+    half_open: Places,
+    request_queue: Arc<AtomicU32>,
     pending: Arc<Semaphore>,
     pending_by_address: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
 }
 
+/// A number of places that can be changed while they are held.
+#[derive(Clone, Debug)]
+struct Places(Arc<Count>);
+
+#[derive(Debug)]
+struct Count {
+    held: Mutex<Held>,
+    /// Rings for one who waits. Who gets a place passes it on if there is another.
+    freed: Notify,
+}
+
+#[derive(Debug)]
+struct Held {
+    count: u32,
+    max: u32,
+}
+
 /// A connection's place; dropping it frees the place.
 #[derive(Debug)]
-pub(super) struct Slot {
-    _permit: OwnedSemaphorePermit,
-}
+pub(super) struct Slot(Places);
 
 /// A place for a socket whose handshake hasn't come yet.
 #[derive(Debug)]
@@ -43,21 +63,42 @@ impl Slots {
     /// Counters for at most `connections_max` connections.
     pub(super) fn new(connections_max: u32) -> Self {
         Self {
-            connected: Arc::new(Semaphore::new(connections_max as usize)),
-            half_open: Arc::new(Semaphore::new(HALF_OPEN_MAX)),
+            connected: Places::new(connections_max),
+            half_open: Places::new(HALF_OPEN_MAX),
+            request_queue: Arc::new(AtomicU32::new(REQUEST_QUEUE)),
             pending: Arc::new(Semaphore::new(PENDING_HANDSHAKES_MAX)),
             pending_by_address: Arc::default(),
         }
     }
 
+    /// Another bound on all connections. Those beyond it stay, and no other comes in their place.
+    pub(super) fn set_connections_max(&self, max: u32) {
+        self.connected.set_max(max);
+    }
+
+    /// Another bound on dials under way.
+    pub(super) fn set_half_open_max(&self, max: u32) {
+        self.half_open.set_max(max);
+    }
+
+    /// Another length of the queue of a peer's requests, for those who come from now on.
+    pub(super) fn set_request_queue_max(&self, max: u32) {
+        self.request_queue.store(max.clamp(1, REQUEST_QUEUE), Ordering::Relaxed);
+    }
+
+    /// How many requests we queue for a new peer.
+    pub(super) fn request_queue_max(&self) -> u32 {
+        self.request_queue.load(Ordering::Relaxed)
+    }
+
     /// A place among all connections, if one is free.
     pub(super) fn connection(&self) -> Option<Slot> {
-        Arc::clone(&self.connected).try_acquire_owned().ok().map(|permit| Slot { _permit: permit })
+        self.connected.try_take()
     }
 
     /// Waits for a place among dials under way.
     pub(super) async fn half_open(&self) -> Slot {
-        Slot { _permit: permit(&self.half_open).await }
+        self.half_open.take().await
     }
 
     /// Waits until another socket may be accepted.
@@ -74,6 +115,51 @@ impl Slots {
         }
         *count += 1;
         Some(PendingSlot { _permit: permit, address, by_address: Arc::clone(&self.pending_by_address) })
+    }
+}
+
+impl Places {
+    fn new(max: u32) -> Self {
+        Self(Arc::new(Count { held: Mutex::new(Held { count: 0, max }), freed: Notify::new() }))
+    }
+
+    fn set_max(&self, max: u32) {
+        self.lock().max = max;
+        self.0.freed.notify_one();
+    }
+
+    fn try_take(&self) -> Option<Slot> {
+        let mut held = self.lock();
+        if held.count >= held.max {
+            return None;
+        }
+        held.count += 1;
+        let is_more = held.count < held.max;
+        drop(held);
+        if is_more {
+            self.0.freed.notify_one();
+        }
+        Some(Slot(self.clone()))
+    }
+
+    async fn take(&self) -> Slot {
+        loop {
+            if let Some(slot) = self.try_take() {
+                return slot;
+            }
+            self.0.freed.notified().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.lock().count -= 1;
+        self.0.0.freed.notify_one();
     }
 }
 
@@ -104,6 +190,36 @@ mod tests {
         assert!(slots.connection().is_none());
         drop(slot);
         assert!(slots.connection().is_some());
+    }
+
+    #[test]
+    fn a_lower_bound_takes_nobodys_place_and_gives_none_until_below_it() {
+        let slots = Slots::new(3);
+        let mut held: Vec<_> = (0..3).filter_map(|_| slots.connection()).collect();
+        slots.set_connections_max(2);
+        held.pop();
+        assert!(slots.connection().is_none(), "two are left, which is all there may be");
+        held.pop();
+        held.extend(slots.connection());
+        assert_eq!(held.len(), 2);
+        slots.set_connections_max(3);
+        assert!(slots.connection().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_higher_bound_lets_all_in_who_wait() {
+        let slots = Slots::new(1);
+        slots.set_half_open_max(0);
+        let waiting: Vec<_> = (0..3)
+            .map(|_| slots.clone())
+            .map(|slots| tokio::spawn(async move { slots.half_open().await }))
+            .collect();
+        tokio::task::yield_now().await;
+        assert!(waiting.iter().all(|task| !task.is_finished()));
+        slots.set_half_open_max(3);
+        for task in waiting {
+            std::mem::forget(task.await.expect("it gets a place, though nobody gives one back"));
+        }
     }
 
     #[tokio::test]

@@ -35,6 +35,7 @@ use super::rates::TorrentRates;
 use super::readers::{Change, Readers};
 use super::shares::Share;
 use super::status::{Fault, Memory, State, Status};
+use super::unchokes::TorrentUnchokes;
 use super::{Shared, discover};
 use crate::announce::Totals;
 use crate::failure::Failure;
@@ -112,6 +113,8 @@ pub(super) enum Input {
     Moved(Moved),
     /// A reader waits too long: look for more.
     NeedPeers,
+    /// So many connections at most.
+    SetPeersMax(u32),
     /// Choose by this strategy.
     SetStrategy(StrategyName, oneshot::Sender<Result<(), Failure>>),
     /// Tell the waits that ended after `since`, and those that go on.
@@ -132,6 +135,7 @@ pub(super) struct TaskConfig {
     pub(super) to_self: mpsc::Sender<Input>,
     pub(super) swarm: Swarm,
     pub(super) rates: TorrentRates,
+    pub(super) unchokes: TorrentUnchokes,
     pub(super) readers: Arc<Readers>,
     pub(super) ready: watch::Sender<Option<Arc<Ready>>>,
     pub(super) status: watch::Sender<Status>,
@@ -261,6 +265,7 @@ impl Task {
         self.end_starvation(now);
         if self.next_tick <= now {
             self.apply_share(now);
+            self.divide_unchokes(now);
         }
         self.retry(now);
         self.act(now);
@@ -304,6 +309,7 @@ impl Task {
             Input::Move { dir, done } => self.move_to(dir, done, now),
             Input::Moved(moved) => self.moved(moved, now),
             Input::NeedPeers => self.config.discovery.need_peers(),
+            Input::SetPeersMax(max) => self.config.swarm.set_peers_max(max, now),
             Input::SetStrategy(strategy, done) => {
                 // Whoever asked may be gone.
                 let _ = done.send(self.set_strategy(strategy, now));

@@ -379,6 +379,13 @@ impl Shaper {
     fn begin(&mut self, link: LinkKey, direction: Direction, want_bytes: u32, now: Instant) -> Grant {
         let Some(known) = self.links.get_mut(link) else { return Grant::Later(now + GONE) };
         let Some(torrent) = self.torrents.get_mut(known.torrent) else { return Grant::Later(now + GONE) };
+        let is_narrowed = [&mut known.buckets, &mut torrent.buckets]
+            .into_iter()
+            .any(|buckets| buckets.limited(direction).is_some());
+        if !is_narrowed && let Some(payer) = self.top.free_payer(torrent, direction) {
+            known.payers[direction.as_usize()] = payer;
+            return Grant::Now(want_bytes);
+        }
         let mut room: Room = self.top.room(torrent, direction, now);
         for buckets in [&mut known.buckets, &mut torrent.buckets] {
             if let Some(bucket) = buckets.limited(direction) {

@@ -379,6 +379,14 @@ impl Swarm {
         self.rechoke(now);
     }
 
+    /// Another bound on connected peers. Those beyond it stay, and no other comes in their place.
+    pub fn set_peers_max(&mut self, peers_max: u32, now: Instant) {
+        self.config.peers_max = peers_max;
+        self.roster.set_limits(roster_limits(&self.config));
+        self.need_peers(now);
+        self.dial(now);
+    }
+
     /// Takes every request back, asks and dials no more. Peers stay and are served.
     pub fn pause(&mut self, now: Instant) {
         self.paused = true;

@@ -165,6 +165,14 @@ impl Task {
         self.config.swarm.handle_report(peer, report, now);
     }
 
+    /// Tells the swarm how many peers it may serve, if that has changed: peers want something that didn't, here or elsewhere.
+    pub(super) fn divide_unchokes(&mut self, now: Instant) {
+        let slots = self.config.unchokes.slots(self.config.swarm.takers(), now);
+        if slots != self.config.swarm.unchoke_slots() {
+            self.config.swarm.set_unchoke_slots(slots, now);
+        }
+    }
+
     /// Gives each link what was said to it in this turn.
     pub(super) fn flush(&mut self) {
         let mut stuck = Vec::new();

@@ -263,6 +263,15 @@ impl Top {
         most
     }
 
+    /// Who of a torrent's classes has no limit to ask for.
+    pub(super) fn free_payer(&mut self, torrent: &Torrent, direction: Direction) -> Option<Option<ClassKey>> {
+        if self.global.limited(direction).is_some() {
+            return None;
+        }
+        let mut payers = torrent.shares.iter().map(|share| share.class);
+        payers.find(|&payer| self.class(payer).buckets.limited(direction).is_none())
+    }
+
     /// Takes up to `bytes` for a link of this torrent, if nobody waits who could have them. The error is when there will be
     /// some, if nobody waits.
     pub(super) fn pay_at_once(
@@ -414,15 +423,6 @@ impl Top {
         let waiting = self.queues[direction.as_usize()].torrents.iter().filter_map(|&key| torrents.get(key));
         let paid_for = waiting.filter(|torrent| torrent.shares.iter().any(|share| share.class == payer));
         bucket.due_after(paid_for.map(|torrent| torrent.lines[direction.as_usize()].bytes).sum(), now)
-    }
-
-    /// Who of a torrent's classes has no limit to ask for.
-    fn free_payer(&mut self, torrent: &Torrent, direction: Direction) -> Option<Option<ClassKey>> {
-        if self.global.limited(direction).is_some() {
-            return None;
-        }
-        let mut payers = torrent.shares.iter().map(|share| share.class);
-        payers.find(|&payer| self.class(payer).buckets.limited(direction).is_none())
     }
 
     /// Takes up to `bytes` from a class that can pay and from the global level; the error is when there will be some.

@@ -5,6 +5,7 @@ use std::time::Instant;
 use afflux_metainfo::{Bitfield, PieceIndex};
 
 use super::Swarm;
+use super::peer::Peer;
 use crate::trace::Stall;
 
 /// How much of what is wanted is there.
@@ -79,6 +80,17 @@ impl Swarm {
     /// Why readers waited, the oldest wait first; the last ones may go on.
     pub fn trace(&self) -> impl Iterator<Item = &Stall> {
         self.trace.stalls()
+    }
+
+    /// Connected peers that want something of us, and can take it.
+    pub fn takers(&self) -> u32 {
+        let takes = |peer: &Peer| peer.interested && !peer.upload_only && !peer.is_seed();
+        self.peers.iter().filter(|(_, peer)| takes(peer)).count() as u32
+    }
+
+    /// Peers unchoked at once at most, the optimistic one apart.
+    pub fn unchoke_slots(&self) -> u32 {
+        self.config.unchoke_slots
     }
 
     /// How much of what is selected is there.
