@@ -6,6 +6,7 @@
 pub mod dht;
 pub mod metainfo;
 pub mod peer;
+pub mod shaper;
 pub mod sim;
 pub mod storage;
 pub mod stream;
@@ -36,6 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("resume", storage::resume),
     ("scenario", sim::scenario),
     ("session", viewing::session),
+    ("shaper", shaper::shaper),
     ("suspicions", viewing::suspicions),
     ("torrent", metainfo::torrent),
     ("tracker_http", tracker::tracker_http),

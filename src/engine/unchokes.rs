@@ -79,7 +79,8 @@ impl Book {
             return if self.has_turn(key, now) { TORRENT_MIN } else { 0 };
         }
         // Those who have the least use for places come first; what they leave goes to the rest.
-        let mut uses: Vec<(u32, u64)> = self.takers.iter().map(|(&key, &takers)| (use_of(takers), key)).collect();
+        let mut uses: Vec<(u32, u64)> =
+            self.takers.iter().map(|(&key, &takers)| (use_of(takers), key)).collect();
         uses.sort_unstable();
         let (mut left, mut waiting) = (self.peers_max, torrents);
         for (useful, other) in uses {
@@ -131,7 +132,11 @@ mod tests {
         let unchokes = Unchokes::new(17, now);
         let torrents: Vec<_> = (0..3).map(|_| unchokes.torrent()).collect();
         let [a, b, c] = [&torrents[0], &torrents[1], &torrents[2]];
-        assert_eq!(slots(&[(a, 50), (b, 0), (c, 0)], now), [8, 7, 7], "idle ones may begin with what is left");
+        assert_eq!(
+            slots(&[(a, 50), (b, 0), (c, 0)], now),
+            [8, 7, 7],
+            "idle ones may begin with what is left"
+        );
         assert_eq!(slots(&[(a, 50), (b, 3), (c, 20)], now), [6, 2, 6]);
         unchokes.set_peers_max(6);
         assert_eq!(slots(&[(a, 50), (b, 3), (c, 20)], now), [1, 1, 1]);

@@ -457,7 +457,7 @@ impl Shaper {
             }
             Err(alone) => {
                 known.claims[direction.as_usize()] = Some(Claim { bytes, stand: Stand::Lined });
-                self.top.enqueue(key, torrent, link, direction, bytes, alone.unwrap_or(now));
+                self.top.enqueue(key, torrent, link, direction, bytes, alone.unwrap_or(now), now);
                 alone.map_or_else(|| self.await_turn(link, direction, bytes, now), Grant::Later)
             }
         }

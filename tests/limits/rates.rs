@@ -43,7 +43,10 @@ fn assert_held(bytes: u64, rate: u64, elapsed: Duration) {
     let due = rate as f64 * elapsed.as_secs_f64();
     let burst = rate as f64 * BURST_TIME.as_secs_f64();
     assert!(bytes as f64 <= due * 1.03 + burst, "{bytes} bytes in {elapsed:?} are more than {rate} a second");
-    assert!(bytes as f64 >= due * 0.7 - burst, "{bytes} bytes in {elapsed:?} are far less than {rate} a second");
+    assert!(
+        bytes as f64 >= due * 0.7 - burst,
+        "{bytes} bytes in {elapsed:?} are far less than {rate} a second"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroU8;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::bucket::Bucket;
 use super::{
@@ -23,6 +23,10 @@ use crate::key::Slab;
 /// Lower needs together get a byte for so many of the highest that waits: a tenth of all. Enough for connections to
 /// live and for a download to come in over night, and nothing that a stream about to stall would notice.
 const HIGHEST_PER_LOWER: u64 = 9;
+
+/// Who has waited so long has the next turn that its class can pay for, whatever its need: the lower needs' part is counted
+/// over all classes, and one with a narrow limit of its own might never be able to pay when it is due.
+const STARVED: Duration = Duration::from_secs(60);
 
 /// Parts of a byte that tags count in, so that weights divide them well.
 const TAG_UNITS: u64 = 256;
@@ -80,6 +84,7 @@ pub(super) struct Line {
 struct Waiting {
     link: LinkKey,
     bytes: u32,
+    since: Instant,
     /// When it was told to ask again.
     told: Instant,
 }
@@ -304,6 +309,7 @@ impl Top {
         direction: Direction,
         bytes: u32,
         told: Instant,
+        now: Instant,
     ) {
         let queue = &mut self.queues[direction.as_usize()];
         let line = &mut torrent.lines[direction.as_usize()];
@@ -312,7 +318,7 @@ impl Top {
         }
         queue.bytes += u64::from(bytes);
         line.bytes += u64::from(bytes);
-        line.waiting.push_back(Waiting { link, bytes, told });
+        line.waiting.push_back(Waiting { link, bytes, since: now, told });
     }
 
     /// Takes a link out of its torrent's line.
@@ -435,7 +441,7 @@ impl Top {
     ) -> Result<u32, Instant> {
         let mut bytes = bytes;
         if let Some(bucket) = self.class(payer).buckets.limited(direction) {
-            bytes = bucket.ready_bytes(bytes, now)?;
+            bytes = bytes.min(u32::try_from(bucket.spare_bytes(now)).unwrap_or(u32::MAX));
         }
         if let Some(bucket) = self.global.limited(direction) {
             bytes = bucket.ready_bytes(bytes, now)?;
@@ -457,6 +463,7 @@ impl Top {
     ) -> Result<(Candidate, Option<Candidate>), Option<(Instant, TorrentKey)>> {
         let mut best = [None; NEEDS];
         let mut blocked: Option<(Instant, TorrentKey)> = None;
+        let mut starved: Option<(Instant, Candidate)> = None;
         for at in 0..self.queues[direction.as_usize()].torrents.len() {
             let key = self.queues[direction.as_usize()].torrents[at];
             let Some(torrent) = torrents.get(key) else { continue };
@@ -464,6 +471,11 @@ impl Top {
             match self.candidate(key, torrent, direction, first.bytes, now) {
                 // Nobody to compare it with.
                 Ok(only) if self.queues[direction.as_usize()].torrents.len() == 1 => return Ok((only, None)),
+                Ok(candidate) if first.since + STARVED <= now => {
+                    if starved.is_none_or(|(since, _)| first.since < since) {
+                        starved = Some((first.since, candidate));
+                    }
+                }
                 Ok(candidate) => {
                     let best: &mut Option<Candidate> = &mut best[candidate.need];
                     if best.is_none_or(|best| candidate.starts < best.starts) {
@@ -476,7 +488,10 @@ impl Top {
                 Err(_) => {}
             }
         }
-        self.among_needs(&best, direction).ok_or(blocked)
+        match starved {
+            Some((_, starved)) => Ok((starved, None)),
+            None => self.among_needs(&best, direction).ok_or(blocked),
+        }
     }
 
     /// The torrent with the payer whose turn comes first; the error is when one of its payers can pay again.
@@ -491,8 +506,9 @@ impl Top {
         let mut best: Option<Candidate> = None;
         let mut blocked: Option<Instant> = None;
         for (place, share) in torrent.shares.iter().enumerate() {
+            // Whatever is asked for: who wants little would else be served before there is enough for who wants more, for ever.
             if let Some(bucket) = self.class(share.class).buckets.limited(direction)
-                && let Err(until) = bucket.ready_bytes(bytes, now)
+                && let Some(until) = bucket.quantum_at(now)
             {
                 blocked = Some(blocked.map_or(until, |earliest| earliest.min(until)));
                 continue;
@@ -568,7 +584,8 @@ impl Top {
                 queue.needs[need].tag = queue.lower_clock.saturating_add(bytes);
             }
             Some(_) => queue.highest_bytes = queue.highest_bytes.saturating_add(bytes),
-            None => queue.highest_bytes = 0,
+            // What was counted stays: those below may only be waiting until their class can pay.
+            None => {}
         }
     }
 
