@@ -25,7 +25,7 @@ mod bucket;
 mod turns;
 
 use bucket::Bucket;
-use turns::{Head, Line, Next, Room, Share, Top};
+use turns::{Head, Line, Next, Room, Share, Top, Waiting};
 
 /// Least bytes of a grant where more are wanted (ours): below it, headers and system calls cost more than bytes.
 pub const QUANTUM_BYTES_MIN: u32 = 1024;
@@ -457,7 +457,8 @@ impl Shaper {
             }
             Err(alone) => {
                 known.claims[direction.as_usize()] = Some(Claim { bytes, stand: Stand::Lined });
-                self.top.enqueue(key, torrent, link, direction, bytes, alone.unwrap_or(now), now);
+                let waiting = Waiting { link, bytes, since: now, told: alone.unwrap_or(now) };
+                self.top.enqueue(key, torrent, direction, waiting);
                 alone.map_or_else(|| self.await_turn(link, direction, bytes, now), Grant::Later)
             }
         }

@@ -158,7 +158,7 @@ fn silence_saves_nothing_up() {
     let mut table = Table::new(Some(RATE));
     let (anna, ben) = (table.user(None), table.user(None));
     table.torrent(&[(anna, Need::Soon)], 2);
-    table.dine(Download);
+    let _ = table.dine(Download);
     let late = table.torrent(&[(ben, Need::Soon)], 2);
     let begin = table.eaters[0].next;
     table.eaters.iter_mut().for_each(|eater| eater.next = eater.next.max(begin));
@@ -198,7 +198,7 @@ fn a_limit_that_falls_below_what_is_waited_for_still_gives_turns() {
         let mut table = Table::new(Some(100 * RATE));
         let user = table.user(Some(50 * RATE));
         table.torrent(&[(user, Need::Soon)], 10);
-        table.dine(Download);
+        let _ = table.dine(Download);
         let now = table.eaters[0].next;
         table.shaper.set_global(Limits { download: Some(fallen), upload: None }, now);
         let mut first = None;

@@ -80,13 +80,14 @@ pub(super) struct Line {
     bytes: u64,
 }
 
+/// A link in its torrent's line.
 #[derive(Debug)]
-struct Waiting {
-    link: LinkKey,
-    bytes: u32,
-    since: Instant,
+pub(super) struct Waiting {
+    pub(super) link: LinkKey,
+    pub(super) bytes: u32,
+    pub(super) since: Instant,
     /// When it was told to ask again.
-    told: Instant,
+    pub(super) told: Instant,
 }
 
 /// Who a torrent is for, and how urgently.
@@ -155,6 +156,12 @@ impl Class {
         }
     }
 }
+
+/// Who is next, and the best of a lower need than the highest that waits.
+type Choice = (Candidate, Option<Candidate>);
+
+/// A torrent none of whose classes can pay now, and when one can.
+type Blocked = (Instant, TorrentKey);
 
 impl Room {
     pub(super) fn narrow(&mut self, bucket: &mut Bucket, now: Instant) {
@@ -300,25 +307,22 @@ impl Top {
         Ok((payer, bytes))
     }
 
-    /// Lines a link up behind the others of its torrent; it is told to ask again at `told`.
+    /// Lines a link up behind the others of its torrent.
     pub(super) fn enqueue(
         &mut self,
         key: TorrentKey,
         torrent: &mut Torrent,
-        link: LinkKey,
         direction: Direction,
-        bytes: u32,
-        told: Instant,
-        now: Instant,
+        waiting: Waiting,
     ) {
         let queue = &mut self.queues[direction.as_usize()];
         let line = &mut torrent.lines[direction.as_usize()];
         if line.waiting.is_empty() {
             queue.torrents.push(key);
         }
-        queue.bytes += u64::from(bytes);
-        line.bytes += u64::from(bytes);
-        line.waiting.push_back(Waiting { link, bytes, since: now, told });
+        queue.bytes += u64::from(waiting.bytes);
+        line.bytes += u64::from(waiting.bytes);
+        line.waiting.push_back(waiting);
     }
 
     /// Takes a link out of its torrent's line.
@@ -460,9 +464,9 @@ impl Top {
         torrents: &Slab<Torrent, TorrentKey>,
         direction: Direction,
         now: Instant,
-    ) -> Result<(Candidate, Option<Candidate>), Option<(Instant, TorrentKey)>> {
+    ) -> Result<Choice, Option<Blocked>> {
         let mut best = [None; NEEDS];
-        let mut blocked: Option<(Instant, TorrentKey)> = None;
+        let mut blocked: Option<Blocked> = None;
         let mut starved: Option<(Instant, Candidate)> = None;
         for at in 0..self.queues[direction.as_usize()].torrents.len() {
             let key = self.queues[direction.as_usize()].torrents[at];
@@ -559,11 +563,7 @@ impl Top {
     }
 
     /// The best of the highest need that waits, or a lower one whose part is due; with it, the lower one that waits.
-    fn among_needs(
-        &self,
-        best: &[Option<Candidate>; NEEDS],
-        direction: Direction,
-    ) -> Option<(Candidate, Option<Candidate>)> {
+    fn among_needs(&self, best: &[Option<Candidate>; NEEDS], direction: Direction) -> Option<Choice> {
         let queue = &self.queues[direction.as_usize()];
         let mut waiting = best.iter().flatten();
         let highest = *waiting.next()?;
