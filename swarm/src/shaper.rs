@@ -7,7 +7,7 @@
 //! torrent hoards nothing of what others could use.
 //!
 //! At the top, the global level and the classes (users) below it, bytes are scarce for all at once, and there who comes
-//! first isn't who goes first: [`turns`] decides whose turn it is, by need and by user. Who is told to wait there
+//! first isn't who goes first: `turns` decides whose turn it is, by need and by user. Who is told to wait there
 //! may be overtaken by somebody about to stall, and may have its turn earlier than it was told. So besides asking again
 //! when it was told to, a link asks when [`poll_woken`](Shaper::poll_woken) names it; a driver that ignores that loses
 //! fairness and nothing else.

@@ -109,11 +109,6 @@ impl Bucket {
         }
     }
 
-    /// When there will be a whole quantum to spare; `None` if there is.
-    pub(super) fn quantum_at(&mut self, now: Instant) -> Option<Instant> {
-        self.due_after(u64::from(self.quantum_bytes()), now)
-    }
-
     /// When `bytes` more can have been let through than are claimed by now; `None` if they can be already.
     pub(super) fn due_after(&mut self, bytes: u64, now: Instant) -> Option<Instant> {
         self.due(self.claimed_bytes.saturating_add(bytes), now)

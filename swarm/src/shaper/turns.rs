@@ -300,11 +300,20 @@ impl Top {
         if !self.queues[direction.as_usize()].torrents.is_empty() {
             return Err(None);
         }
-        let candidate = self.candidate(key, torrent, direction, bytes, now)?;
-        let payer = torrent.shares[candidate.share].class;
-        let bytes = self.pay(payer, direction, bytes, now)?;
-        self.advance(candidate, torrent, direction, bytes);
-        Ok((payer, bytes))
+        let mut unable = Vec::new();
+        let mut blocked: Option<Instant> = None;
+        while let Some(candidate) = self.candidate(key, torrent, direction, bytes, &unable) {
+            let payer = torrent.shares[candidate.share].class;
+            if let Some(at) = self.unable_until(payer, direction, bytes, now) {
+                unable.push(payer);
+                blocked = Some(blocked.map_or(at, |earliest| earliest.min(at)));
+                continue;
+            }
+            let bytes = self.pay(payer, direction, bytes, now)?;
+            self.advance(candidate, torrent, direction, bytes);
+            return Ok((payer, bytes));
+        }
+        Err(blocked)
     }
 
     /// Lines a link up behind the others of its torrent.
@@ -445,7 +454,7 @@ impl Top {
     ) -> Result<u32, Instant> {
         let mut bytes = bytes;
         if let Some(bucket) = self.class(payer).buckets.limited(direction) {
-            bytes = bytes.min(u32::try_from(bucket.spare_bytes(now)).unwrap_or(u32::MAX));
+            bytes = bucket.ready_bytes(bytes, now)?;
         }
         if let Some(bucket) = self.global.limited(direction) {
             bytes = bucket.ready_bytes(bytes, now)?;
@@ -465,56 +474,72 @@ impl Top {
         direction: Direction,
         now: Instant,
     ) -> Result<Choice, Option<Blocked>> {
-        let mut best = [None; NEEDS];
+        let mut unable = Vec::new();
         let mut blocked: Option<Blocked> = None;
+        while let Some(choice) = self.first_in_order(torrents, direction, &unable, now) {
+            let (chosen, _) = choice;
+            let Some(torrent) = torrents.get(chosen.torrent) else { break };
+            let payer = torrent.shares[chosen.share].class;
+            let Some(until) = self.unable_until(payer, direction, chosen.bytes, now) else {
+                return Ok(choice);
+            };
+            // Nobody else of that class goes before it: who wants little would else be served before there is enough for
+            // who wants more, for ever.
+            unable.push(payer);
+            if blocked.is_none_or(|(earliest, _)| until < earliest) {
+                blocked = Some((until, chosen.torrent));
+            }
+        }
+        Err(blocked)
+    }
+
+    /// Who is next of those who wait, without these classes.
+    fn first_in_order(
+        &mut self,
+        torrents: &Slab<Torrent, TorrentKey>,
+        direction: Direction,
+        unable: &[Option<ClassKey>],
+        now: Instant,
+    ) -> Option<Choice> {
+        let mut best = [None; NEEDS];
         let mut starved: Option<(Instant, Candidate)> = None;
-        for at in 0..self.queues[direction.as_usize()].torrents.len() {
+        let count = self.queues[direction.as_usize()].torrents.len();
+        for at in 0..count {
             let key = self.queues[direction.as_usize()].torrents[at];
             let Some(torrent) = torrents.get(key) else { continue };
             let Some(first) = torrent.lines[direction.as_usize()].waiting.front() else { continue };
-            match self.candidate(key, torrent, direction, first.bytes, now) {
+            let candidate = self.candidate(key, torrent, direction, first.bytes, unable);
+            let Some(candidate) = candidate else { continue };
+            if count == 1 {
                 // Nobody to compare it with.
-                Ok(only) if self.queues[direction.as_usize()].torrents.len() == 1 => return Ok((only, None)),
-                Ok(candidate) if first.since + STARVED <= now => {
-                    if starved.is_none_or(|(since, _)| first.since < since) {
-                        starved = Some((first.since, candidate));
-                    }
-                }
-                Ok(candidate) => {
-                    let best: &mut Option<Candidate> = &mut best[candidate.need];
-                    if best.is_none_or(|best| candidate.starts < best.starts) {
-                        *best = Some(candidate);
-                    }
-                }
-                Err(until) if blocked.is_none_or(|(earliest, _)| until < earliest) => {
-                    blocked = Some((until, key));
-                }
-                Err(_) => {}
+                return Some((candidate, None));
+            }
+            if first.since + STARVED <= now && starved.is_none_or(|(since, _)| first.since < since) {
+                starved = Some((first.since, candidate));
+            }
+            let best: &mut Option<Candidate> = &mut best[candidate.need];
+            if best.is_none_or(|best| candidate.starts < best.starts) {
+                *best = Some(candidate);
             }
         }
         match starved {
-            Some((_, starved)) => Ok((starved, None)),
-            None => self.among_needs(&best, direction).ok_or(blocked),
+            Some((_, starved)) => Some((starved, None)),
+            None => self.among_needs(&best, direction),
         }
     }
 
-    /// The torrent with the payer whose turn comes first; the error is when one of its payers can pay again.
+    /// The torrent with the payer whose turn comes first, without these classes.
     fn candidate(
         &mut self,
         key: TorrentKey,
         torrent: &Torrent,
         direction: Direction,
         bytes: u32,
-        now: Instant,
-    ) -> Result<Candidate, Instant> {
+        unable: &[Option<ClassKey>],
+    ) -> Option<Candidate> {
         let mut best: Option<Candidate> = None;
-        let mut blocked: Option<Instant> = None;
         for (place, share) in torrent.shares.iter().enumerate() {
-            // Whatever is asked for: who wants little would else be served before there is enough for who wants more, for ever.
-            if let Some(bucket) = self.class(share.class).buckets.limited(direction)
-                && let Some(until) = bucket.quantum_at(now)
-            {
-                blocked = Some(blocked.map_or(until, |earliest| earliest.min(until)));
+            if unable.contains(&share.class) {
                 continue;
             }
             let (need, starts) = self.starts(torrent, share, direction);
@@ -522,7 +547,18 @@ impl Top {
                 best = Some(Candidate { torrent: key, share: place, need, bytes, starts });
             }
         }
-        best.ok_or(blocked.unwrap_or(now + QUANTUM_TIME))
+        best
+    }
+
+    /// Until when a class can't pay for a quantum of this; `None` if it can.
+    fn unable_until(
+        &mut self,
+        payer: Option<ClassKey>,
+        direction: Direction,
+        bytes: u32,
+        now: Instant,
+    ) -> Option<Instant> {
+        self.class(payer).buckets.limited(direction)?.ready_bytes(bytes, now).err()
     }
 
     fn starts(&mut self, torrent: &Torrent, share: &Share, direction: Direction) -> (usize, (u64, u64)) {
