@@ -13,6 +13,7 @@ mod moving;
 mod opening;
 mod parts;
 mod places;
+mod removing;
 mod walk;
 mod witness;
 
@@ -34,6 +35,7 @@ pub(crate) use self::handles::Handles;
 pub use self::hot::FileLoan;
 pub use self::places::Survey;
 pub(crate) use self::places::{PARTS, Places};
+pub use self::removing::remove_files;
 use self::walk::{fingerprint_of, retry, sync_folders};
 use self::witness::{Witness, fingerprint};
 

@@ -38,7 +38,7 @@ mod torrent;
 
 pub use check::{check_files, hash_files};
 pub use disk::{Disk, DiskConfig};
-pub use files::{Allocation, FileLoan, Survey};
+pub use files::{Allocation, FileLoan, Survey, remove_files};
 pub use intake::{Attempt, Full};
 pub use ledger::{Charge, Ledger};
 pub use pool::{BlockBuffer, Pool};

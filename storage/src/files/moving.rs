@@ -186,7 +186,7 @@ fn remove(places: &Places, file: FileIndex) {
 }
 
 /// Removes the folders that a file lay in, as far as nothing else lies there.
-fn remove_empty_folders(places: &Places, file: FileIndex) {
+pub(super) fn remove_empty_folders(places: &Places, file: FileIndex) {
     let mut path = places.path_below(file);
     while let Some((_, folders)) = path.split_last().filter(|(_, folders)| !folders.is_empty()) {
         let Ok((parent, name)) = open_parent(&places.root, folders, false) else { return };
