@@ -1,0 +1,19 @@
+//! The service as its users meet it: the daemon's own program, real sockets on loopback, real peers, several users.
+//!
+//! Nothing here measures time. Waits look again and again, with a generous deadline, and say what they waited for.
+
+mod accounts;
+mod content;
+mod daemon;
+mod film;
+#[path = "../interop/harness/mod.rs"]
+#[expect(dead_code, reason = "the tests with other people's programs use the rest")]
+mod harness;
+mod http;
+mod isolation;
+mod load;
+mod restarts;
+mod streams;
+#[path = "../e2e/wire.rs"]
+#[expect(dead_code, reason = "the tests with players use the rest")]
+mod wire;
