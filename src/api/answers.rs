@@ -12,7 +12,7 @@ use crate::service::refusal::{Code, Refusal};
 /// An error as clients see it: what to expect of every `application/problem+json`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub struct ProblemShape {
+pub(super) struct ProblemShape {
     /// `about:blank`: the status and the code say what it is.
     pub r#type: String,
     /// A short sentence, the same for every case of the code.

@@ -100,7 +100,7 @@ pub(super) async fn pass(State(guarded): State<Guarded>, mut request: Request, n
     let address = request.extensions().get::<RemoteAddr>().map(|remote| remote.0.ip());
     let identity = match identify(&api, request.headers(), address) {
         Ok(identity) => identity,
-        Err(refusal) => return refusal,
+        Err(denied) => return denied.into_response(),
     };
     if let Err(refusal) = api.service.admit(&identity, address).await {
         return named(refusal.into_response(), &identity.user);
@@ -133,7 +133,24 @@ fn is_media(api: &Api, identity: &Identity, request: &Request) -> bool {
         && hash.parse().is_ok_and(|hashes| api.service.has_session(&identity.user, hashes))
 }
 
-fn identify(api: &Api, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Identity, Response> {
+/// Why nobody comes in.
+enum Denied {
+    /// What is wrong with the token.
+    Token(auth::Refusal),
+    /// Too many wrong tokens came from there.
+    TooMany(Refusal),
+}
+
+impl IntoResponse for Denied {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Token(refusal) => unauthorized(&refusal),
+            Self::TooMany(refusal) => refusal.into_response(),
+        }
+    }
+}
+
+fn identify(api: &Api, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Identity, Denied> {
     let Door::Tokens(verifier) = &api.door else { return Ok(Identity::local()) };
     let verified = auth::bearer(headers).and_then(|token| verifier.verify(token, unix_now()));
     let verified = verified.and_then(|identity| match api.service.is_revoked(&identity.token) {
@@ -141,8 +158,8 @@ fn identify(api: &Api, headers: &HeaderMap, address: Option<IpAddr>) -> Result<I
         false => Ok(identity),
     });
     verified.map_err(|refusal| match address.map(|address| api.rates.count_refused(address)) {
-        Some(Err(too_many)) => too_many.into_response(),
-        _ => unauthorized(&refusal),
+        Some(Err(too_many)) => Denied::TooMany(too_many),
+        _ => Denied::Token(refusal),
     })
 }
 

@@ -207,7 +207,9 @@ impl Entry {
                 Files::All => wanted.fill(Priority::Normal),
                 Files::Some(some) => {
                     for &FileIndex(index) in some {
-                        wanted.get_mut(index as usize).map(|priority| *priority = Priority::Normal);
+                        if let Some(priority) = wanted.get_mut(index as usize) {
+                            *priority = Priority::Normal;
+                        }
                     }
                 }
             }

@@ -56,7 +56,8 @@ fn a_token_ends_with_its_time() {
     let daemon = Daemon::new();
     let state = daemon.scratch.path("daemon.state");
     let key = afflux::auth::OwnKey::open(&state).expect("the daemon's key");
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
     let claims = |expires| afflux::auth::Claims {
         user: "anna".parse().expect("a name"),
         scopes: VIEWER.parse().expect("scopes"),
@@ -140,7 +141,11 @@ fn every_route_of_the_table_asks_for_its_scope() {
         for (held, person) in &bearers {
             let answer = ask(person.ask(method, &path)).send();
             if *held == scope || *held == Scope::Admin {
-                assert!(!matches!(answer.status, 401 | 403), "{method} {path} with {held}: {}", answer.status);
+                assert!(
+                    !matches!(answer.status, 401 | 403),
+                    "{method} {path} with {held}: {}",
+                    answer.status
+                );
                 // The hash is nobody's: `no_metadata` is the only failure on the daemon's side there may be.
                 assert!(answer.status < 500 || answer.status == 504, "{method} {path}: {}", answer.status);
             } else {

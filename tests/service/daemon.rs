@@ -115,7 +115,8 @@ impl Daemon {
 }
 
 fn run(scratch: &Scratch, options: &Options, port: u16) -> (Process, String) {
-    let run = Afflux::new(scratch, "daemon").arg("serve").args(ALONE).args(["--json", "--port", &port.to_string()]);
+    let run =
+        Afflux::new(scratch, "daemon").arg("serve").args(ALONE).args(["--json", "--port", &port.to_string()]);
     let run = run.env("STREAM_RATE_LIMIT", ENOUGH);
     let run = options.variables.iter().fold(run, |run, (name, value)| run.env(name, value));
     let mut process = run.args(&options.arguments).start();

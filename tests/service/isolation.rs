@@ -226,7 +226,8 @@ fn a_daemon_without_accounts_belongs_to_whoever_is_there() {
     assert!(Ask::get(&anybody.watch(&film)).send().bytes() == film.bytes());
     assert_eq!(Ask::get(&daemon.url("/api/users")).send().status, 200);
     // But for pages of other sites.
-    let forged = Ask::new("POST", &daemon.url("/api/torrents/parse")).header("Origin", "https://evil.example");
+    let forged =
+        Ask::new("POST", &daemon.url("/api/torrents/parse")).header("Origin", "https://evil.example");
     let forged = forged.body("application/x-bittorrent", &film.torrent).send();
     assert_eq!(forged.problem(), (403, "origin_refused".to_owned()));
     daemon.end();
