@@ -1,4 +1,4 @@
-//! `/api/users`, `/api/limits`, `/api/revocations`: for who runs the daemon.
+//! `/api/users`, `/api/revocations`: for who runs the daemon.
 
 use std::sync::Arc;
 

@@ -9,6 +9,7 @@ mod describe;
 mod events;
 mod gate;
 mod input;
+mod limits;
 mod plain;
 pub mod routes;
 mod streams;

@@ -10,7 +10,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use super::gate::{self, Guarded};
-use super::{Api, admin, describe, events, plain, streams, torrents};
+use super::{Api, admin, describe, events, limits, plain, streams, torrents};
 use crate::auth::Scope;
 
 /// Who may use a route. There is no third kind: what isn't open needs a scope.
@@ -49,6 +49,8 @@ fn table() -> Vec<Row> {
         (With(Scope::Admin),         routes!(admin::users)),
         (With(Scope::Admin),         routes!(admin::change_user)),
         (With(Scope::Admin),         routes!(admin::revoke)),
+        (With(Scope::Admin),         routes!(limits::show)),
+        (With(Scope::Admin),         routes!(limits::change)),
     ]
 }
 

@@ -173,7 +173,7 @@ mod tests {
     use crate::config::File;
 
     fn context() -> Context {
-        Context { data_dir: PathBuf::from("/nowhere"), json: false, file: File::default() }
+        Context { data_dir: PathBuf::from("/nowhere"), json: false, config: None, file: File::default() }
     }
 
     #[test]

@@ -98,6 +98,8 @@ pub struct Context {
     pub data_dir: PathBuf,
     /// Whether output is for programs.
     pub json: bool,
+    /// The configuration file, if one was named.
+    pub config: Option<PathBuf>,
     /// The configuration file's values.
     pub file: File,
 }
@@ -148,7 +150,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Some(folder) => folder,
         None => default_data_dir()?,
     };
-    let context = Context { data_dir, json: arguments.global.json, file };
+    let context = Context { data_dir, json: arguments.global.json, config: arguments.global.config, file };
     match arguments.command {
         Command::Demo(arguments) => demo::run(context, arguments),
         Command::Stream(arguments) => stream::run(context, arguments),

@@ -16,11 +16,12 @@ use super::user::AddressFile;
 use super::{Context, DaemonArguments, session, stream};
 use crate::api::{self, Api, Door};
 use crate::auth::{IssuerKeys, OwnKey, Verifier, secret};
-use crate::config::{AuthSettings, HttpSettings, ServiceSettings, SwarmSettings, Tuning};
+use crate::config::{AuthSettings, File, HttpSettings, ServiceSettings, SwarmSettings, Tuning};
 use crate::cors;
 use crate::database::Database;
 use crate::engine::Engine;
 use crate::failure::Failure;
+use crate::service::shapes::LimitChanges;
 use crate::service::{ServiceConfig, StreamStorage, StreamingService};
 use crate::signals::Reloads;
 
@@ -72,9 +73,10 @@ pub(super) fn run(context: Context, arguments: ServeArguments) -> Result<ExitCod
         http,
         tuning: tuning.clone(),
     };
-    let json = context.json;
+    let screen = Screen::new(context.json);
+    let limits = || limits_now(&context, &arguments.daemon);
     session::with_engine(&context, swarm, tuning, async |engine| {
-        serve(engine, settled, &Screen::new(json)).await.map(|()| ExitCode::SUCCESS)
+        serve(engine, settled, &limits, &screen).await.map(|()| ExitCode::SUCCESS)
     })
 }
 
@@ -96,7 +98,27 @@ fn storage(
     }
 }
 
-async fn serve(engine: Arc<Engine>, settled: Settled, screen: &Screen) -> Result<(), Failure> {
+/// What the configuration file says now of limits that may change while the daemon runs, below flags and environment.
+fn limits_now(context: &Context, arguments: &DaemonArguments) -> Result<LimitChanges, Failure> {
+    let file = File::load(context.config.as_deref())?;
+    let swarm = arguments.network.swarm.clone().settle(file.swarm.clone())?;
+    let streams = arguments.service.clone().settle(&file).streams;
+    Ok(LimitChanges {
+        download_limit: Some(swarm.download_limit),
+        upload_limit: Some(swarm.upload_limit),
+        max_peers: Some(swarm.max_peers),
+        max_conns: Some(swarm.max_conns),
+        max_streams: Some(streams.max_streams),
+        ..LimitChanges::default()
+    })
+}
+
+async fn serve(
+    engine: Arc<Engine>,
+    settled: Settled,
+    limits: &dyn Fn() -> Result<LimitChanges, Failure>,
+    screen: &Screen,
+) -> Result<(), Failure> {
     let Settled { http, auth, service, storage, tuning, data_dir } = settled;
     let server = bind(&http, &tuning).await?;
     let (address, tls, window) = (server.local_addr(), server.tls(), server.window());
@@ -136,7 +158,7 @@ async fn serve(engine: Arc<Engine>, settled: Settled, screen: &Screen) -> Result
     let mut stopped = std::pin::pin!(session::interrupted());
     loop {
         tokio::select! {
-            () = reloads.next() => reload(&api, tls.as_ref()),
+            () = reloads.next() => reload(&api, &service, limits(), tls.as_ref()).await,
             done = stopped.as_mut() => { done?; break }
         }
     }
@@ -187,8 +209,20 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 /// Reads what can be read again while the daemon runs.
-fn reload(api: &Api, tls: Option<&afflux_stream::Tls>) {
-    info!("reading keys and certificates again");
+async fn reload(
+    api: &Api,
+    service: &StreamingService,
+    limits: Result<LimitChanges, Failure>,
+    tls: Option<&afflux_stream::Tls>,
+) {
+    info!("reading limits, keys and certificates again");
+    let limited = match limits {
+        Ok(changes) => service.change_limits(changes).await.map(drop).map_err(|refusal| refusal.detail),
+        Err(failure) => Err(failure.to_string()),
+    };
+    if let Err(error) = limited {
+        warn!(error, "the limits can't be read again: the old ones count");
+    }
     if let Err(error) = api.reload_keys() {
         warn!(%error, "the keys can't be read again: the old ones count");
     }

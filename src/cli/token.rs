@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn context(data_dir: &std::path::Path) -> Context {
-        Context { data_dir: data_dir.to_owned(), json: false, file: File::default() }
+        Context { data_dir: data_dir.to_owned(), json: false, config: None, file: File::default() }
     }
 
     #[test]

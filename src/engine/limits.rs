@@ -2,6 +2,7 @@
 //!
 //! All of it takes effect within a second, also for what waits for an older limit. Nothing here closes a connection.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use afflux_swarm::shaper::{ClassKey, Limits, Need};
@@ -9,7 +10,37 @@ use afflux_swarm::shaper::{ClassKey, Limits, Need};
 use super::torrent::Input;
 use super::{Engine, Torrent, UserShare};
 
+/// What an engine is limited to at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineLimits {
+    /// Rates over all torrents.
+    pub rates: Limits,
+    /// Connections over all torrents.
+    pub connections_max: u32,
+    /// Connections of one torrent.
+    pub torrent_connections_max: u32,
+    /// Dials under way.
+    pub half_open_max: u32,
+    /// Peers that are served at once, over all torrents.
+    pub served_max: u32,
+    /// Requests queued for a peer.
+    pub request_queue_max: u32,
+}
+
 impl Engine {
+    /// What it is limited to at this moment.
+    pub fn limits(&self) -> EngineLimits {
+        let shared = &self.shared;
+        EngineLimits {
+            rates: shared.rates.limits(),
+            connections_max: shared.slots.connections_max(),
+            torrent_connections_max: shared.torrent_connections_max.load(Ordering::Relaxed),
+            half_open_max: shared.slots.half_open_max(),
+            served_max: shared.unchokes.peers_max(),
+            request_queue_max: shared.slots.request_queue_max(),
+        }
+    }
+
     /// Other rates over all torrents, in bytes per second.
     pub fn set_limits(&self, limits: Limits) {
         self.shared.rates.set(limits, Instant::now());
@@ -25,6 +56,14 @@ impl Engine {
     /// comes until there are fewer.
     pub fn set_connections_max(&self, max: u32) {
         self.shared.slots.set_connections_max(max);
+    }
+
+    /// Another bound on the connections of each torrent, also of those that are here already.
+    pub async fn set_torrent_connections_max(&self, max: u32) {
+        self.shared.torrent_connections_max.store(max, Ordering::Relaxed);
+        for torrent in self.torrents() {
+            torrent.set_connections_max(max).await;
+        }
     }
 
     /// Another bound on dials under way.

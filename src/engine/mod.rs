@@ -31,7 +31,7 @@ mod viewing;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use afflux_metainfo::info::Info;
@@ -49,6 +49,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 pub use self::library::TorrentMedia;
+pub use self::limits::EngineLimits;
 use self::open::Place;
 pub use self::rates::UserShare;
 use self::rates::{Rates, TorrentDial};
@@ -100,6 +101,8 @@ pub struct Shared {
     slots: Slots,
     rates: Rates,
     unchokes: Unchokes,
+    /// Connections of a torrent that is taken up now.
+    torrent_connections_max: AtomicU32,
     /// The memory, among those that live there.
     shares: Shares,
     /// The disk cache, likewise.
@@ -224,6 +227,7 @@ impl Engine {
                 Limits { download: config.swarm.download_limit, upload: config.swarm.upload_limit },
                 now,
             ),
+            torrent_connections_max: AtomicU32::new(config.swarm.max_conns),
             unchokes: Unchokes::new(room::served_max(config.tuning.cache_bytes), now),
             disk,
             pool,
@@ -569,7 +573,7 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
     let now = Instant::now();
     let unchokes = shared.unchokes.torrent();
     let config = afflux_swarm::Config {
-        peers_max: shared.config.swarm.max_conns,
+        peers_max: shared.torrent_connections_max.load(Ordering::Relaxed),
         dials_max: DIALS_MAX,
         peers_per_address_max: PEERS_PER_ADDRESS_MAX,
         open_bytes_max,

@@ -30,6 +30,8 @@ pub(super) struct Rates {
 #[derive(Debug)]
 struct Book {
     shaper: Shaper,
+    /// Of all torrents together.
+    limits: Limits,
     /// How each link is woken.
     bells: BTreeMap<LinkKey, Arc<Notify>>,
 }
@@ -68,14 +70,20 @@ pub struct UserShare {
 impl Rates {
     /// Rates over all torrents, in bytes per second.
     pub(super) fn new(limits: Limits, now: Instant) -> Self {
-        let book = Book { shaper: Shaper::new(limits, now), bells: BTreeMap::new() };
+        let book = Book { shaper: Shaper::new(limits, now), limits, bells: BTreeMap::new() };
         let limited = AtomicBool::new(book.shaper.is_limited());
         Self { book: Arc::new(Mutex::new(book)), limited: Arc::new(limited) }
     }
 
     /// Other rates over all torrents.
     pub(super) fn set(&self, limits: Limits, now: Instant) {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner).limits = limits;
         self.change(|shaper| shaper.set_global(limits, now));
+    }
+
+    /// The rates over all torrents.
+    pub(super) fn limits(&self) -> Limits {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner).limits
     }
 
     /// A place for a torrent with limits of its own.

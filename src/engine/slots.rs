@@ -86,6 +86,16 @@ impl Slots {
         self.request_queue.store(max.clamp(1, REQUEST_QUEUE), Ordering::Relaxed);
     }
 
+    /// The bound on all connections.
+    pub(super) fn connections_max(&self) -> u32 {
+        self.connected.max()
+    }
+
+    /// The bound on dials under way.
+    pub(super) fn half_open_max(&self) -> u32 {
+        self.half_open.max()
+    }
+
     /// How many requests we queue for a new peer.
     pub(super) fn request_queue_max(&self) -> u32 {
         self.request_queue.load(Ordering::Relaxed)
@@ -121,6 +131,10 @@ impl Slots {
 impl Places {
     fn new(max: u32) -> Self {
         Self(Arc::new(Count { held: Mutex::new(Held { count: 0, max }), freed: Notify::new() }))
+    }
+
+    fn max(&self) -> u32 {
+        self.lock().max
     }
 
     fn set_max(&self, max: u32) {

@@ -48,6 +48,11 @@ impl Unchokes {
         self.lock().peers_max = peers_max;
     }
 
+    /// How many places there are.
+    pub(super) fn peers_max(&self) -> u32 {
+        self.lock().peers_max
+    }
+
     /// A part for another torrent.
     pub(super) fn torrent(&self) -> TorrentUnchokes {
         let mut book = self.lock();

@@ -29,6 +29,7 @@ mod buffer;
 mod catalog;
 mod content;
 pub mod events;
+mod limits;
 mod live;
 mod reading;
 pub mod refusal;
@@ -51,6 +52,7 @@ use tokio_util::sync::CancellationToken;
 use self::accounts::Accounts;
 pub use self::accounts::Listening;
 use self::events::Events;
+use self::limits::Limits;
 use self::refusal::{Code, Refusal};
 use self::sessions::Sessions;
 pub use self::torrents::StreamStorage;
@@ -96,6 +98,7 @@ struct Shared {
     torrents: Torrents,
     sessions: Sessions,
     accounts: Accounts,
+    limits: Limits,
     events: Events,
     fetches: Semaphore,
     stop: CancellationToken,
@@ -180,6 +183,7 @@ impl StreamingService {
             torrents: Torrents::new(Arc::clone(&engine), config.storage.clone(), grace),
             sessions: Sessions::default(),
             accounts: Accounts::load(&database, &config).await?,
+            limits: Limits::new(config.streams.max_streams),
             events: Events::default(),
             fetches: Semaphore::new(FETCHES_MAX),
             stop: CancellationToken::new(),

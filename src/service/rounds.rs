@@ -33,6 +33,7 @@ pub(super) async fn run(shared: Weak<Shared>) {
             session.look(now);
             shared.drain(&session);
         }
+        shared.share_out();
         if now.duration_since(slow) >= SLOW_LOOK {
             slow = now;
             shared.look_slowly(now).await;

@@ -445,7 +445,7 @@ impl Shared {
         let account = self.accounts.get(&who.user);
         account.check_quota()?;
         let hash = source.hashes().wire();
-        let (own_max, all_max) = (account.streams_max(who), self.config.streams.max_streams);
+        let (own_max, all_max) = (account.streams_max(who), self.limits.max_streams());
         self.sessions.check(&who.user, own_max, all_max)?;
         let using = self.torrents.take_up(source, &self.purpose(hash), Files::None)?;
         let now = unix_now();

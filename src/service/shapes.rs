@@ -303,7 +303,64 @@ pub struct UserChanges {
     pub daily_bytes: Option<Option<u64>>,
 }
 
+/// What the daemon as a whole is limited to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DaemonLimits {
+    /// Bytes per second from the swarm over all torrents; `null`: no limit.
+    pub download_limit: Option<u64>,
+    /// Bytes per second to the swarm over all torrents; `null`: no limit.
+    pub upload_limit: Option<u64>,
+    /// Connections to peers over all torrents.
+    pub max_peers: u32,
+    /// Connections to peers of one torrent.
+    pub max_conns: u32,
+    /// Dials under way.
+    pub max_half_open: u32,
+    /// Peers that are served at once over all torrents (unchoke slots).
+    pub max_served: u32,
+    /// Requests queued for one peer.
+    pub request_queue: u32,
+    /// Streams of all users together; `null`: no limit.
+    pub max_streams: Option<u32>,
+}
+
+/// What to limit otherwise; what isn't named stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct LimitChanges {
+    /// Bytes per second from the swarm over all torrents; `null`: no limit.
+    #[serde(deserialize_with = "named")]
+    #[schema(value_type = Option<u64>)]
+    pub download_limit: Option<Option<u64>>,
+    /// Bytes per second to the swarm over all torrents; `null`: no limit.
+    #[serde(deserialize_with = "named")]
+    #[schema(value_type = Option<u64>)]
+    pub upload_limit: Option<Option<u64>>,
+    /// Connections to peers over all torrents. Those beyond it stay, and nobody new comes until there are fewer.
+    #[schema(nullable = false, minimum = 1, maximum = 100_000)]
+    pub max_peers: Option<u32>,
+    /// Connections to peers of one torrent.
+    #[schema(nullable = false, minimum = 1, maximum = 10_000)]
+    pub max_conns: Option<u32>,
+    /// Dials under way.
+    #[schema(nullable = false, minimum = 1, maximum = 1_000)]
+    pub max_half_open: Option<u32>,
+    /// Peers that are served at once over all torrents (unchoke slots).
+    #[schema(nullable = false, minimum = 0, maximum = 100_000)]
+    pub max_served: Option<u32>,
+    /// Requests queued for one peer that comes from now on.
+    #[schema(nullable = false, minimum = 1, maximum = 512)]
+    pub request_queue: Option<u32>,
+    /// Streams of all users together; `null`: no limit.
+    #[serde(deserialize_with = "named")]
+    #[schema(value_type = Option<u32>)]
+    pub max_streams: Option<Option<u32>>,
+}
+
 /// A key that is there with `null` is something else than a key that isn't.
-fn named<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<u64>>, D::Error> {
-    Option::<u64>::deserialize(value).map(Some)
+fn named<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+    value: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(value).map(Some)
 }
