@@ -18,7 +18,7 @@ use super::input::{self, Asked, Hash, Json, SourceBody};
 use super::{Api, wants_json};
 use crate::auth::Identity;
 use crate::service::refusal::Refusal;
-use crate::service::shapes::{ListedTorrent, LiveTorrent};
+use crate::service::shapes::{ChangedTorrent, ListedTorrent, LiveTorrent};
 use crate::service::{Dropping, Page};
 use crate::torrent_info::TorrentInfo;
 
@@ -139,7 +139,7 @@ pub(super) struct TorrentChanges {
     params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
         pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$")),
     request_body = TorrentChanges,
-    responses((status = 200, description = "How it is doing", body = ListedTorrent)))]
+    responses((status = 200, description = "How it is doing", body = ChangedTorrent)))]
 pub(super) async fn change(
     State(api): State<Arc<Api>>,
     Extension(identity): Extension<Identity>,

@@ -1,6 +1,6 @@
 //! How a torrent is doing, in the shape of the API.
 
-use super::shapes::{CheckedCount, LiveState, PeerCount, TransferCount};
+use super::shapes::{CheckedCount, LiveState, MemoryUse, PeerCount, SpillCount, TransferCount};
 use crate::engine::{State, Status};
 
 impl LiveState {
@@ -17,6 +17,15 @@ impl LiveState {
                 received: status.totals.payload_received,
                 sent: status.totals.payload_sent,
                 wasted: status.totals.wasted + snapshot.failed_bytes,
+            },
+            memory: MemoryUse {
+                used_bytes: status.memory.used_bytes,
+                peak_bytes: status.memory.peak_bytes,
+                limit_bytes: status.memory.limit_bytes,
+            },
+            spills: SpillCount {
+                spilled_bytes: status.spills.spilled_bytes,
+                read_back_bytes: status.spills.read_back_bytes,
             },
             checked: status.checked.map(|(done, total)| CheckedCount { done, total }),
             error: status.error.clone(),

@@ -69,6 +69,8 @@ codes! {
     OutOfRange = "out_of_range", 422;
     /// Others use this torrent
     InUse = "in_use", 409;
+    /// Torrents that are kept like this have no choice
+    NotForThisStorage = "not_for_this_storage", 409;
     /// This can't be changed now
     Conflict = "conflict", 409;
     /// The source policy forbids this

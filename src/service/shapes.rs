@@ -180,6 +180,10 @@ pub struct LiveState {
     pub peers: PeerCount,
     /// Payload received and sent since it was started, and what was received in vain.
     pub bytes: TransferCount,
+    /// Payload in memory, of the whole process.
+    pub memory: MemoryUse,
+    /// What went to disk before its piece was whole, because memory was short.
+    pub spills: SpillCount,
     /// Pieces that were verified, while files on disk are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked: Option<CheckedCount>,
@@ -198,6 +202,28 @@ pub struct TransferCount {
     pub sent: u64,
     /// Received and thrown away: blocks that came twice, pieces that were corrupt.
     pub wasted: u64,
+}
+
+/// Payload bytes that the process holds in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryUse {
+    /// At this moment.
+    pub used_bytes: u64,
+    /// The most so far.
+    pub peak_bytes: u64,
+    /// The most there may be (`STREAM_CACHE_SIZE`).
+    pub limit_bytes: u64,
+}
+
+/// Payload that made room in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SpillCount {
+    /// Bytes written to disk before their piece was whole.
+    pub spilled_bytes: u64,
+    /// Bytes read again to verify their piece.
+    pub read_back_bytes: u64,
 }
 
 /// How far checking files has come.
@@ -226,6 +252,21 @@ pub struct ListedTorrent {
     /// How it is doing, if it runs.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub live: Option<LiveState>,
+}
+
+/// A running torrent after a change.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangedTorrent {
+    /// Its v1 info-hash, or its v2 one in 40 digits.
+    pub info_hash: String,
+    /// What it is called.
+    pub name: String,
+    /// Order of pieces that no reader asks for.
+    pub strategy: String,
+    /// How it is doing.
+    #[serde(flatten)]
+    pub live: LiveState,
 }
 
 /// What a torrent says and how it is doing.

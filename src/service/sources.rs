@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::catalog::Named;
 use super::refusal::{Code, Refusal};
-use super::shapes::{ListedTorrent, LiveState, LiveTorrent, Trace};
+use super::shapes::{ChangedTorrent, ListedTorrent, LiveState, LiveTorrent, Trace};
 use super::torrents::{Files, Purpose};
 use super::{Converted, Dropping, Page, Shared, SourceInput, StreamingService, unix_now};
 use crate::auth::{Identity, Scope};
@@ -80,16 +80,19 @@ impl StreamingService {
         who: &Identity,
         hashes: InfoHashes,
         strategy: StrategyName,
-    ) -> Result<ListedTorrent, Refusal> {
+    ) -> Result<ChangedTorrent, Refusal> {
         let torrent = self.shared.own_torrent(who, hashes).await?;
+        let hash = torrent.info_hash();
+        if self.shared.sessions.others_watch(&who.user, hash) && !who.scopes.contains(Scope::Admin) {
+            return Err(Refusal::new(Code::InUse, "others watch this torrent: an admin may change it"));
+        }
         let set = torrent.set_strategy(strategy).await;
-        set.map_err(|failure| Refusal::from_failure(Code::Conflict, &failure))?;
-        Ok(ListedTorrent {
-            info_hash: torrent.info_hash().to_string(),
+        set.map_err(|failure| Refusal::from_failure(Code::NotForThisStorage, &failure))?;
+        Ok(ChangedTorrent {
+            info_hash: hash.to_string(),
             name: torrent.name(),
-            user: None,
-            added_at: None,
-            live: Some(live(&torrent)),
+            strategy: strategy.as_str().to_owned(),
+            live: live(&torrent),
         })
     }
 

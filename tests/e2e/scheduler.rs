@@ -39,7 +39,7 @@ fn a_running_torrent_takes_every_strategy_in_turn_and_arrives_whole() {
     let kept = ["--storage", "disk", "--download-dir", folder.to_str().expect("a plain path")];
     let (mut daemon, base) = daemon(&film.scratch, &seeders, &kept);
     let hash = info_hash(&film.scratch, &film.torrent);
-    assert_eq!(change(&base, &hash, "rarest").0, 404, "it isn't running yet");
+    assert_eq!(change(&base, &hash, "rarest").0, 404, "nobody named it yet");
 
     let torrent = std::fs::read(&film.torrent).expect("our own file");
     assert_eq!(
