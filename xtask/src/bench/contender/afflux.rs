@@ -53,7 +53,7 @@ impl Contender for Afflux {
         let port = free_port()?;
         let mut command = command(job, "serve")?;
         command.args(["--port", &port.to_string(), "--no-dht", "--peer-port", "0"]);
-        // Accounts aren't built yet.
+        // The same work as the others: those have no accounts.
         command.env("STREAM_AUTH_REQUIRED", "false");
         let mut process = job.start(command)?;
         wait_for_port(&mut process, port)?;
