@@ -5,10 +5,13 @@ use figment::providers::{Format, Toml};
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../packaging/afflux.toml");
-const TABLES: [&str; 7] = ["http", "streams", "downloads", "sources", "suspicious", "swarm", "limits"];
+const TABLES: [&str; 8] =
+    ["http", "auth", "streams", "downloads", "sources", "suspicious", "swarm", "limits"];
 
 /// Keys that have no default: what the example has is only an example.
-const WITHOUT_DEFAULT: [&str; 13] = [
+const WITHOUT_DEFAULT: [&str; 15] = [
+    "jwt-keys",
+    "jwt-issuer",
     "tls-cert",
     "tls-key",
     "public-url",
@@ -80,6 +83,8 @@ fn the_values_of_the_example_are_the_defaults() {
     assert_eq!(service(&file), service(&none));
     let http = |file: &File| format!("{:?}", HttpOptions::default().settle(file.http.clone()).unwrap());
     assert_eq!(http(&file), http(&none));
+    let auth = |file: &File| format!("{:?}", AuthOptions::default().settle(file.auth.clone()).unwrap());
+    assert_eq!(auth(&file), auth(&none));
     let tuning = |file: &File| format!("{:?}", TuningOptions::default().settle(file.limits.clone()));
     assert_eq!(tuning(&file), tuning(&none));
 }

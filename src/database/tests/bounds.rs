@@ -57,8 +57,7 @@ async fn a_revocation_is_refused_rather_than_another_forgotten() {
 async fn a_user_who_names_many_torrents_forgets_the_least_used() {
     let (_folder, database) = begin();
     let (torrents, anna) = (database.torrents(), user("anna"));
-    let insert =
-        "INSERT INTO torrents SELECT 'anna', unhex(printf('%040x', n)), NULL, n, n, 1, x'00' FROM numbers";
+    let insert = "INSERT INTO torrents SELECT 'anna', unhex(printf('%040x', n)), NULL, n, n, 'film', 1, x'00' FROM numbers";
     make(&database, TORRENTS_PER_USER_MAX, insert).await;
     let numbered = |n: u8| {
         let mut hash = [0; 20];
@@ -78,7 +77,7 @@ async fn a_user_who_names_many_torrents_forgets_the_least_used() {
 async fn a_user_who_names_long_torrents_forgets_the_least_used() {
     let (_folder, database) = begin();
     let (torrents, anna) = (database.torrents(), user("anna"));
-    let insert = "INSERT INTO torrents SELECT 'anna', unhex(printf('%040x', n)), NULL, n, n, 0, zeroblob(16777216) \
+    let insert = "INSERT INTO torrents SELECT 'anna', unhex(printf('%040x', n)), NULL, n, n, 'film', 0, zeroblob(16777216) \
                   FROM numbers";
     make(&database, 4, insert).await;
     torrents.remember(&user("bert"), hybrid(1), "film", magnet(1), NOW).await.unwrap();

@@ -14,7 +14,7 @@ pub(crate) struct Case {
 }
 
 /// One line of the table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Row {
     /// The figure of a run that it shows.
     pub(crate) key: &'static str,

@@ -71,7 +71,12 @@ impl Response {
 
     /// Gets something small.
     pub(crate) fn fetch(url: &Url) -> Result<Vec<u8>> {
-        Self::send(url, head("GET", url, []).as_bytes())?.whole(url)
+        Self::fetch_with(url, &[])
+    }
+
+    /// The same with these header lines.
+    pub(crate) fn fetch_with(url: &Url, headers: &[String]) -> Result<Vec<u8>> {
+        Self::send(url, head("GET", url, headers).as_bytes())?.whole(url)
     }
 
     /// A header of the answer to a request that is refused.

@@ -54,9 +54,16 @@ impl Carried {
     }
 }
 
-/// Reads the film behind `url` over so many connections for `span`, and watches what that costs the process `server`.
-pub(crate) fn load(url: &Url, server: u32, film: &Film, connections: u64, span: Duration) -> Result<Carried> {
-    let load = Load::start(url, film.length, connections);
+/// Reads the film over so many connections for `span`, each by the next of `urls`, and watches what that costs the process
+/// `server`.
+pub(crate) fn load(
+    urls: &[Url],
+    server: u32,
+    film: &Film,
+    connections: u64,
+    span: Duration,
+) -> Result<Carried> {
+    let load = Load::start(urls, film.length, connections);
     thread::sleep(WARM_UP);
     let (before, began) = (cpu_of(server), Instant::now());
     let first = load.shared.bytes.load(Ordering::Relaxed);
@@ -101,14 +108,14 @@ struct Shared {
 }
 
 impl Load {
-    fn start(url: &Url, length: u64, connections: u64) -> Self {
+    fn start(urls: &[Url], length: u64, connections: u64) -> Self {
         let shared = Arc::new(Shared {
             bytes: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
             failed: Mutex::new(None),
         });
         let read = |nth: u64| {
-            let (shared, url) = (Arc::clone(&shared), url.clone());
+            let (shared, url) = (Arc::clone(&shared), urls[nth as usize % urls.len()].clone());
             // Evenly over the file, as viewers are.
             let first = length / connections * nth;
             thread::spawn(move || {
@@ -156,14 +163,14 @@ fn read_on(shared: &Shared, url: &Url, mut first: u64) -> Result<()> {
     Ok(())
 }
 
-fn connect(url: &Url) -> Result<TcpStream> {
+pub(crate) fn connect(url: &Url) -> Result<TcpStream> {
     let socket = TcpStream::connect(url.host).with_context(|| format!("{} can't be reached", url.host))?;
     socket.set_read_timeout(Some(SILENCE_MAX))?;
     Ok(socket)
 }
 
 /// The head, and how many bytes of the body came with it.
-fn read_head(socket: &mut TcpStream) -> Result<(String, u64)> {
+pub(crate) fn read_head(socket: &mut TcpStream) -> Result<(String, u64)> {
     let mut bytes = Vec::new();
     let mut part = [0; HEAD_BYTES_MAX];
     loop {
@@ -184,14 +191,14 @@ fn read_head(socket: &mut TcpStream) -> Result<(String, u64)> {
 
 /// What a response's head says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Head {
-    length: u64,
+pub(crate) struct Head {
+    pub(crate) length: u64,
     /// The connection stays open after it.
-    keeps: bool,
+    pub(crate) keeps: bool,
 }
 
 impl Head {
-    fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let mut lines = text.lines();
         let status = lines.next().unwrap_or_default();
         if !matches!(status.split(' ').nth(1), Some("200" | "206")) {
@@ -264,7 +271,7 @@ mod tests {
     fn what_a_server_sends_is_counted() {
         let film = Film::new(1, 1 << 20, 1 << 20);
         let url = serve(1 << 20, "206 Partial Content");
-        let carried = load(&url, std::process::id(), &film, 3, Duration::from_millis(100)).unwrap();
+        let carried = load(&[url], std::process::id(), &film, 3, Duration::from_millis(100)).unwrap();
         assert!(carried.bytes > 0 && carried.mib_per_second() > 0.0, "{carried:?}");
     }
 
@@ -272,7 +279,7 @@ mod tests {
     fn a_server_that_refuses_fails_the_load() {
         let film = Film::new(1, 1 << 20, 1 << 20);
         let url = serve(0, "503 Service Unavailable");
-        let error = load(&url, std::process::id(), &film, 2, Duration::from_secs(5)).unwrap_err();
+        let error = load(&[url], std::process::id(), &film, 2, Duration::from_secs(5)).unwrap_err();
         assert!(error.to_string().contains("503"), "{error}");
     }
 

@@ -33,6 +33,7 @@ mod scenario;
 mod scratch;
 mod seed;
 mod seeder;
+mod service;
 mod serving;
 mod sink;
 mod start;
@@ -40,6 +41,7 @@ mod stream;
 mod subject;
 mod swarm;
 mod tracker;
+mod viewers;
 mod vitals;
 mod work;
 
@@ -64,7 +66,7 @@ pub(crate) struct Entry {
 }
 
 /// Everything that [`work`] measures, in the order in which it does.
-pub(crate) const WORKS: [Entry; 9] = [
+pub(crate) const WORKS: [Entry; 10] = [
     Entry {
         name: "download",
         about: "a GiB from a seeder that costs nothing, and from 1 and 4 libtorrents, to memory and disk (12 min a round)",
@@ -81,6 +83,11 @@ pub(crate) const WORKS: [Entry; 9] = [
         name: "http",
         about: "a complete file read over HTTP by 1, 16 and 64 at once, beside nginx (2 min a round)",
         make: range_server::work,
+    },
+    Entry {
+        name: "serve",
+        about: "the daemon with accounts: 200 sessions, 64 open readers, requests per second, beside nginx (3 min a round)",
+        make: service::work,
     },
     Entry {
         name: "playback",

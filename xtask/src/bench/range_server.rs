@@ -72,7 +72,8 @@ impl Work for RangeServer {
         let serving = Serving::start(turn.subject, &turn.workshop.programs, &show)?;
         compare(&serving.url, &self.film)?;
         let span = if turn.workshop.is_quick { SPAN_QUICK } else { SPAN };
-        let carried = load(&serving.url, serving.process.id(), &self.film, connections, span)?;
+        let carried =
+            load(std::slice::from_ref(&serving.url), serving.process.id(), &self.film, connections, span)?;
         let peak = memory_of(serving.process.id()).peak_rss;
         Ok(Figures::from([
             ("mib_per_processor_second", Some(carried.mib_per_processor_second())),
