@@ -19,7 +19,7 @@ use super::{Context, NetworkArguments, session};
 use crate::config::units::show_bytes;
 use crate::config::{HttpOptions, Tuning};
 use crate::engine::torrent::Ready;
-use crate::engine::{AddOptions, Engine, State, Status, Torrent, WarmUp};
+use crate::engine::{AddOptions, Engine, Search, State, Status, Torrent, WarmUp};
 use crate::failure::Failure;
 use crate::media_choice;
 use crate::shelf::{Shelf, media_path};
@@ -264,7 +264,7 @@ async fn follow(
             warm_up = None;
         }
         if watched.newly_stalled {
-            torrent.find_more_peers().await;
+            torrent.find_more_peers(Search::Everywhere).await;
         }
         show(screen, &status, Some(&watched));
         if status.state == State::Error && warm_up.is_some() {

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
+use super::status::TrackerCount;
 use super::torrent::Input;
 use crate::announce::{self, AnnounceConfig, Announcer, AnnouncerHandle, Totals};
 use crate::dht::DhtHandle;
@@ -113,12 +114,30 @@ impl Discovery {
 
     /// More peers are wanted soon.
     pub(super) fn need_peers(&self) {
+        self.announce_again();
+        self.look_up_again();
+    }
+
+    /// Asks trackers as soon as they allow it.
+    pub(super) fn announce_again(&self) {
         if let Some(announcer) = &self.announcer {
             announcer.announce_now();
         }
+    }
+
+    /// Looks in the DHT soon.
+    pub(super) fn look_up_again(&self) {
         if let Some(lookups) = &self.dht {
             lookups.wanted.notify_one();
         }
+    }
+
+    /// How its trackers do.
+    pub(super) fn trackers(&self) -> TrackerCount {
+        let Some(announcer) = &self.announcer else { return TrackerCount::default() };
+        let status = announcer.status();
+        let failing = status.iter().filter(|tracker| tracker.failures > 0).count();
+        TrackerCount { known: status.len() as u32, failing: failing as u32 }
     }
 
     /// The download is complete.

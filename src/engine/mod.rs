@@ -57,7 +57,7 @@ pub use self::readers::WarmUp;
 use self::readers::{Readers, ViewingKey};
 use self::shares::{Shares, Use};
 use self::slots::Slots;
-pub use self::status::{Fault, Memory, State, Status};
+pub use self::status::{Fault, Memory, State, Status, TrackerCount};
 use self::torrent::{Greeted, Input, Ready, TaskConfig};
 use self::unchokes::Unchokes;
 pub use self::viewing::Viewing;
@@ -159,6 +159,17 @@ impl AddOptions {
             hold: false,
         }
     }
+}
+
+/// Where to look for more peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// Trackers are asked as soon as they allow it.
+    Trackers,
+    /// The DHT is asked.
+    Dht,
+    /// Both, and whoever is known and didn't answer or parted is tried again before their time.
+    Everywhere,
 }
 
 /// A torrent of a running engine; all clones are the same.
@@ -539,9 +550,9 @@ impl Torrent {
         answer.await.map_err(|_| ended())
     }
 
-    /// Asks trackers and DHT again: a reader waits.
-    pub async fn find_more_peers(&self) {
-        let _ = self.inbox.send(Input::NeedPeers).await;
+    /// Looks for more peers: a reader waits.
+    pub async fn find_more_peers(&self, search: Search) {
+        let _ = self.inbox.send(Input::NeedPeers(search)).await;
     }
 
     async fn stop(&self) {

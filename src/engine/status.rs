@@ -72,6 +72,22 @@ impl Memory {
     }
 }
 
+/// How a torrent's trackers do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrackerCount {
+    /// How many there are.
+    pub known: u32,
+    /// Those that haven't answered since they failed.
+    pub failing: u32,
+}
+
+impl TrackerCount {
+    /// There are some, and none answers.
+    pub fn all_fail(self) -> bool {
+        self.known > 0 && self.failing == self.known
+    }
+}
+
 /// One look at a torrent.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
@@ -89,6 +105,8 @@ pub struct Status {
     pub spills: Spills,
     /// The memory of the whole process.
     pub memory: Memory,
+    /// Its trackers.
+    pub trackers: TrackerCount,
     /// Pieces checked, of how many, while it's checking.
     pub checked: Option<(u32, u32)>,
     /// Why it can't go on, as a sentence.

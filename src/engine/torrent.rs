@@ -36,7 +36,7 @@ use super::readers::{Change, Readers};
 use super::shares::Share;
 use super::status::{Fault, Memory, State, Status};
 use super::unchokes::TorrentUnchokes;
-use super::{Shared, discover};
+use super::{Search, Shared, discover};
 use crate::announce::Totals;
 use crate::failure::Failure;
 
@@ -112,7 +112,7 @@ pub(super) enum Input {
     /// They do, or they don't.
     Moved(Moved),
     /// A reader waits too long: look for more.
-    NeedPeers,
+    NeedPeers(Search),
     /// So many connections at most.
     SetPeersMax(u32),
     /// Choose by this strategy.
@@ -308,7 +308,7 @@ impl Task {
             Input::Rename { file, path, done } => self.rename(file, path, done, now),
             Input::Move { dir, done } => self.move_to(dir, done, now),
             Input::Moved(moved) => self.moved(moved, now),
-            Input::NeedPeers => self.config.discovery.need_peers(),
+            Input::NeedPeers(search) => self.search(search, now),
             Input::SetPeersMax(max) => self.config.swarm.set_peers_max(max, now),
             Input::SetStrategy(strategy, done) => {
                 // Whoever asked may be gone.
@@ -320,6 +320,18 @@ impl Task {
                 let _ = reply.send(self.config.swarm.trace().filter(news).cloned().collect());
             }
             Input::Stop(_) => {}
+        }
+    }
+
+    fn search(&mut self, search: Search, now: Instant) {
+        let discovery = &self.config.discovery;
+        match search {
+            Search::Trackers => discovery.announce_again(),
+            Search::Dht => discovery.look_up_again(),
+            Search::Everywhere => {
+                discovery.need_peers();
+                self.config.swarm.hurry(now);
+            }
         }
     }
 
@@ -393,6 +405,7 @@ impl Task {
             copied_bytes: self.copied_bytes,
             spills: self.ready.as_ref().map(|ready| ready.store.spills()).unwrap_or_default(),
             memory: Memory::of(self.config.shared.pool.ledger()),
+            trackers: self.config.discovery.trackers(),
             checked: self.checked,
             error: self.error.as_ref().map(|(_, reason)| reason.clone()),
             fault: self.error.as_ref().map(|(fault, _)| *fault),

@@ -4,14 +4,14 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use afflux_metainfo::FileIndex;
-use afflux_stream::session::{Look, Output, Trouble};
+use afflux_stream::session::{Look, Output, Step, Trouble};
 use tracing::{debug, info};
 
 use super::events::Event;
 use super::sessions::Session;
 use super::shapes::TroubleInfo;
 use super::{Shared, buffer, unix_now};
-use crate::engine::{Fault, State, Status};
+use crate::engine::{Fault, Search, State, Status};
 
 /// Between two looks: states follow what happens soon enough for people.
 const LOOK: Duration = Duration::from_millis(250);
@@ -61,7 +61,7 @@ impl Session {
             }
             None => (0, 0, false),
         };
-        let trouble = self.trouble(&status, &state);
+        let trouble = self.trouble(&status, &state, buffered_bytes);
         state.peers_max = state.peers_max.max(status.snapshot.connected);
         let checking = status.state == State::Checking;
         let look = Look {
@@ -78,7 +78,12 @@ impl Session {
     }
 
     /// What is wrong with the torrent, as far as it can be seen from here.
-    fn trouble(&self, status: &Status, state: &super::sessions::State) -> Option<Trouble> {
+    fn trouble(
+        &self,
+        status: &Status,
+        state: &super::sessions::State,
+        buffered_bytes: u64,
+    ) -> Option<Trouble> {
         if !self.account.has_quota() {
             return Some(Trouble::Quota);
         }
@@ -92,10 +97,11 @@ impl Session {
             None => {}
         }
         let snapshot = &status.snapshot;
-        let has_all = matches!(status.state, State::Seeding);
-        match (snapshot.connected, snapshot.seeds) {
-            _ if has_all => None,
-            (0, _) => Some(Trouble::NoPeers),
+        match snapshot.connected {
+            _ if status.state == State::Seeding => None,
+            0 if status.trackers.all_fail() => Some(Trouble::TrackerDown),
+            0 => Some(Trouble::NoPeers),
+            _ if snapshot.stuck_readers > 0 && buffered_bytes == 0 => Some(Trouble::SwarmIncomplete),
             _ => None,
         }
     }
@@ -139,8 +145,8 @@ impl Shared {
                 }
                 Output::Escalate(step) => {
                     debug!(session = %session.id, ?step, "looking for more peers");
-                    let torrent = session.torrent();
-                    tokio::spawn(async move { torrent.find_more_peers().await });
+                    let (torrent, search) = (session.torrent(), search_of(step));
+                    tokio::spawn(async move { torrent.find_more_peers(search).await });
                 }
                 Output::Idle => {
                     let (shared, id) = (Arc::clone(self), session.id);
@@ -172,6 +178,14 @@ impl Shared {
             self.save(&session).await;
         }
         self.accounts.write_down().await;
+    }
+}
+
+fn search_of(step: Step) -> Search {
+    match step {
+        Step::Announce => Search::Trackers,
+        Step::Lookup => Search::Dht,
+        Step::MorePeers => Search::Everywhere,
     }
 }
 

@@ -38,6 +38,9 @@ pub const BAN: Duration = Duration::from_secs(24 * 60 * 60);
 /// an attacker can come from.
 pub const BANS_MAX: usize = 4_096;
 
+/// Addresses that are tried again before their time at once.
+pub const HURRIED_MAX: usize = 200;
+
 /// Failures that are counted; more make no difference.
 const FAILURES_MAX: u8 = 16;
 
@@ -335,6 +338,21 @@ impl Roster {
             State::Dialling | State::Connected => None,
         });
         ready.or_else(|| self.resting.first().map(|&(retry, _)| retry))
+    }
+
+    /// Cuts short how long those rest who didn't answer or parted: somebody waits, and they may have what is missing now.
+    /// At most [`HURRIED_MAX`] of them, those first that would have waited longest.
+    pub fn hurry(&mut self, now: Instant) {
+        let soon = now + RETRY_MIN;
+        let late = self.resting.iter().rev().take_while(|(retry, _)| *retry > soon);
+        let late: Vec<SocketAddr> = late.map(|&(_, addr)| addr).take(HURRIED_MAX).collect();
+        for addr in late {
+            let Some(mut entry) = self.unshelve(addr) else { continue };
+            if !entry.ourselves && !self.is_banned(addr.ip(), now) {
+                entry.state = State::Idle { retry: soon, ready: false };
+            }
+            self.shelve(addr, entry);
+        }
     }
 
     /// How many there are.

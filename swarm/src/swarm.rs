@@ -210,6 +210,12 @@ impl Swarm {
         self.dial(now);
     }
 
+    /// A reader has waited for long: whoever is known is tried again soon.
+    pub fn hurry(&mut self, now: Instant) {
+        self.roster.hurry(now);
+        self.dial(now);
+    }
+
     /// The metadata was parsed and storage is open; `have` is what is there of it and verified.
     ///
     /// # Panics

@@ -91,22 +91,25 @@ async fn a_panic_fails_its_job_and_nothing_else() {
 async fn a_job_that_nobody_waits_for_is_done_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(folder.path());
-    let (started, wait) = std::sync::mpsc::channel::<()>();
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
     let slow = database.clone();
     let slow = tokio::spawn(async move {
         let work = move |_: &Connection| {
+            let _ = begun.send(());
             let _ = wait.recv();
             Ok(())
         };
         slow.find(work).await
     });
+    has_begun.await.unwrap();
     let anna = user("anna");
     {
         let users = database.users();
         let seen = std::pin::pin!(users.seen(&anna, NOW));
         assert!(futures_util::FutureExt::now_or_never(seen).is_none());
     }
-    drop(started);
+    drop(go_on);
     slow.await.unwrap().unwrap();
     assert!(database.users().find(&anna).await.unwrap().is_some());
 }

@@ -289,3 +289,30 @@ fn the_same_seed_dials_in_the_same_order() {
     assert_eq!(order(5), order(5));
     assert_ne!(order(5), order(6));
 }
+
+#[test]
+fn who_rests_for_long_is_tried_again_soon_when_somebody_waits() {
+    let now = epoch();
+    let mut roster = roster();
+    let (failed, useless, ours, banned) = (addr(1), addr(2), addr(3), addr(4));
+    for addr in [failed, useless, ours, banned] {
+        roster.add(addr, Source::Tracker, now);
+        roster.dialling(addr, now);
+    }
+    for _ in 0..8 {
+        roster.failed(failed, now);
+        roster.dialling(failed, now);
+    }
+    roster.failed(failed, now);
+    for (addr, fate) in [(useless, Fate::Useless), (ours, Fate::Ourselves), (banned, Fate::Useful)] {
+        roster.connected(addr, now).unwrap();
+        roster.parted(addr, fate, now);
+    }
+    roster.ban(banned.ip(), now);
+    roster.hurry(now);
+    assert_eq!(roster.next_dial(now), None, "nobody is hammered");
+    let soon = now + RETRY_MIN + RETRY_MIN / 4;
+    let mut dialled: Vec<SocketAddr> = std::iter::from_fn(|| roster.next_dial(soon)).collect();
+    dialled.sort_unstable();
+    assert_eq!(dialled, [failed, useless], "neither ourselves nor the banned");
+}

@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub served: u32,
     /// Readers with windows.
     pub readers: u32,
+    /// Readers whose next piece nobody has who is connected.
+    pub stuck_readers: u32,
     /// Payload received, in bytes per second.
     pub download_rate: u64,
     /// Payload sent, in bytes per second.
@@ -119,6 +121,8 @@ impl Swarm {
             known: counts.known,
             dialling: counts.dialling,
             readers: self.wants.count() as u32,
+            stuck_readers: self.wants.readers().filter(|reader| self.is_stuck(reader.window())).count()
+                as u32,
             download_rate: self.tallies.download.per_second(now),
             upload_rate: self.tallies.upload.per_second(now),
             received_bytes: self.tallies.received,
