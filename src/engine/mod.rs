@@ -65,7 +65,7 @@ use crate::announce::{self, AnnounceConfig, Totals};
 use crate::config::{SwarmSettings, Tuning, options};
 use crate::dht::{self, DhtConfig, DhtHandle};
 use crate::failure::Failure;
-use crate::fetch::{FetchConfig, Fetcher};
+use crate::fetch::{FetchConfig, FetchError, Fetcher};
 use crate::policy::SourcePolicy;
 use crate::source::Source;
 use crate::threads;
@@ -262,9 +262,8 @@ impl Engine {
     }
 
     /// Gets the .torrent that lies at a URL, within the limits and the address policy of all that is fetched.
-    pub async fn fetch_torrent(&self, url: &str) -> Result<Vec<u8>, Failure> {
-        let fetched = self.shared.fetcher.get(url, TORRENT_BYTES_MAX).await;
-        fetched.map_err(|error| Failure::work(format!("the .torrent can't be fetched: {error}")))
+    pub async fn fetch_torrent(&self, url: &str) -> Result<Vec<u8>, FetchError> {
+        self.shared.fetcher.get(url, TORRENT_BYTES_MAX).await
     }
 
     /// From now on trackers and servers are asked only where these rules allow it. Torrents that are here already keep their trackers,

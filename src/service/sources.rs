@@ -14,6 +14,7 @@ use super::torrents::{Files, Purpose};
 use super::{Converted, Dropping, Page, Shared, SourceInput, StreamingService, unix_now};
 use crate::auth::{Identity, Scope};
 use crate::engine::Torrent;
+use crate::fetch::FetchError;
 use crate::policy::SourcePolicy;
 use crate::source::Source;
 use crate::torrent_info::TorrentInfo;
@@ -162,8 +163,7 @@ impl Shared {
             SourceInput::Url(url) => {
                 self.policy().check_url(&url).map_err(|refused| refused_source(&refused))?;
                 let fetched = self.engine.fetch_torrent(&url).await;
-                let bytes = fetched.map_err(|failure| Refusal::from_failure(Code::FetchFailed, &failure))?;
-                Named::by_file(bytes.into())
+                Named::by_file(fetched.map_err(|error| not_fetched(&error))?.into())
             }
             SourceInput::Magnet(text) => Named::by_link(&text),
         }
@@ -254,6 +254,16 @@ pub(super) fn unknown() -> Refusal {
         Code::UnknownTorrent,
         "you haven't named this torrent yet: POST it to /api/torrents/parse first",
     )
+}
+
+/// Why there is no .torrent: the URL, our rules, or the other side.
+fn not_fetched(error: &FetchError) -> Refusal {
+    let code = match error {
+        FetchError::Url(_) => Code::BadSource,
+        FetchError::Refused { .. } | FetchError::Denied(_) | FetchError::Own { .. } => Code::SourceRefused,
+        _ => Code::FetchFailed,
+    };
+    Refusal::new(code, format!("the .torrent can't be fetched: {error}"))
 }
 
 fn refused_source(refused: &impl std::fmt::Display) -> Refusal {

@@ -44,9 +44,10 @@ impl Options {
 
 /// A running daemon with a folder of its own.
 pub(crate) struct Daemon {
+    /// Ends before its folder, which has what it said, for tests that fail.
+    pub(crate) process: Process,
     pub(crate) scratch: Scratch,
     pub(crate) base: String,
-    pub(crate) process: Process,
     options: Options,
 }
 

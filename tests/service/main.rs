@@ -12,8 +12,11 @@ mod harness;
 mod http;
 mod isolation;
 mod load;
+mod meeting;
 mod restarts;
+mod sources;
 mod streams;
+mod web;
 #[path = "../e2e/wire.rs"]
 #[expect(dead_code, reason = "the tests with players use the rest")]
 mod wire;
