@@ -2,7 +2,7 @@
 //!
 //! A session outlives the process: it is written down, sleeps until somebody asks for it, and its URLs go on to work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -36,6 +36,8 @@ use crate::user::User;
 
 /// Stretches of a file that a status tells of: enough for a bar on a screen.
 const RANGES_TOLD_MAX: usize = 64;
+/// Ended sessions that are remembered, so that their URLs say that they are over and not that they never were: a few hundred KiB.
+const ENDED_MAX: usize = 4096;
 /// What is fetched at a place that was sought, before the player asks: about two seconds of a film.
 const SEEK_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -51,6 +53,8 @@ pub(super) struct Sessions {
 struct Roll {
     by_pair: BTreeMap<(User, InfoHash), SessionId>,
     asleep: BTreeMap<SessionId, SavedSession>,
+    /// Whose those were that ended, the oldest first.
+    ended: VecDeque<(SessionId, User, InfoHash)>,
 }
 
 /// One user's watching of one torrent.
@@ -684,12 +688,15 @@ impl Sessions {
         roll.by_pair.iter().filter(|((other, _), _)| other == user).map(|(_, &id)| id).collect()
     }
 
-    /// Whose a session is, awake or asleep: what its tokens are bound to.
+    /// Whose a session is or was: what its tokens are bound to.
     pub(super) fn whose(&self, id: SessionId) -> Option<(User, InfoHash)> {
         if let Some(session) = self.get(id) {
             return Some((session.user.clone(), session.info_hash));
         }
-        self.asleep(id).map(|row| (row.user, row.info_hash))
+        let roll = self.roll();
+        let asleep = roll.asleep.get(&id).map(|row| (row.user.clone(), row.info_hash));
+        let ended = || roll.ended.iter().rev().find(|(ended, ..)| *ended == id);
+        asleep.or_else(|| ended().map(|(_, user, hash)| (user.clone(), *hash)))
     }
 
     /// Sessions asleep whose time is over.
@@ -753,6 +760,10 @@ impl Sessions {
             (None, None) => return None,
         };
         roll.by_pair.remove(&(user.clone(), hash));
+        if roll.ended.len() >= ENDED_MAX {
+            roll.ended.pop_front();
+        }
+        roll.ended.push_back((id, user.clone(), hash));
         Some((user, hash, awake))
     }
 }
