@@ -201,7 +201,9 @@ impl Reader for SessionReader {
             return Poll::Ready(Err(ReadError::Ended));
         }
         if let Some(head) = &mut self.head {
-            ready!(head.as_mut().poll(cx))?;
+            // A head that doesn't come is a wait like any other.
+            let Poll::Ready(judged) = head.as_mut().poll(cx) else { return self.wait(at, 0) };
+            judged?;
             self.head = None;
         }
         let allowed = ready!(self.poll_pace(cx, at, most))?;
