@@ -81,7 +81,11 @@ impl Shared {
             TokenError::Expired => OpenError::Gone,
             _ => OpenError::NotFound,
         })?;
-        let session = self.awake(token.session).await.map_err(open_error)?;
+        let session = self.awake(token.session).await.map_err(|refusal| match refusal.code {
+            // The token is right, so there was one.
+            Code::NoStream => OpenError::Gone,
+            _ => open_error(refusal),
+        })?;
         session.account.check_enabled().map_err(open_error)?;
         let opened = session.open(self).await.map_err(open_error)?;
         let Some(file) = token.file else {

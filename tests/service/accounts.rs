@@ -107,7 +107,7 @@ fn who_is_disabled_loses_streams_and_gets_back_in_when_enabled() {
         assert_eq!(ask.send().value()["disabled"], disabled);
     };
     disable(true);
-    assert!(100_000 + answer.until_cut() < film.bytes().len(), "the stream went on");
+    assert!(100_000 + answer.until_cut().len() < film.bytes().len(), "the stream went on");
     assert_eq!(anna.get("/api/stream").problem(), (403, "user_disabled".to_owned()));
     assert!(matches!(Ask::get(&url).send().status, 404 | 410));
     daemon.restart("TERM");

@@ -141,10 +141,10 @@ impl Answer {
     }
 
     /// What comes until the server ends the body, well or not.
-    pub(crate) fn until_cut(mut self) -> usize {
-        let (mut buffer, mut bytes) = ([0; 65_536], 0);
+    pub(crate) fn until_cut(mut self) -> Vec<u8> {
+        let (mut buffer, mut bytes) = ([0; 65_536], Vec::new());
         while let Ok(count @ 1..) = self.read(&mut buffer) {
-            bytes += count;
+            bytes.extend(&buffer[..count]);
         }
         bytes
     }
