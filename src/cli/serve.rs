@@ -123,6 +123,7 @@ async fn serve(
     let server = bind(&http, &tuning).await?;
     let (address, tls, window) = (server.local_addr(), server.tls(), server.window());
     engine.add_own_ports(&[address.port()]);
+    let peer_port = engine.port();
     let database = open_database(&data_dir).await?;
     let is_new = !data_dir.join(MEDIA_KEY).exists();
     let media_key = secret::load_or_make(&data_dir.join(MEDIA_KEY));
@@ -148,7 +149,7 @@ async fn serve(
     let local = BaseUrl::new(tls.is_some(), &reachable(address));
     let _address = AddressFile::write(&data_dir, local.to_string(), audience)
         .inspect_err(|error| warn!(%error, "afflux user can't ask this daemon"));
-    tell(screen, &base, &http, is_new, &data_dir);
+    tell(screen, &base, &http, peer_port, is_new, &data_dir);
     let serving =
         tokio::spawn(server.serve(Arc::new(service.clone()), api::as_service(router), stop.clone()));
     // Dropped when a signal ends this command: responses get their chance to end.
@@ -231,7 +232,7 @@ async fn reload(
     }
 }
 
-fn tell(screen: &Screen, base: &BaseUrl, http: &HttpSettings, is_new: bool, data_dir: &Path) {
+fn tell(screen: &Screen, base: &BaseUrl, http: &HttpSettings, peer_port: u16, is_new: bool, data_dir: &Path) {
     let mut sentence = format!("listening on {base}");
     if !http.auth_required {
         sentence.push_str(", without accounts: whoever can reach it may do everything");
@@ -247,6 +248,10 @@ fn tell(screen: &Screen, base: &BaseUrl, http: &HttpSettings, is_new: bool, data
     }
     screen.say(
         &sentence,
-        || json!({"event": "listening", "url": base.as_str(), "authRequired": http.auth_required}),
+        || {
+            json!({
+                "event": "listening", "url": base.as_str(), "authRequired": http.auth_required, "peerPort": peer_port,
+            })
+        },
     );
 }

@@ -24,6 +24,8 @@ pub(crate) enum Manner {
     Silent,
     /// Sends this many bytes, then hangs up and listens no more.
     DiesAfter(usize),
+    /// Has so many pieces from the first on, and sends those.
+    HasFirst(usize),
 }
 
 /// What is shared.
@@ -90,8 +92,7 @@ impl Seeder {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("the downloader listens");
         let state = Arc::clone(&self.state);
         std::thread::spawn(move || {
-            let _ =
-                (&stream).write_all(&hello(&stream, &state.content)).and_then(|()| converse(&stream, &state));
+            let _ = (&stream).write_all(&hello(&stream, &state)).and_then(|()| converse(&stream, &state));
             let _ = stream.shutdown(Shutdown::Both);
         });
     }
@@ -148,7 +149,7 @@ fn answer(mut stream: &TcpStream, state: &State) -> std::io::Result<()> {
     if theirs[28..48] != state.content.info_hash {
         return Ok(());
     }
-    stream.write_all(&hello(stream, &state.content))?;
+    stream.write_all(&hello(stream, state))?;
     stream.read_exact(&mut [0; 20])?;
     talk(stream, state)
 }
@@ -160,12 +161,13 @@ fn converse(mut stream: &TcpStream, state: &State) -> std::io::Result<()> {
 }
 
 /// Handshake, bitfield, unchoke.
-fn hello(stream: &TcpStream, content: &Content) -> Vec<u8> {
+fn hello(stream: &TcpStream, state: &State) -> Vec<u8> {
+    let content = &state.content;
     let port = stream.local_addr().map_or(0, |address| address.port());
     let mut bytes = Vec::from(&b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0"[..]);
     bytes.extend(content.info_hash);
     bytes.extend(format!("-XX0001-{port:012}").as_bytes());
-    bytes.extend(message(5, &bitfield(content)));
+    bytes.extend(message(5, &bitfield(content, state.manner)));
     bytes.extend(message(1, &[]));
     bytes
 }
@@ -204,7 +206,7 @@ fn serve(mut stream: &TcpStream, state: &State, body: &[u8]) -> std::io::Result<
                 return Ok(false);
             }
             Manner::Corrupt => block.iter_mut().for_each(|byte| *byte ^= 0x55),
-            Manner::Honest | Manner::DiesAfter(_) => {}
+            Manner::Honest | Manner::DiesAfter(_) | Manner::HasFirst(_) => {}
         }
         given.bytes += length;
         given.blocks[from / BLOCK_BYTES] = true;
@@ -234,10 +236,11 @@ fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn bitfield(content: &Content) -> Vec<u8> {
+fn bitfield(content: &Content, manner: Manner) -> Vec<u8> {
     let pieces = content.bytes.len().div_ceil(content.piece_length);
     let mut bits = vec![0; pieces.div_ceil(8)];
-    (0..pieces).for_each(|piece| bits[piece / 8] |= 0x80 >> (piece % 8));
+    let there = if let Manner::HasFirst(there) = manner { there } else { pieces };
+    (0..there).for_each(|piece| bits[piece / 8] |= 0x80 >> (piece % 8));
     bits
 }
 

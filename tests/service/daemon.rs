@@ -48,6 +48,8 @@ pub(crate) struct Daemon {
     pub(crate) process: Process,
     pub(crate) scratch: Scratch,
     pub(crate) base: String,
+    /// Where it takes peers.
+    pub(crate) peer_port: u16,
     options: Options,
 }
 
@@ -65,8 +67,8 @@ impl Daemon {
     }
 
     pub(crate) fn start(options: Options, scratch: Scratch) -> Self {
-        let (process, base) = run(&scratch, &options, 0);
-        Self { scratch, base, process, options }
+        let (process, base, peer_port) = run(&scratch, &options, 0);
+        Self { scratch, base, process, peer_port, options }
     }
 
     /// Ends it by a signal and starts it again, in the same folder and on the same port.
@@ -75,7 +77,7 @@ impl Daemon {
         let status = self.process.wait();
         assert!(signal == "KILL" || status.success(), "{status}: {}", self.process.stderr());
         let port = self.base.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port");
-        (self.process, self.base) = run(&self.scratch, &self.options, port);
+        (self.process, self.base, self.peer_port) = run(&self.scratch, &self.options, port);
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -115,14 +117,15 @@ impl Daemon {
     }
 }
 
-fn run(scratch: &Scratch, options: &Options, port: u16) -> (Process, String) {
+fn run(scratch: &Scratch, options: &Options, port: u16) -> (Process, String, u16) {
     let run =
         Afflux::new(scratch, "daemon").arg("serve").args(ALONE).args(["--json", "--port", &port.to_string()]);
     let run = run.env("STREAM_RATE_LIMIT", ENOUGH);
     let run = options.variables.iter().fold(run, |run, (name, value)| run.env(name, value));
     let mut process = run.args(&options.arguments).start();
-    let base = process.event("listening")["url"].as_str().expect("a URL").to_owned();
-    (process, base)
+    let listening = process.event("listening");
+    let base = listening["url"].as_str().expect("a URL").to_owned();
+    (process, base, listening["peerPort"].as_u64().expect("a port") as u16)
 }
 
 impl Person {
