@@ -78,6 +78,25 @@ fn rule(claim: &str) -> &'static str {
 }
 
 impl Refusal {
+    /// Every reason there is, of claims one.
+    pub const ALL: [Self; 15] = [
+        Self::Missing,
+        Self::Repeated,
+        Self::Malformed,
+        Self::Type,
+        Self::Extension,
+        Self::Key,
+        Self::Algorithm,
+        Self::Signature,
+        Self::Claim(""),
+        Self::Expired,
+        Self::NotYetValid,
+        Self::Audience,
+        Self::Issuer,
+        Self::Subject,
+        Self::Revoked,
+    ];
+
     /// What programs know it by; stays the same whatever becomes of the sentence.
     pub const fn code(self) -> &'static str {
         match self {
