@@ -4,7 +4,9 @@
 //! them is one table ([`routes`]); the [gate](gate::Door) before each of them looks at the token.
 
 mod admin;
+mod analytics;
 mod answers;
+mod csv;
 mod describe;
 mod events;
 mod gate;
@@ -111,8 +113,13 @@ async fn no_method() -> Response {
 
 /// Whether a client prefers JSON to the media itself.
 fn wants_json(headers: &HeaderMap) -> bool {
+    prefers(headers, "application/json")
+}
+
+/// Whether a client names a media type among those that it accepts.
+fn prefers(headers: &HeaderMap, media_type: &str) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
-    accepted.flat_map(|accept| accept.split(',')).any(|kind| {
-        kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-    })
+    accepted
+        .flat_map(|accept| accept.split(','))
+        .any(|kind| kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(media_type)))
 }

@@ -93,7 +93,9 @@ pub struct Totals {
     pub user: User,
     /// How many views.
     pub views: u64,
-    /// Mean of the milliseconds to the first byte, over those that had one.
+    /// How many of them had a first byte.
+    pub with_ttfb: u64,
+    /// Mean of the milliseconds to it.
     pub ttfb_ms_mean: Option<f64>,
     /// Jumps to another place.
     pub seeks: u64,
@@ -148,7 +150,7 @@ impl Views<'_> {
             "SELECT user, count(*) AS views, avg(ttfb_ms) AS ttfb_ms_mean, sum(seeks) AS seeks, \
              sum(seek_ms_total) AS seek_ms_total, max(seek_ms_max) AS seek_ms_max, sum(stalls) AS stalls, \
              sum(stalled_ms) AS stalled_ms, sum(bytes_swarm) AS bytes_swarm, sum(bytes_sent) AS bytes_sent, \
-             sum(bytes_wasted) AS bytes_wasted \
+             sum(bytes_wasted) AS bytes_wasted, count(ttfb_ms) AS with_ttfb \
              FROM views WHERE {conditions} GROUP BY user ORDER BY 10 DESC, user LIMIT {PAGE_ROWS_MAX}"
         );
         let work =
@@ -252,6 +254,7 @@ fn read_totals(row: &Row<'_>) -> rusqlite::Result<Totals> {
     Ok(Totals {
         user: sql::user(row, "user")?,
         views: sql::whole(row, "views")?,
+        with_ttfb: sql::whole(row, "with_ttfb")?,
         ttfb_ms_mean: row.get("ttfb_ms_mean")?,
         seeks: sql::whole(row, "seeks")?,
         seek_ms_total: sql::whole(row, "seek_ms_total")?,

@@ -2,7 +2,7 @@
 //!
 //! An account is a row of the database that is kept at hand; what users were sent is counted here and written down now and then.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use super::events::Event;
 use super::refusal::{Code, Refusal};
 use super::{ServiceConfig, unix_now};
 use crate::auth::{Identity, TokenId};
+use crate::database::limits::REVOCATION_GRACE_SECONDS;
 use crate::database::{Database, Day, KnownUser, LimitsPatch, Revocation, UsageRow, UserLimits};
 use crate::user::User;
 
@@ -36,7 +37,8 @@ pub(super) struct Accounts {
     database: Database,
     defaults: UserLimits,
     accounts: DashMap<User, Arc<Account>>,
-    revoked: Mutex<BTreeSet<TokenId>>,
+    /// Until when each would have been good.
+    revoked: Mutex<BTreeMap<TokenId, u64>>,
 }
 
 /// One user.
@@ -68,6 +70,7 @@ impl Accounts {
     /// With what is written down.
     pub(super) async fn load(database: &Database, config: &ServiceConfig) -> Result<Self, Refusal> {
         let revoked = database.revocations().all().await?;
+        let revoked = revoked.into_iter().filter_map(|row| Some((row.token_id.parse().ok()?, row.expires)));
         let defaults = UserLimits {
             max_streams: Some(u64::from(config.streams_per_user)),
             download_limit: config.streams.user_download_limit,
@@ -78,7 +81,7 @@ impl Accounts {
             database: database.clone(),
             defaults,
             accounts: DashMap::new(),
-            revoked: Mutex::new(revoked.into_iter().filter_map(|row| row.token_id.parse().ok()).collect()),
+            revoked: Mutex::new(revoked.collect()),
         })
     }
 
@@ -134,18 +137,26 @@ impl Accounts {
 
     /// Whether a token was revoked.
     pub(super) fn is_revoked(&self, token: &TokenId) -> bool {
-        self.revoked().contains(token)
+        self.revoked().contains_key(token)
     }
 
     /// Revokes a token, for good.
     pub(super) async fn revoke(&self, token: TokenId, expires: u64, reason: &str) -> Result<(), Refusal> {
         let revocation = Revocation { token_id: token.to_string(), expires, reason: reason.to_owned() };
         self.database.revocations().revoke(revocation).await?;
-        self.revoked().insert(token);
+        let mut revoked = self.revoked();
+        let until = revoked.entry(token).or_insert(expires);
+        *until = expires.max(*until);
         Ok(())
     }
 
-    /// Forgets accounts that nobody uses, and revoked tokens whose time is over.
+    /// Forgets revoked tokens that are of no use anyway. As long after their time as the database does.
+    pub(super) fn forget_revoked(&self, now: u64) {
+        let before = now.saturating_sub(REVOCATION_GRACE_SECONDS);
+        self.revoked().retain(|_, expires| *expires >= before);
+    }
+
+    /// Forgets accounts that nobody uses.
     pub(super) fn look(&self) {
         if self.accounts.len() > AT_HAND_MAX {
             self.accounts.retain(|_, account| account.is_used() || account.day().is_unwritten());
@@ -171,7 +182,7 @@ impl Accounts {
         self.accounts.iter().map(|account| Arc::clone(&account)).collect()
     }
 
-    fn revoked(&self) -> MutexGuard<'_, BTreeSet<TokenId>> {
+    fn revoked(&self) -> MutexGuard<'_, BTreeMap<TokenId, u64>> {
         self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -33,6 +33,7 @@ mod limits;
 mod live;
 mod reading;
 pub mod refusal;
+mod retention;
 mod rounds;
 mod sessions;
 pub mod shapes;
@@ -51,6 +52,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::accounts::Accounts;
 pub use self::accounts::Listening;
+pub use self::analytics::ViewsQuery;
 use self::events::Events;
 use self::limits::Limits;
 use self::refusal::{Code, Refusal};
@@ -199,6 +201,7 @@ impl StreamingService {
     /// Ends all sessions' readers and writes down what isn't yet. The sessions themselves go on after a restart.
     pub async fn shutdown(&self) {
         self.shared.stop.cancel();
+        self.shared.note_views().await;
         self.shared.write_down().await;
     }
 }

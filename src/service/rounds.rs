@@ -8,6 +8,7 @@ use afflux_stream::session::{Look, Output, Step, Trouble};
 use tracing::{debug, info};
 
 use super::events::Event;
+use super::retention::PURGE;
 use super::sessions::Session;
 use super::shapes::TroubleInfo;
 use super::{Shared, buffer, unix_now};
@@ -25,6 +26,7 @@ pub(super) async fn run(shared: Weak<Shared>) {
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut slow, mut save) = (Instant::now(), Instant::now());
+    let mut purged: Option<Instant> = None;
     loop {
         ticks.tick().await;
         let Some(shared) = shared.upgrade().filter(|shared| !shared.stop.is_cancelled()) else { return };
@@ -41,6 +43,11 @@ pub(super) async fn run(shared: Weak<Shared>) {
         if now.duration_since(save) >= SAVE {
             save = now;
             shared.write_down().await;
+        }
+        // At once too: a daemon may never run for an hour.
+        if purged.is_none_or(|at| now.duration_since(at) >= PURGE) {
+            purged = Some(now);
+            shared.purge(unix_now()).await;
         }
     }
 }
@@ -62,7 +69,7 @@ impl Session {
             None => (0, 0, false),
         };
         let trouble = self.trouble(&status, &state, buffered_bytes);
-        state.peers_max = state.peers_max.max(status.snapshot.connected);
+        state.follow(&status);
         let checking = status.state == State::Checking;
         let look = Look {
             metadata: opened.is_some(),

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::accounts::Account;
+use super::analytics::{self, Grown};
 use super::catalog::Named;
 use super::content::Checks;
 use super::events::Event;
@@ -65,6 +66,8 @@ pub(super) struct Session {
     pub(super) info_hash: InfoHash,
     pub(super) account: Arc<Account>,
     pub(super) begun_at: u64,
+    /// When it began or was woken: its figures are from then on.
+    pub(super) awake_since: u64,
     /// Its readers end.
     pub(super) ended: CancellationToken,
     using: Use,
@@ -85,9 +88,9 @@ pub(super) struct State {
     warm_up: Option<WarmUp>,
     sought: Option<WarmUp>,
     next_reader: u64,
-    /// What the torrent had received when the session began, and the most peers since.
-    pub(super) received_before: u64,
-    pub(super) wasted_before: u64,
+    /// What the torrent received and wasted since the session woke, and the most peers since.
+    pub(super) received: Grown,
+    pub(super) wasted: Grown,
     pub(super) peers_max: u32,
     /// When it was last written down, and whether something changed since.
     pub(super) saved: Option<Instant>,
@@ -473,7 +476,7 @@ impl Shared {
     fn session(&self, row: &SavedSession, account: Arc<Account>, using: Use) -> Session {
         let now = Instant::now();
         let mut machine = session::Session::new(self.session_config(), now);
-        let totals = using.torrent().status().totals;
+        let torrent = using.torrent().status();
         if row.paused {
             machine.pause(now);
         }
@@ -488,8 +491,8 @@ impl Shared {
             warm_up: None,
             sought: None,
             next_reader: 0,
-            received_before: totals.payload_received,
-            wasted_before: totals.wasted,
+            received: Grown::from(torrent.totals.payload_received),
+            wasted: Grown::from(analytics::wasted(&torrent)),
             peers_max: 0,
             saved: None,
         };
@@ -499,6 +502,7 @@ impl Shared {
             info_hash: row.info_hash,
             account,
             begun_at: row.created_at,
+            awake_since: unix_now(),
             ended: CancellationToken::new(),
             using,
             state: Mutex::new(state),
@@ -532,7 +536,7 @@ impl Shared {
     }
 
     /// The hash that a torrent goes by, whichever of its hashes was said.
-    async fn wire(&self, who: &Identity, hashes: InfoHashes) -> Result<InfoHash, Refusal> {
+    pub(super) async fn wire(&self, who: &Identity, hashes: InfoHashes) -> Result<InfoHash, Refusal> {
         let hash = hashes.wire();
         if hashes.v1().is_some() || self.sessions.find(&who.user, hash).is_some() {
             return Ok(hash);
@@ -596,9 +600,9 @@ impl Shared {
         let Some((user, hash, session)) = self.sessions.remove(id) else { return };
         info!(session = %id, reason, "a stream's session ended");
         if let Some(session) = session {
-            self.note_view(&session).await;
             session.state().machine.end(Instant::now());
             session.ended.cancel();
+            self.note_view(&session).await;
         }
         if let Err(error) = self.database.sessions().end(id).await {
             warn!(%error, "the end of a session can't be written down");

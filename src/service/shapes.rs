@@ -405,3 +405,111 @@ fn named<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(value).map(Some)
 }
+
+/// How a stream goes, or went: one session of one user.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamView {
+    /// It isn't over.
+    pub running: bool,
+    /// Who watches.
+    pub user: String,
+    /// The torrent.
+    pub info_hash: String,
+    /// The file watched last.
+    pub file: u32,
+    /// What it is called.
+    pub name: String,
+    /// What the player calls itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// When it began, or the daemon did, in seconds since 1970.
+    pub started_at: u64,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<u64>,
+    /// From its start to the first byte that a player got.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttfb_ms: Option<u64>,
+    /// Places a player jumped to, and how long its first byte took there.
+    pub seeks: SeekCount,
+    /// Waits longer than `STREAM_TIMEOUT`.
+    pub stalls: StallCount,
+    /// Payload that the torrent got from the swarm meanwhile, for whomever.
+    pub bytes_swarm: u64,
+    /// Bytes sent to the user's players.
+    pub bytes_sent: u64,
+    /// Payload of the torrent that came in vain meanwhile.
+    pub bytes_wasted: u64,
+    /// Most peers connected at once.
+    pub peers_max: u64,
+    /// How far into the file the player was, from 0 to 1.
+    pub completion: f64,
+}
+
+/// Some of the views, in their order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ViewsPage {
+    /// What runs, if this is the first page; then what has ended, the newest first.
+    pub views: Vec<StreamView>,
+    /// What to ask for as `after`, if there may be more.
+    pub next: Option<u64>,
+}
+
+/// What one user's views come to.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserTotals {
+    /// Who.
+    pub user: String,
+    /// How many there are, running ones too.
+    pub views: u64,
+    /// The mean of their times to the first byte, over those that had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttfb_ms_mean: Option<f64>,
+    /// Jumps to other places.
+    pub seeks: SeekCount,
+    /// Waits longer than `STREAM_TIMEOUT`.
+    pub stalls: StallCount,
+    /// Payload that their torrents got from the swarm meanwhile. What two watched at once counts for each.
+    pub bytes_swarm: u64,
+    /// Bytes sent to their players.
+    pub bytes_sent: u64,
+    /// Payload that came in vain.
+    pub bytes_wasted: u64,
+}
+
+/// Something that no viewer does, and how often a user did it on a day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SuspicionCount {
+    /// Who.
+    pub user: String,
+    /// One of `torrents_added`, `parse_failures`, `stream_starts`, `range_flood`, `many_networks`, `bulk_read`.
+    pub pattern: String,
+    /// When that day began (UTC), in seconds since 1970.
+    pub day: u64,
+    /// How often the threshold was crossed.
+    pub count: u64,
+    /// When that was last.
+    pub last_at: u64,
+    /// What it was the last time, for people.
+    pub detail: String,
+}
+
+/// How streams went.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Analytics {
+    /// On the first page all streams that run; then those that have ended, the newest first.
+    pub views: Vec<StreamView>,
+    /// What to ask for as `after`, if there may be more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+    /// The sums by user, of all pages; on the first one only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<Vec<UserTotals>>,
+    /// What users did that no viewer does; on the first page only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspicions: Option<Vec<SuspicionCount>>,
+}

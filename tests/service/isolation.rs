@@ -39,6 +39,7 @@ fn row(method: &str, path: &str) -> Option<Row> {
         ("POST", "/api/stream/{hash}/seek" | "/api/stream/{hash}/pause" | "/api/stream/{hash}/resume") => {
             Row::Missing("no_stream")
         }
+        ("GET", "/api/analytics") => Row::NotListed,
         ("GET", "/api/events") => Row::Listening,
         ("GET", "/api/users") | ("PATCH", "/api/users/{name}") | ("POST", "/api/revocations") => Row::Refused,
         _ => return None,

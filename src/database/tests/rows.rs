@@ -256,6 +256,7 @@ async fn totals_add_up_what_each_user_watched() {
     let anna = Totals {
         user: user("anna"),
         views: 3,
+        with_ttfb: 2,
         ttfb_ms_mean: Some(300.0),
         seeks: 6,
         seek_ms_total: 1500,
