@@ -3,6 +3,7 @@
 //! Nothing here measures time. Waits look again and again, with a generous deadline, and say what they waited for.
 
 mod accounts;
+mod analytics;
 mod content;
 mod daemon;
 mod film;
