@@ -32,8 +32,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// Bounds of waits in seconds. A first byte from memory takes milliseconds, one from a swarm seconds; beyond a minute a
 /// viewer has left.
-const WAIT_BUCKETS: [f64; 13] =
-    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+const WAIT_BUCKETS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// Why sessions end, as events say it.
 const END_REASONS: [&str; 6] = ["deleted", "idle", "expired", "revoked", "disabled", "failed"];
@@ -266,12 +265,12 @@ impl Metrics {
 
     /// A request for media was answered.
     pub(crate) fn media_opened(&self, outcome: Result<(), &afflux_stream::OpenError>) {
-        use afflux_stream::OpenError::{Gone, NotFound, Refused, TooMany, Unavailable};
+        use afflux_stream::OpenError::{Gone, Later, NotFound, Refused, TooMany, Unavailable};
         let outcome = match outcome {
             Ok(()) => "opened",
             Err(NotFound) => "not_found",
             Err(Gone) => "gone",
-            Err(TooMany(..)) => "too_many",
+            Err(TooMany(..) | Later(..)) => "too_many",
             Err(Refused(..)) => "refused",
             Err(Unavailable(..)) => "unavailable",
         };

@@ -73,6 +73,7 @@ pub(super) fn run(context: Context, arguments: ServeArguments) -> Result<ExitCod
         http,
         tuning: tuning.clone(),
     };
+    settled.service.suspicious.check(settled.http.auth_required).map_err(Failure::usage)?;
     let screen = Screen::new(context.json);
     let limits = || limits_now(&context, &arguments.daemon);
     session::with_engine(&context, swarm, tuning, async |engine| {
@@ -133,6 +134,7 @@ async fn serve(
         streams_per_user: http.max_concurrent_streams,
         tuning,
         policy: Arc::new(service.sources),
+        suspicious: service.suspicious,
         media_key: MediaKey::new(media_key.map_err(|error| Failure::work(error.to_string()))?),
     };
     let audience = auth.rules.audience.clone();

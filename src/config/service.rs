@@ -18,6 +18,7 @@ use super::checks::{
 };
 use crate::policy::{HostPattern, SourcePolicy, SourceSettings};
 use afflux_stream::magic::ContentPolicy;
+use afflux_stream::suspicion::{NETWORKS_MAX, Pattern};
 
 const STREAMS: &str = "Streams";
 const DOWNLOADS: &str = "Downloads";
@@ -260,7 +261,7 @@ pub struct SuspiciousOptions {
     #[arg(long, value_name = "N:ACTION", help_heading = SUSPICIOUS, value_parser = ranges_per_second::parse)]
     #[serde(deserialize_with = "ranges_per_second::from_file")]
     pub ranges_per_second: Option<Threshold>,
-    /// Networks (/24, /48) that use one URL's token within ten minutes [default: 3:revoke]
+    /// Networks (/24, /48) that use one token, or one URL, within ten minutes; 15 at most [default: 3:revoke]
     #[arg(long, value_name = "N:ACTION", help_heading = SUSPICIOUS, value_parser = networks_per_token::parse)]
     #[serde(deserialize_with = "networks_per_token::from_file")]
     pub networks_per_token: Option<Threshold>,
@@ -365,6 +366,46 @@ pub struct SuspiciousSettings {
     pub bulk_factor: Threshold,
 }
 
+impl SuspiciousSettings {
+    /// The threshold of a pattern.
+    pub fn of(&self, pattern: Pattern) -> Threshold {
+        match pattern {
+            Pattern::TorrentsAdded => self.torrents_per_hour,
+            Pattern::ParseFailures => self.parse_failures_per_hour,
+            Pattern::StreamStarts => self.stream_starts_per_minute,
+            Pattern::RangeFlood => self.ranges_per_second,
+            Pattern::ManyNetworks => self.networks_per_token,
+            Pattern::BulkRead => self.bulk_factor,
+        }
+    }
+
+    /// Refuses what could never happen.
+    ///
+    /// # Errors
+    /// A sentence: more networks than are told apart, or, without accounts, revoking tokens that there aren't.
+    pub fn check(&self, accounts: bool) -> Result<(), String> {
+        // One more has to be told apart from them.
+        let networks_max = NETWORKS_MAX as u32 - 1;
+        if let Some(most) = self.networks_per_token.most.filter(|&most| most > networks_max) {
+            return Err(format!(
+                "--networks-per-token {most}: no more than {networks_max} are told apart; 0 switches it off"
+            ));
+        }
+        let of_users = [
+            ("--torrents-per-hour", self.torrents_per_hour),
+            ("--parse-failures-per-hour", self.parse_failures_per_hour),
+            ("--stream-starts-per-minute", self.stream_starts_per_minute),
+        ];
+        let revoking = of_users.iter().find(|(_, rule)| rule.most.is_some() && rule.action == Action::Revoke);
+        match revoking {
+            Some((name, rule)) if !accounts => Err(format!(
+                "{name} {rule}: without accounts (STREAM_AUTH_REQUIRED=false) there is no token to revoke: say refuse"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl SuspiciousOptions {
     fn settle(self, file: Self) -> SuspiciousSettings {
         let settled = |mine: Option<Threshold>, theirs: Option<Threshold>, most, action| {
@@ -398,6 +439,27 @@ mod tests {
         }
         for (name, action) in Action::ALL {
             assert_eq!(action.as_str(), name);
+        }
+    }
+
+    #[test]
+    fn what_could_never_happen_is_refused() {
+        let with = |options: SuspiciousOptions| options.settle(SuspiciousOptions::default());
+        let defaults = with(SuspiciousOptions::default());
+        assert_eq!((defaults.check(true), defaults.check(false)), (Ok(()), Ok(())));
+        let threshold = |text: &str| Some(text.parse().unwrap());
+        let starts = with(SuspiciousOptions {
+            stream_starts_per_minute: threshold("5:revoke"),
+            ..SuspiciousOptions::default()
+        });
+        assert_eq!(starts.check(true), Ok(()));
+        assert!(starts.check(false).unwrap_err().contains("--stream-starts-per-minute 5:revoke"));
+        for (text, is_fine) in [("15:warn", true), ("16:warn", false), ("0", true)] {
+            let networks = with(SuspiciousOptions {
+                networks_per_token: threshold(text),
+                ..SuspiciousOptions::default()
+            });
+            assert_eq!(networks.check(true).is_ok(), is_fine, "{text}");
         }
     }
 

@@ -67,7 +67,7 @@ impl TorrentEntry {
 pub struct KnownTorrents<'a>(pub(super) &'a Database);
 
 impl KnownTorrents<'_> {
-    /// Remembers a torrent. If the user named it before, what is newly known is added: a magnet URI doesn't replace a
+    /// Remembers a torrent; says whether it is new to the user. If the user named it before, what is newly known is added: a magnet URI doesn't replace a
     /// .torrent, which says all that and more. A torrent that was known by one of its hashes and turns out to have
     /// both stays one torrent.
     ///
@@ -83,14 +83,16 @@ impl KnownTorrents<'_> {
         name: &str,
         source: Source,
         now: u64,
-    ) -> Result<(), DatabaseError> {
+    ) -> Result<bool, DatabaseError> {
         let name = sql::text(name);
         sql::keep_short("a torrent", source.bytes().len(), TORRENT_BYTES_MAX)?;
         let user = user.clone();
         let work = move |connection: &Transaction<'_>| {
+            let is_new = !is_known(connection, &user, hashes)?;
             let added_at = take_other_name(connection, &user, hashes)?.unwrap_or(now);
             upsert(connection, &user, hashes, &name, &source, added_at, now)?;
-            prune(connection, &user, hashes)
+            prune(connection, &user, hashes)?;
+            Ok(is_new)
         };
         self.0.write(work).await
     }
@@ -188,6 +190,13 @@ impl Source {
 /// truncated hash, so that this is found as well.
 fn blobs(hashes: InfoHashes) -> (Option<[u8; 20]>, Option<[u8; 32]>) {
     (hashes.v1().map(|hash| hash.0), hashes.v2().map(|hash| hash.0))
+}
+
+fn is_known(connection: &Connection, user: &User, hashes: InfoHashes) -> Result<bool, DatabaseError> {
+    let sql = "SELECT 1 FROM torrents WHERE user = :user AND (info_hash = :v1 OR info_hash_v2 = :v2)";
+    let (v1, v2) = blobs(hashes);
+    let values = named_params! { ":user": user.as_str(), ":v1": v1, ":v2": v2 };
+    Ok(sql::row(connection, sql, values, |_| Ok(()))?.is_some())
 }
 
 /// Takes away the row of the same torrent under another wire hash, which it had while only its v2 hash was known; gives

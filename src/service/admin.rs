@@ -20,10 +20,10 @@ impl StreamingService {
     /// Notes that a user asks for something; refuses who is disabled.
     ///
     /// # Errors
-    /// The account is disabled.
+    /// The account is disabled, or the token is used from too many networks.
     pub async fn admit(&self, who: &Identity, from: Option<IpAddr>) -> Result<(), Refusal> {
-        let _ = from;
-        self.shared.accounts.admit(who).await.map(drop)
+        self.shared.accounts.admit(who).await?;
+        self.shared.note_token_used(who, from).await
     }
 
     /// Whether a token was revoked.

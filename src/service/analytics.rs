@@ -49,8 +49,7 @@ impl StreamingService {
         // Before those that have ended: one that ends meanwhile is there twice rather than not at all.
         let running = if query.after.is_none() { self.shared.running(&filter) } else { Vec::new() };
         let limit = query.limit.unwrap_or(PAGE).clamp(1, PAGE_ROWS_MAX as u32) as usize;
-        let ended =
-            self.shared.database.views().list(filter, query.after.map(ViewCursor), limit).await?;
+        let ended = self.shared.database.views().list(filter, query.after.map(ViewCursor), limit).await?;
         let next = ended.last().filter(|_| ended.len() == limit).map(|last| last.cursor().0);
         let ended: Vec<StreamView> = ended.into_iter().map(|row| StreamView::ended(row.view)).collect();
         let has_ended = |view: &StreamView| {

@@ -36,6 +36,15 @@ pub enum Event {
         /// Why: `deleted`, `idle`, `expired`, `revoked`, `disabled` or `failed`.
         reason: String,
     },
+    /// This user does what no viewer does: from `warn` on it is told.
+    Suspicious {
+        /// What: the words of the analytics.
+        pattern: String,
+        /// How much of it, for people.
+        detail: String,
+        /// What follows: `warn`, `throttle`, `refuse` or `revoke`.
+        action: &'static str,
+    },
     /// A download is at something else now.
     Download {
         /// Its torrent.
@@ -51,6 +60,7 @@ impl Event {
         match self {
             Self::Stream { .. } => "stream",
             Self::StreamEnded { .. } => "streamEnded",
+            Self::Suspicious { .. } => "suspicious",
             Self::Download { .. } => "download",
         }
     }

@@ -38,6 +38,7 @@ mod rounds;
 mod sessions;
 pub mod shapes;
 mod sources;
+mod suspicion;
 mod torrents;
 
 use std::sync::Arc;
@@ -57,12 +58,14 @@ use self::events::Events;
 use self::limits::Limits;
 use self::refusal::{Code, Refusal};
 use self::sessions::Sessions;
+use self::suspicion::Suspects;
 pub use self::torrents::StreamStorage;
 use self::torrents::Torrents;
 use crate::config::Tuning;
-use crate::config::service::StreamSettings;
+use crate::config::service::{StreamSettings, SuspiciousSettings};
 use crate::database::{Database, TorrentCursor};
 use crate::engine::Engine;
+use crate::metrics::Metrics;
 use crate::policy::SourcePolicy;
 use crate::torrent_info::TorrentInfo;
 
@@ -84,6 +87,8 @@ pub struct ServiceConfig {
     pub policy: Arc<SourcePolicy>,
     /// What signs media URLs.
     pub media_key: MediaKey,
+    /// From when on something looks like abuse, and what is done then.
+    pub suspicious: SuspiciousSettings,
 }
 
 /// The service; clones are the same.
@@ -101,6 +106,8 @@ struct Shared {
     sessions: Sessions,
     accounts: Accounts,
     limits: Limits,
+    suspects: Suspects,
+    metrics: Metrics,
     events: Events,
     fetches: Semaphore,
     stop: CancellationToken,
@@ -186,6 +193,8 @@ impl StreamingService {
             sessions: Sessions::default(),
             accounts: Accounts::load(&database, &config).await?,
             limits: Limits::new(config.streams.max_streams),
+            suspects: Suspects::new(config.suspicious.clone(), std::time::Instant::now()),
+            metrics: Metrics::new(),
             events: Events::default(),
             fetches: Semaphore::new(FETCHES_MAX),
             stop: CancellationToken::new(),

@@ -87,6 +87,8 @@ impl Shared {
             _ => open_error(refusal),
         })?;
         session.account.check_enabled().map_err(open_error)?;
+        let asked = self.note_media_request(&session, Some(request.remote.ip())).await;
+        asked.map_err(open_error)?;
         let opened = session.open(self).await.map_err(open_error)?;
         let Some(file) = token.file else {
             return match request.path.as_str() {
@@ -114,6 +116,9 @@ fn is_download(query: &str) -> bool {
 /// A refusal as the range server says it.
 fn open_error(refusal: Refusal) -> OpenError {
     match refusal.code {
+        Code::Suspicious | Code::QuotaUsed if refusal.retry_after.is_some() => {
+            OpenError::Later(refusal.detail, refusal.retry_after.unwrap_or_default())
+        }
         Code::NoStream | Code::NoFile | Code::UnknownTorrent => OpenError::NotFound,
         Code::TooManyStreams | Code::QuotaUsed | Code::RateLimited | Code::Suspicious => {
             OpenError::TooMany(refusal.detail)
@@ -141,6 +146,7 @@ impl Media for SessionMedia {
             // One too many gets no place in the figures; `open` keeps it from coming this far.
             let _ = state.machine.handle_reader_opened(key, opening, now);
             state.pace.handle_open(place, now);
+            state.rate = self.facts().bitrate.map(|bits| bits / 8).or(state.rate);
         }
         Box::new(SessionReader {
             key,
@@ -281,8 +287,12 @@ impl SessionReader {
         }
         if bytes > 0 {
             state.machine.handle_sent(self.key, bytes, Instant::now());
+            let rate = state.rate.filter(|&rate| rate > 0 && !self.opening.unpaced);
             drop(state);
             self.session.account.sent(bytes);
+            if let Some(rate) = rate {
+                self.shared.note_read(&self.session, self.place(at), bytes, rate);
+            }
         }
     }
 

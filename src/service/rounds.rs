@@ -177,6 +177,7 @@ impl Shared {
             self.end_session(id, "expired").await;
         }
         self.accounts.look();
+        self.suspects.look(now);
     }
 
     /// Writes down where sessions are and what users were sent.

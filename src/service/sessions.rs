@@ -10,6 +10,7 @@ use afflux_metainfo::{FileIndex, InfoHash, InfoHashes};
 use afflux_stream::magic::ContentPolicy;
 use afflux_stream::pace::{Pace, PaceConfig};
 use afflux_stream::session::{self, Place, State as StreamState};
+use afflux_stream::suspicion::Pattern;
 use afflux_stream::token::{Bound, MediaToken, SessionId};
 use dashmap::DashMap;
 use tokio_util::sync::CancellationToken;
@@ -84,6 +85,8 @@ pub(super) struct State {
     /// The torrent as it is read now; another one after it moved.
     opened: Option<Opened>,
     pub(super) file: Option<FileIndex>,
+    /// Bytes of the file that are a second of the film, where that is known.
+    pub(super) rate: Option<u64>,
     pub(super) checks: Checks,
     warm_up: Option<WarmUp>,
     sought: Option<WarmUp>,
@@ -143,6 +146,7 @@ impl Session {
             return;
         }
         state.file = Some(file);
+        state.rate = None;
         let bytes = shared.config.tuning.buffer_bytes;
         state.warm_up = Some(opened.viewing.warm_up(&opened.ready, file, bytes));
         state.checks.begin(opened, file);
@@ -295,6 +299,7 @@ impl StreamingService {
         unpaced: bool,
     ) -> Result<Arc<dyn afflux_stream::Media>, Refusal> {
         let (session, opened, file) = self.shared.start(who, hashes, &start).await?;
+        self.shared.note_media_request(&session, None).await?;
         let opening = reading::Opening { file, unpaced, client: start.client };
         reading::open(&self.shared, &session, &opened, opening)
     }
@@ -350,6 +355,9 @@ impl StreamingService {
         let sought = opened.viewing.prefetch(&opened.ready, file, start..end);
         let mut state = session.state();
         state.sought = Some(sought);
+        if let Some(duration) = answer.duration {
+            state.rate = Some((length as f64 / duration) as u64);
+        }
         let now = Instant::now();
         state.machine.seek(Place { file: file.0, offset: start }, now);
         state.pace.handle_seek(now);
@@ -419,7 +427,12 @@ impl Shared {
         let hash = named.source.hashes().wire();
         let (session, is_new) = match self.sessions.find(&who.user, hash) {
             Some(id) => (self.awake(id).await?, false),
-            None => (self.begin(who, &named.source)?, true),
+            None => {
+                self.check_habits(who, Pattern::StreamStarts)?;
+                let session = self.begin(who, &named.source)?;
+                self.note_stream_start(who).await;
+                (session, true)
+            }
         };
         let opened = match session.open(self).await {
             Ok(opened) => opened,
@@ -432,8 +445,9 @@ impl Shared {
         };
         if named.file().is_none()
             && let Ok(complete) = named.completed(&opened.ready.info)
+            && self.remember(&who.user, &complete).await
         {
-            self.remember(&who.user, &complete).await;
+            self.note_torrent_added(who).await;
         }
         let file = choose(&opened.ready, start.file)?;
         self.check_content(&session, &opened, file)?;
@@ -487,6 +501,7 @@ impl Shared {
             max_rate: row.token_max_rate,
             opened: None,
             file: None,
+            rate: None,
             checks: Checks::default(),
             warm_up: None,
             sought: None,
@@ -599,6 +614,7 @@ impl Shared {
     pub(super) async fn end_session(&self, id: SessionId, reason: &'static str) {
         let Some((user, hash, session)) = self.sessions.remove(id) else { return };
         info!(session = %id, reason, "a stream's session ended");
+        self.suspects.forget(id);
         if let Some(session) = session {
             session.state().machine.end(Instant::now());
             session.ended.cancel();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use afflux_metainfo::InfoHashes;
+use afflux_stream::suspicion::Pattern;
 use afflux_swarm::StrategyName;
 use serde_json::Value;
 use tracing::warn;
@@ -148,12 +149,24 @@ impl Shared {
         input: SourceInput,
         fetch: bool,
     ) -> Result<Named, Refusal> {
-        let named = self.allowed(self.read(input).await?)?;
+        self.check_habits(who, Pattern::TorrentsAdded)?;
+        self.check_habits(who, Pattern::ParseFailures)?;
+        let named = match self.read(input).await {
+            Ok(named) => self.allowed(named)?,
+            Err(refusal) => {
+                if refusal.code == Code::BadSource {
+                    self.note_parse_failure(who).await;
+                }
+                return Err(refusal);
+            }
+        };
         let named = match &named.source {
             Source::Magnet(_) if fetch => self.complete(who, &named).await?,
             _ => named,
         };
-        self.remember(&who.user, &named).await;
+        if self.remember(&who.user, &named).await {
+            self.note_torrent_added(who).await;
+        }
         Ok(named)
     }
 
@@ -219,17 +232,18 @@ impl Shared {
         self.allowed(self.find(who, hashes).await?.unwrap_or_else(|| Named::by_hash(hashes)))
     }
 
-    /// Remembers a torrent for a user. That it can't is no reason to refuse the torrent.
-    pub(super) async fn remember(&self, user: &User, named: &Named) {
+    /// Remembers a torrent for a user; says whether it is new. That it can't is no reason to refuse the torrent.
+    pub(super) async fn remember(&self, user: &User, named: &Named) -> bool {
         let hashes = named.source.hashes();
         let remembered = self
             .database
             .torrents()
             .remember(user, hashes, &named.source.name(), named.written(), unix_now())
             .await;
-        if let Err(error) = remembered {
+        remembered.unwrap_or_else(|error| {
             warn!(%error, "a torrent can't be remembered");
-        }
+            false
+        })
     }
 
     /// A running torrent that this user named or streams.

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -122,6 +122,9 @@ pub enum OpenError {
     /// A limit of parallel readers was reached.
     #[error("too many readers: {0}")]
     TooMany(String),
+    /// Not before this time has passed: the limit is one of time.
+    #[error("not yet: {0}")]
+    Later(String, Duration),
     /// The file can't be served now, and the sentence says why.
     #[error("this file can't be served now: {0}")]
     Unavailable(String),

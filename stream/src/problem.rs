@@ -104,6 +104,12 @@ impl From<OpenError> for Problem {
                 Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_readers", "Too many parallel reads")
                     .with_detail(why)
             }
+            OpenError::Later(why, _) => Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "slow_down",
+                "This stream may be read again later",
+            )
+            .with_detail(why),
             OpenError::Unavailable(why) => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "stream_unavailable",
@@ -157,6 +163,7 @@ mod tests {
             (OpenError::Gone, 410),
             (OpenError::Refused(why()), 403),
             (OpenError::TooMany(why()), 429),
+            (OpenError::Later(why(), std::time::Duration::from_secs(1)), 429),
             (OpenError::Unavailable(why()), 503),
         ] {
             assert_eq!(Problem::from(error).status.as_u16(), status);

@@ -14,7 +14,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use crate::conditions::{self, Outcome, Validators};
-use crate::library::MediaFacts;
+use crate::library::{MediaFacts, OpenError};
 use crate::limits::NAME_BYTES_MAX;
 use crate::multipart::Framing;
 use crate::problem::{PROBLEM_JSON, Problem};
@@ -121,6 +121,18 @@ pub fn problem(problem: Problem, method: &Method) -> Reply {
     let status = problem.status;
     let plan = if *method == Method::HEAD { Plan::Empty } else { Plan::Problem(problem) };
     Reply { status, headers, plan }
+}
+
+/// The answer to a request for a file that the library doesn't open.
+pub fn refusal(error: OpenError, method: &Method) -> Reply {
+    let wait = if let OpenError::Later(_, wait) = &error { Some(*wait) } else { None };
+    let mut reply = problem(error.into(), method);
+    if let Some(wait) = wait {
+        // Rounded up: a client that comes on the second is in time.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        reply.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    reply
 }
 
 const ALLOWED: &str = "GET, HEAD, OPTIONS";

@@ -118,7 +118,10 @@ fn each_user_sees_its_own_streams_and_admins_see_all() {
     let view = &views(&answer)[0];
     assert_eq!(views(&answer).len(), 1);
     assert_eq!((&view["user"], &view["infoHash"]), (&"anna".into(), &film.hash.as_str().into()));
-    assert_eq!((&view["running"], &view["file"], &view["name"]), (&false.into(), &0.into(), &"film 1.mkv".into()));
+    assert_eq!(
+        (&view["running"], &view["file"], &view["name"]),
+        (&false.into(), &0.into(), &"film 1.mkv".into())
+    );
     assert_eq!(view["bytesSent"], film.bytes().len());
     assert!(view["bytesSwarm"].as_u64() >= Some(film.bytes().len() as u64), "{view}");
     assert!(view["ttfbMs"].is_u64() && view["peersMax"] == 1, "{view}");
@@ -135,9 +138,11 @@ fn each_user_sees_its_own_streams_and_admins_see_all() {
     let url = bob.watch(&film);
     assert_eq!(Ask::get(&url).range(0, 999).send().bytes().len(), 1000);
     let answer = analytics(&admin, "");
-    let told: Vec<_> = views(&answer).iter().map(|view| (view["user"].as_str(), view["running"].as_bool())).collect();
+    let told: Vec<_> =
+        views(&answer).iter().map(|view| (view["user"].as_str(), view["running"].as_bool())).collect();
     assert_eq!(told, [(Some("bob"), Some(true)), (Some("anna"), Some(false))]);
-    let users: Vec<_> = answer["users"].as_array().expect("sums").iter().map(|user| user["user"].as_str()).collect();
+    let users: Vec<_> =
+        answer["users"].as_array().expect("sums").iter().map(|user| user["user"].as_str()).collect();
     assert_eq!(users, [Some("anna"), Some("bob")], "who was sent most first");
     assert_eq!(views(&analytics(&admin, "user=bob")).len(), 1);
     assert_eq!(views(&analytics(&admin, &format!("hash={}", film.hash))).len(), 2);
@@ -152,12 +157,16 @@ fn each_user_sees_its_own_streams_and_admins_see_all() {
     // What ran when the daemon stopped isn't lost.
     daemon.restart("TERM");
     let answer = analytics(&bob, "");
-    assert_eq!((&views(&answer)[0]["running"], &views(&answer)[0]["bytesSent"]), (&false.into(), &1000.into()));
+    assert_eq!(
+        (&views(&answer)[0]["running"], &views(&answer)[0]["bytesSent"]),
+        (&false.into(), &1000.into())
+    );
 }
 
 #[test]
 fn pages_follow_each_other_and_the_table_has_all_of_them() {
-    let rows = (0..250).map(|n| NewView { bytes_sent: n, ..row(if n % 2 == 0 { "anna" } else { "bob" }, now()) });
+    let rows =
+        (0..250).map(|n| NewView { bytes_sent: n, ..row(if n % 2 == 0 { "anna" } else { "bob" }, now()) });
     let daemon = with_views(Options::default(), rows.collect());
     let (anna, admin) = (daemon.viewer("anna"), daemon.admin());
     let (mut seen, mut query) = (Vec::new(), "limit=40".to_owned());
@@ -170,7 +179,8 @@ fn pages_follow_each_other_and_the_table_has_all_of_them() {
     }
     assert_eq!(seen, (0..250).rev().collect::<Vec<u64>>());
     let csv = |person: &Person, query: &str| {
-        let answer = person.ask("GET", &format!("/api/analytics?{query}")).header("Accept", "text/csv").send();
+        let answer =
+            person.ask("GET", &format!("/api/analytics?{query}")).header("Accept", "text/csv").send();
         assert_eq!(answer.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
         table(&String::from_utf8(answer.bytes()).expect("UTF-8"))
     };

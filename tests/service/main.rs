@@ -18,6 +18,7 @@ mod restarts;
 mod sources;
 mod streams;
 mod troubles;
+mod suspicion;
 mod web;
 #[path = "../e2e/wire.rs"]
 #[expect(dead_code, reason = "the tests with players use the rest")]

@@ -233,7 +233,7 @@ async fn media<L: Library, S>(
     };
     match shared.library.open(&request).await {
         Ok(media) => respond(&head, &media, shared.config.window),
-        Err(error) => without_media(reply::problem(error.into(), &head.method)),
+        Err(error) => without_media(reply::refusal(error, &head.method)),
     }
 }
 
