@@ -17,8 +17,8 @@ mod meeting;
 mod restarts;
 mod sources;
 mod streams;
-mod troubles;
 mod suspicion;
+mod troubles;
 mod web;
 #[path = "../e2e/wire.rs"]
 #[expect(dead_code, reason = "the tests with players use the rest")]
