@@ -41,6 +41,7 @@ fn row(method: &str, path: &str) -> Option<Row> {
         }
         ("GET", "/api/analytics") => Row::NotListed,
         ("GET", "/api/events") => Row::Listening,
+        ("GET" | "PATCH", "/api/limits") => Row::Refused,
         ("GET", "/api/users") | ("PATCH", "/api/users/{name}") | ("POST", "/api/revocations") => Row::Refused,
         _ => return None,
     })
