@@ -12,6 +12,7 @@ mod film;
 mod harness;
 mod http;
 mod isolation;
+mod limits;
 mod load;
 mod meeting;
 mod restarts;
