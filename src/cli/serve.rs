@@ -76,8 +76,8 @@ pub(super) fn run(context: Context, arguments: ServeArguments) -> Result<ExitCod
     settled.service.suspicious.check(settled.http.auth_required).map_err(Failure::usage)?;
     let screen = Screen::new(context.json);
     let limits = || limits_now(&context, &arguments.daemon);
-    session::with_engine(&context, swarm, tuning, async |engine| {
-        serve(engine, settled, &limits, &screen).await.map(|()| ExitCode::SUCCESS)
+    session::with_engine_until(&context, swarm, tuning, async |engine, stop| {
+        serve(engine, settled, &limits, &screen, stop).await.map(|()| ExitCode::SUCCESS)
     })
 }
 
@@ -119,6 +119,7 @@ async fn serve(
     settled: Settled,
     limits: &dyn Fn() -> Result<LimitChanges, Failure>,
     screen: &Screen,
+    stop: CancellationToken,
 ) -> Result<(), Failure> {
     let Settled { http, auth, service, storage, tuning, data_dir } = settled;
     let server = bind(&http, &tuning).await?;
@@ -147,25 +148,20 @@ async fn serve(
     if let Some(layer) = cors::layer(&http.cors_origins) {
         router = router.layer(layer);
     }
-    let stop = CancellationToken::new();
     let local = BaseUrl::new(tls.is_some(), &reachable(address));
     let _address = AddressFile::write(&data_dir, local.to_string(), audience)
         .inspect_err(|error| warn!(%error, "afflux user can't ask this daemon"));
     tell(screen, &base, &http, peer_port, is_new, &data_dir);
     let serving =
         tokio::spawn(server.serve(Arc::new(service.clone()), api::as_service(router), stop.clone()));
-    // Dropped when a signal ends this command: responses get their chance to end.
-    let _stopping = stop.clone().drop_guard();
     let mut reloads =
         Reloads::listen().map_err(|error| Failure::work(format!("signals can't be caught: {error}")))?;
-    let mut stopped = std::pin::pin!(session::interrupted());
     loop {
         tokio::select! {
             () = reloads.next() => reload(&api, &service, limits(), tls.as_ref()).await,
-            done = stopped.as_mut() => { done?; break }
+            () = stop.cancelled() => break,
         }
     }
-    stop.cancel();
     service.shutdown().await;
     let _ = serving.await;
     database.close().await;
