@@ -81,14 +81,15 @@ impl Shared {
             TokenError::Expired => OpenError::Gone,
             _ => OpenError::NotFound,
         })?;
-        let session = self.awake(token.session).await.map_err(|refusal| match refusal.code {
+        let ended = |refusal: Refusal| match refusal.code {
             // The token is right, so there was one.
             Code::NoStream => OpenError::Gone,
             _ => open_error(refusal),
-        })?;
+        };
+        let session = self.awake(token.session).await.map_err(ended)?;
         session.account.check_enabled().map_err(open_error)?;
         let asked = self.note_media_request(&session, Some(request.remote.ip())).await;
-        asked.map_err(open_error)?;
+        asked.map_err(ended)?;
         let opened = session.open(self).await.map_err(open_error)?;
         let Some(file) = token.file else {
             return match request.path.as_str() {

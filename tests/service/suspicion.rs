@@ -130,8 +130,10 @@ fn a_url_that_was_passed_on_ends_with_its_session() {
     for address in ["192.0.2.1", "192.0.2.99", "198.51.100.1", "203.0.113.1"] {
         assert_eq!(from(address, Ask::get(&url).range(0, 9)).status, 206, "{address}");
     }
-    assert_eq!(from("100.64.0.1", Ask::get(&url).range(0, 9)).status, 404);
-    assert_eq!(from("192.0.2.1", Ask::get(&url).range(0, 9)).status, 404, "the first one too");
+    for address in ["100.64.0.1", "192.0.2.1"] {
+        let answer = from(address, Ask::get(&url).range(0, 9));
+        assert!(matches!(answer.status, 404 | 410), "{address}: {}", answer.status);
+    }
     assert_eq!(suspicions(&anna), one("anna", "many_networks"));
     let again = anna.watch(&film);
     assert_eq!(Ask::get(&again).range(0, 9).send().status, 206, "its owner starts anew");
