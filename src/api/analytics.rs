@@ -31,8 +31,10 @@ const CSV: &str = "text/csv; charset=utf-8; header=present";
 #[serde(deny_unknown_fields)]
 pub(super) struct AnalyticsQuery {
     /// Ended at this time or later, in seconds since 1970. What runs ends now.
+    #[param(maximum = 18_446_744_073_709_551_615u64)]
     from: Option<u64>,
     /// Ended before this time.
+    #[param(maximum = 18_446_744_073_709_551_615u64)]
     to: Option<u64>,
     /// Only of this torrent: 40 (v1) or 64 (v2) hex digits.
     #[serde(default, deserialize_with = "hash")]
@@ -40,14 +42,17 @@ pub(super) struct AnalyticsQuery {
     hash: Option<InfoHashes>,
     /// Only this user's; for others than oneself only admins may ask.
     #[serde(default, deserialize_with = "user")]
-    #[param(value_type = Option<String>, min_length = 1, max_length = 128)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 128,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
     user: Option<User>,
     /// Only what comes after the page that gave this as `next`.
+    #[param(maximum = 18_446_744_073_709_551_615u64)]
     after: Option<u64>,
     /// At most so many that have ended: 100 without it, and as CSV all.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// `json` or `csv`, whatever `Accept` says.
+    #[param(inline)]
     format: Option<Format>,
 }
 

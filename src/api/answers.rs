@@ -25,13 +25,18 @@ pub(super) struct ProblemShape {
     pub detail: Option<String>,
 }
 
+/// Bytes as they are.
+#[derive(Debug, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "a shape for the description")]
+pub(super) struct RawBytes(Vec<u8>);
+
 /// What a route gives: an answer, or why there is none.
 pub(super) type Answer = Result<Response, Refusal>;
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut answer = problem(Problem::new(status, self.code.as_str(), self.code.title()), self.detail);
+        let mut answer = problem(self.code.into(), self.detail);
         if let Some(wait) = self.retry_after {
             // Rounded up: a client that comes on the second is in time.
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

@@ -5,17 +5,17 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use afflux_stream::{Problem, RemoteAddr, RequestUser};
+use afflux_stream::{RemoteAddr, RequestUser};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-use super::Api;
 use super::answers::problem;
 use super::routes::Access;
+use super::{Api, refusals};
 use crate::auth::{self, Identity, Scope, Verifier};
 use crate::service::refusal::{Code, Refusal};
 use crate::user::User;
@@ -165,9 +165,7 @@ fn identify(api: &Api, headers: &HeaderMap, address: Option<IpAddr>) -> Result<I
 
 /// 401, with what RFC 6750 wants said.
 fn unauthorized(refusal: &auth::Refusal) -> Response {
-    let title = "A valid token is needed";
-    let mut answer =
-        problem(Problem::new(StatusCode::UNAUTHORIZED, refusal.code(), title), refusal.to_string());
+    let mut answer = problem(refusals::unauthorized(*refusal), refusal.to_string());
     let challenge = HeaderValue::from_static(refusal.challenge());
     answer.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     answer

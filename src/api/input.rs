@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use super::answers::bad_request;
 use crate::service::SourceInput;
 use crate::service::refusal::{Code, Refusal};
+use crate::user::{BadUser, User};
 
 /// Largest body that names a torrent: a .torrent in base64, and a little around it.
 const SOURCE_BYTES_MAX: usize = TORRENT_BYTES_MAX / 3 * 4 + 4096;
@@ -32,7 +33,7 @@ pub(super) struct SourceBody {
     /// The http(s) URL of a .torrent.
     url: Option<String>,
     /// A .torrent in base64 (RFC 4648).
-    #[schema(format = Byte)]
+    #[schema(content_encoding = "base64")]
     torrent: Option<String>,
 }
 
@@ -44,8 +45,9 @@ impl SourceBody {
             (None, Some(url), None) => Ok(SourceInput::Url(url)),
             (None, None, Some(text)) => {
                 let bytes = STANDARD.decode(text.trim_ascii());
-                let bytes =
-                    bytes.map_err(|error| bad_request(format!("\"torrent\" is no base64: {error}")))?;
+                let bytes = bytes.map_err(|error| {
+                    Refusal::new(Code::BadSource, format!("\"torrent\" is no base64: {error}"))
+                })?;
                 Ok(SourceInput::File(bytes.into()))
             }
             _ => Err(bad_request(
@@ -79,7 +81,9 @@ async fn form(request: Request) -> Result<SourceInput, Refusal> {
             _ if is_file || name == "torrent" => {
                 return Ok(SourceInput::File(field.bytes().await.map_err(|error| wrong(error.body_text()))?));
             }
-            _ => {}
+            other => {
+                return Err(bad_request(format!("the form has a field {other:?}, which isn't known here")));
+            }
         }
     }
     Err(bad_request("the form must have a file \"torrent\", or a field \"magnet\" or \"url\""))
@@ -106,6 +110,10 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
 
 async fn json<T: DeserializeOwned>(request: Request, bytes_max: usize) -> Result<T, Refusal> {
     let bytes = body(request, bytes_max).await?;
+    // serde takes lists for objects, their entries in the order in which the keys are written down here.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(bad_request("the body must be a JSON object"));
+    }
     serde_json::from_slice(&bytes).map_err(|error| bad_request(format!("the body can't be read: {error}")))
 }
 
@@ -141,6 +149,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
             Err(error) => Err(bad_request(error.body_text())),
         }
     }
+}
+
+/// The `{name}` of a route: a user, seen before or not.
+#[derive(Clone, Debug)]
+pub(super) struct Name(pub(super) User);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let text = Path::<String>::from_request_parts(parts, state).await;
+        user(&text.map_err(|error| bad_request(error.body_text()))?).map(Self)
+    }
+}
+
+/// A user's name.
+pub(super) fn user(text: &str) -> Result<User, Refusal> {
+    text.parse().map_err(|error: BadUser| bad_request(error.to_string()))
 }
 
 /// The `{hash}` of a route: v1 (40 hex) or v2 (64 hex), any case.

@@ -13,20 +13,21 @@ mod gate;
 mod input;
 mod limits;
 mod plain;
+mod refusals;
 pub mod routes;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod torrents;
 
 use std::sync::Arc;
 
-use afflux_stream::{BaseUrl, Problem, ResponseBody, WindowConfig};
+use afflux_stream::{BaseUrl, ResponseBody, WindowConfig};
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use utoipa::openapi::OpenApi as Description;
 
 pub use self::gate::Door;
 use self::gate::Rates;
@@ -66,18 +67,11 @@ impl Api {
 
     /// The router of every route that isn't media.
     pub fn router(self: &Arc<Self>) -> Router {
-        let (router, description) = routes::router(self);
-        let description = Arc::new(description);
-        router
+        routes::router(self)
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
-            .layer(axum::Extension(description))
+            .layer(axum::Extension(plain::Document::new()))
             .with_state(Arc::clone(self))
-    }
-
-    /// The description of all routes (OpenAPI 3.1).
-    pub fn description(self: &Arc<Self>) -> Description {
-        routes::router(self).1
     }
 }
 
@@ -102,13 +96,8 @@ async fn no_route() -> Refusal {
     Refusal::new(Code::NoRoute, "see /openapi.json for the routes there are")
 }
 
-async fn no_method() -> Response {
-    let problem = Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        Code::MethodNotAllowed.as_str(),
-        Code::MethodNotAllowed.title(),
-    );
-    problem.into_response().map(Body::new).into_response()
+async fn no_method() -> Refusal {
+    Refusal::new(Code::MethodNotAllowed, "the header Allow names the methods that this route has")
 }
 
 /// Whether a client prefers JSON to the media itself.

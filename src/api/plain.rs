@@ -1,16 +1,26 @@
 //! Routes that tell about the daemon itself.
 
-use std::sync::Arc;
-
 use axum::Extension;
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use utoipa::openapi::OpenApi as Description;
+use bytes::Bytes;
 
-use super::answers::json;
+use super::routes;
+
+/// The description of all routes, written once: anybody may ask for it, as often as they like.
+#[derive(Clone, Debug)]
+pub(super) struct Document(Bytes);
+
+impl Document {
+    pub(super) fn new() -> Self {
+        let written = serde_json::to_vec(&routes::description());
+        Self(written.expect("the description has no keys but texts").into())
+    }
+}
 
 /// Says that the daemon answers.
 #[utoipa::path(get, path = "/healthz", tag = "daemon",
-    responses((status = 200, description = "It does", body = String, content_type = "text/plain")))]
+    responses((status = 200, description = "It does", body = String, content_type = "text/plain", example = "ok\n")))]
 pub(super) async fn health() -> &'static str {
     "ok\n"
 }
@@ -18,6 +28,6 @@ pub(super) async fn health() -> &'static str {
 /// Describes all routes (OpenAPI 3.1).
 #[utoipa::path(get, path = "/openapi.json", tag = "daemon",
     responses((status = 200, description = "This document", content_type = "application/json")))]
-pub(super) async fn description(Extension(description): Extension<Arc<Description>>) -> Response {
-    json(&*description).into_response()
+pub(super) async fn description(Extension(document): Extension<Document>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], document.0).into_response()
 }

@@ -77,15 +77,23 @@ pub fn list() -> Vec<Route> {
     rows.collect()
 }
 
-/// The router, every route behind its gate, and the description of all of it.
-pub(super) fn router(api: &Arc<Api>) -> (Router<Arc<Api>>, Description) {
-    let mut router = OpenApiRouter::with_openapi(describe::Described::openapi());
-    for (access, (schemas, mut paths, methods)) in table() {
-        describe::guard(&mut paths, access);
+/// The router, every route behind its gate.
+pub(super) fn router(api: &Arc<Api>) -> Router<Arc<Api>> {
+    let rows = table().into_iter().map(|(access, (schemas, paths, methods))| {
         let guarded = Guarded { api: Arc::clone(api), access };
-        router = router.routes((schemas, paths, methods.layer(from_fn_with_state(guarded, gate::pass))));
-    }
-    let (router, mut description) = router.split_for_parts();
+        (schemas, paths, methods.layer(from_fn_with_state(guarded, gate::pass)))
+    });
+    rows.fold(OpenApiRouter::new(), OpenApiRouter::routes).into()
+}
+
+/// The description of every route, media routes too (OpenAPI 3.1).
+pub fn description() -> Description {
+    let rows = table().into_iter().map(|(access, (schemas, mut paths, methods))| {
+        describe::guard(&mut paths, access);
+        (schemas, paths, methods)
+    });
+    let start = OpenApiRouter::with_openapi(describe::Described::openapi());
+    let mut description = rows.fold(start, OpenApiRouter::routes).into_openapi();
     describe::finish(&mut description);
-    (router, description)
+    description
 }

@@ -10,7 +10,7 @@ use axum::http::header;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::answers::{Answer, json, nothing};
+use super::answers::{Answer, RawBytes, json, nothing};
 use super::input::{Asked, Hash, Json};
 use super::{Api, wants_json};
 use crate::auth::Identity;
@@ -43,13 +43,9 @@ pub(super) async fn list(State(api): State<Arc<Api>>, Extension(identity): Exten
         pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"), StartQuery),
     responses(
         (status = 200, description = "The session, or the whole file",
-            content((StreamSession = "application/json"), (Vec<u8> = "application/octet-stream"))),
-        (status = 206, description = "A part of the file", content_type = "application/octet-stream"),
-        (status = 304, description = "The client has it already"),
-        (status = 412, description = "`If-Match` names another version", body = super::answers::ProblemShape,
-            content_type = "application/problem+json"),
-        (status = 416, description = "The file has no such bytes", body = super::answers::ProblemShape,
-            content_type = "application/problem+json")))]
+            content((StreamSession = "application/json"), (RawBytes = "*/*"))),
+        (status = 206, description = "A part of the file", content_type = "*/*"),
+        (status = 304, description = "The client has it already")))]
 pub(super) async fn start(
     State(api): State<Arc<Api>>,
     Extension(identity): Extension<Identity>,

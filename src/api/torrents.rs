@@ -11,9 +11,10 @@ use axum::{Extension, http::HeaderMap};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answers::{Answer, bad_request, json, nothing};
+use super::answers::{Answer, RawBytes, bad_request, json, nothing};
 use super::input::{self, Asked, Hash, Json, SourceBody};
 use super::{Api, wants_json};
 use crate::auth::Identity;
@@ -39,7 +40,7 @@ pub(super) struct ParseQuery {
 /// on. A second request for the same torrent joins the first.
 #[utoipa::path(post, path = "/api/torrents/parse", tag = "torrents", params(ParseQuery),
     request_body(description = "One way to name a torrent",
-        content((SourceBody = "application/json"), (Vec<u8> = "application/x-bittorrent"), (SourceForm = "multipart/form-data"))),
+        content((SourceBody = "application/json"), (RawBytes = "application/x-bittorrent"), (SourceForm = "multipart/form-data"))),
     responses((status = 200, description = "What it says", body = TorrentInfo)))]
 pub(super) async fn parse(
     State(api): State<Arc<Api>>,
@@ -52,16 +53,19 @@ pub(super) async fn parse(
     Ok(json(&info))
 }
 
-/// A form with one of its fields.
-#[derive(Debug, ToSchema)]
+/// A form with one of its fields. A file may also go by another name.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "a shape for the description")]
 pub(super) struct SourceForm {
     /// A .torrent file.
-    #[schema(value_type = Option<Vec<u8>>, content_media_type = "application/x-bittorrent")]
+    #[schema(value_type = String, format = Binary, nullable = false, required = false)]
     torrent: Option<Vec<u8>>,
     /// A magnet link.
+    #[schema(nullable = false)]
     magnet: Option<String>,
     /// The http(s) URL of a .torrent.
+    #[schema(nullable = false)]
     url: Option<String>,
 }
 
@@ -71,7 +75,7 @@ pub(super) struct ConvertedTorrent {
     #[serde(flatten)]
     info: TorrentInfo,
     /// The .torrent in base64.
-    #[schema(format = Byte)]
+    #[schema(content_encoding = "base64")]
     torrent: String,
 }
 
@@ -80,9 +84,9 @@ pub(super) struct ConvertedTorrent {
 /// With `Accept: application/x-bittorrent` its bytes, else what it says and the bytes in base64.
 #[utoipa::path(post, path = "/api/torrents/convert", tag = "torrents",
     request_body(description = "One way to name a torrent",
-        content((SourceBody = "application/json"), (Vec<u8> = "application/x-bittorrent"), (SourceForm = "multipart/form-data"))),
+        content((SourceBody = "application/json"), (RawBytes = "application/x-bittorrent"), (SourceForm = "multipart/form-data"))),
     responses((status = 200, description = "The .torrent",
-        content((ConvertedTorrent = "application/json"), (Vec<u8> = "application/x-bittorrent")))))]
+        content((ConvertedTorrent = "application/json"), (RawBytes = "application/x-bittorrent")))))]
 pub(super) async fn convert(
     State(api): State<Arc<Api>>,
     Extension(identity): Extension<Identity>,
@@ -131,7 +135,13 @@ pub(super) async fn info(
 #[serde(deny_unknown_fields)]
 pub(super) struct TorrentChanges {
     /// Order of pieces that no reader asks for.
+    #[schema(schema_with = strategies)]
     strategy: String,
+}
+
+fn strategies() -> Object {
+    let names = StrategyName::ALL.map(StrategyName::as_str);
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()
 }
 
 /// Changes a running torrent.
@@ -156,6 +166,7 @@ pub(super) async fn change(
 #[serde(deny_unknown_fields)]
 pub(super) struct DropQuery {
     /// `delete`: its files on disk go too.
+    #[param(inline)]
     data: Option<Data>,
     /// Admins only: also while others use it.
     force: Option<bool>,

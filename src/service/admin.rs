@@ -6,15 +6,13 @@ use std::sync::Arc;
 use super::accounts::Listening;
 use super::refusal::{Code, Refusal};
 use super::shapes::{UserAccount, UserChanges};
-use super::{StreamingService, unix_now};
+use super::{Page, StreamingService, unix_now};
 use crate::auth::{Identity, TokenId};
 use crate::database::{KnownUser, LimitsPatch};
 use crate::user::User;
 
 /// A revoked token of which it isn't known when it expires is remembered for so long: no token of ours lives longer.
 const TOKEN_LIFE_MAX: u64 = 366 * 24 * 3600;
-/// Users in one answer.
-const PAGE_MAX: u32 = 1000;
 
 impl StreamingService {
     /// Notes that a user asks for something; refuses who is disabled.
@@ -42,9 +40,9 @@ impl StreamingService {
     /// Users by name, those after `after`.
     ///
     /// # Errors
-    /// The database can't be read.
-    pub async fn users(&self, after: Option<&User>, limit: u32) -> Result<Vec<UserAccount>, Refusal> {
-        let limit = limit.clamp(1, PAGE_MAX) as usize;
+    /// A limit of none or of too many, or the database can't be read.
+    pub async fn users(&self, after: Option<&User>, limit: Option<u32>) -> Result<Vec<UserAccount>, Refusal> {
+        let limit = Page::size(limit)?;
         let rows = self.shared.database.users().list(after, limit).await?;
         Ok(rows.into_iter().map(|row| self.account(row)).collect())
     }

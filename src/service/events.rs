@@ -11,9 +11,10 @@ const BEHIND_MAX: usize = 256;
 
 /// Something that changed.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-#[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(tag = "event", rename_all = "camelCase")]
 pub enum Event {
     /// A stream is at something else now.
+    #[serde(rename_all = "camelCase")]
     Stream {
         /// The session.
         session_id: String,
@@ -28,6 +29,7 @@ pub enum Event {
         error: Option<super::shapes::TroubleInfo>,
     },
     /// A stream's session is over.
+    #[serde(rename_all = "camelCase")]
     StreamEnded {
         /// The session.
         session_id: String,
@@ -46,6 +48,7 @@ pub enum Event {
         action: &'static str,
     },
     /// A download is at something else now.
+    #[serde(rename_all = "camelCase")]
     Download {
         /// Its torrent.
         info_hash: String,

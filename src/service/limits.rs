@@ -19,6 +19,8 @@ use crate::user::User;
 const PEERS_MAX: u32 = 100_000;
 /// Connections of a torrent that may be asked for, likewise.
 const CONNS_MAX: u32 = 10_000;
+/// Streams of all users together, likewise.
+const STREAMS_MAX: u32 = 100_000;
 /// More dials at once fill any router's table.
 const HALF_OPEN_MAX: u32 = 1_000;
 /// Requests queued for a peer: what the engine takes.
@@ -114,6 +116,7 @@ fn check(changes: &LimitChanges) -> Result<(), Refusal> {
         ("maxHalfOpen", changes.max_half_open, 1, HALF_OPEN_MAX),
         ("maxServed", changes.max_served, 0, PEERS_MAX),
         ("requestQueue", changes.request_queue, 1, REQUEST_QUEUE_MAX),
+        ("maxStreams", changes.max_streams.flatten(), 0, STREAMS_MAX),
     ];
     for (name, value, least, most) in numbers {
         if value.is_some_and(|value| !(least..=most).contains(&value)) {

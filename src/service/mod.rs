@@ -71,6 +71,10 @@ use crate::torrent_info::TorrentInfo;
 
 /// Magnets whose metadata is fetched at once. Each has a swarm of its own, and connections for it.
 const FETCHES_MAX: usize = 16;
+/// Entries in one answer, unless another number is asked for.
+const PAGE: u32 = 100;
+/// The most that can be asked for.
+const PAGE_MAX: u32 = 1000;
 
 /// How a service is set up.
 #[derive(Debug)]
@@ -167,6 +171,20 @@ pub struct Page {
 }
 
 impl Page {
+    /// How many are wanted.
+    ///
+    /// # Errors
+    /// More than one answer has, or none.
+    pub(crate) fn size(limit: Option<u32>) -> Result<usize, Refusal> {
+        match limit.unwrap_or(PAGE) {
+            limit @ 1..=PAGE_MAX => Ok(limit as usize),
+            limit => Err(Refusal::new(
+                Code::BadRequest,
+                format!("limit: {limit} isn't a number from 1 to {PAGE_MAX}"),
+            )),
+        }
+    }
+
     fn cursor(&self) -> Result<Option<TorrentCursor>, Refusal> {
         let Some(after) = &self.after else { return Ok(None) };
         let parsed = after.split_once(':').and_then(|(at, hash)| {

@@ -815,7 +815,10 @@ struct Sought {
 
 fn place_of(wish: &SeekWish, length: u64) -> Result<Sought, Refusal> {
     let outside = |what: &str| Refusal::new(Code::OutOfRange, format!("{what}; the file has {length} bytes"));
-    let duration = wish.duration.filter(|duration| duration.is_finite() && *duration > 0.0);
+    let duration = wish.duration;
+    if duration.is_some_and(|duration| !duration.is_finite() || duration <= 0.0) {
+        return Err(outside("\"duration\" is the film's length in seconds, and no film has none"));
+    }
     let by_part = |part: f64| ((length as f64 * part) as u64).min(length.saturating_sub(1));
     match (wish.bytes, wish.fraction, wish.seconds) {
         (Some(bytes), None, None) if bytes < length => {

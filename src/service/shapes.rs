@@ -2,7 +2,8 @@
 //!
 //! Sizes and offsets are bytes, times seconds unless the name says `Ms`, rates bytes per second.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::torrent_info::TorrentInfo;
@@ -132,17 +133,20 @@ pub struct TroubleInfo {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SeekWish {
     /// A time in the film.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, maximum = 1_000_000_000)]
     pub seconds: Option<f64>,
     /// A byte of the file.
+    #[serde(default, deserialize_with = "number")]
+    #[schema(maximum = 9_007_199_254_740_991u64)]
     pub bytes: Option<u64>,
     /// A part of the file, from 0 to 1.
     #[schema(minimum = 0, maximum = 1)]
     pub fraction: Option<f64>,
     /// The film's length in seconds, if the player knows it: `seconds` needs it as long as the file's own index isn't read.
-    #[schema(minimum = 0)]
+    #[schema(exclusive_minimum = 0, maximum = 1_000_000_000)]
     pub duration: Option<f64>,
     /// The file, if it isn't the one that is read.
+    #[serde(default, deserialize_with = "number")]
     pub file: Option<u32>,
 }
 
@@ -324,23 +328,24 @@ pub struct UserAccount {
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
 pub struct UserChanges {
     /// Shut out, or let in again: running streams end.
+    #[serde(deserialize_with = "given")]
     #[schema(nullable = false)]
     pub disabled: Option<bool>,
     /// Streams at once.
-    #[serde(deserialize_with = "named")]
-    #[schema(value_type = Option<u64>)]
+    #[serde(deserialize_with = "named_number")]
+    #[schema(value_type = Option<u64>, maximum = 9_007_199_254_740_991u64)]
     pub max_streams: Option<Option<u64>>,
     /// Bytes per second from the swarm.
-    #[serde(deserialize_with = "named")]
-    #[schema(value_type = Option<u64>)]
+    #[serde(deserialize_with = "named_number")]
+    #[schema(value_type = Option<u64>, maximum = 9_007_199_254_740_991u64)]
     pub download_limit: Option<Option<u64>>,
     /// Bytes per second to the swarm.
-    #[serde(deserialize_with = "named")]
-    #[schema(value_type = Option<u64>)]
+    #[serde(deserialize_with = "named_number")]
+    #[schema(value_type = Option<u64>, maximum = 9_007_199_254_740_991u64)]
     pub upload_limit: Option<Option<u64>>,
     /// Bytes sent to their players in a day.
-    #[serde(deserialize_with = "named")]
-    #[schema(value_type = Option<u64>)]
+    #[serde(deserialize_with = "named_number")]
+    #[schema(value_type = Option<u64>, maximum = 9_007_199_254_740_991u64)]
     pub daily_bytes: Option<Option<u64>>,
 }
 
@@ -371,39 +376,91 @@ pub struct DaemonLimits {
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
 pub struct LimitChanges {
     /// Bytes per second from the swarm over all torrents; `null`: no limit.
-    #[serde(deserialize_with = "named")]
-    #[schema(value_type = Option<u64>)]
+    #[serde(deserialize_with = "named_number")]
+    #[schema(value_type = Option<u64>, maximum = 9_007_199_254_740_991u64)]
     pub download_limit: Option<Option<u64>>,
     /// Bytes per second to the swarm over all torrents; `null`: no limit.
-    #[serde(deserialize_with = "named")]
-    #[schema(value_type = Option<u64>)]
+    #[serde(deserialize_with = "named_number")]
+    #[schema(value_type = Option<u64>, maximum = 9_007_199_254_740_991u64)]
     pub upload_limit: Option<Option<u64>>,
     /// Connections to peers over all torrents. Those beyond it stay, and nobody new comes until there are fewer.
+    #[serde(deserialize_with = "given_number")]
     #[schema(nullable = false, minimum = 1, maximum = 100_000)]
     pub max_peers: Option<u32>,
     /// Connections to peers of one torrent.
+    #[serde(deserialize_with = "given_number")]
     #[schema(nullable = false, minimum = 1, maximum = 10_000)]
     pub max_conns: Option<u32>,
     /// Dials under way.
+    #[serde(deserialize_with = "given_number")]
     #[schema(nullable = false, minimum = 1, maximum = 1_000)]
     pub max_half_open: Option<u32>,
     /// Peers that are served at once over all torrents (unchoke slots).
+    #[serde(deserialize_with = "given_number")]
     #[schema(nullable = false, minimum = 0, maximum = 100_000)]
     pub max_served: Option<u32>,
     /// Requests queued for one peer that comes from now on.
+    #[serde(deserialize_with = "given_number")]
     #[schema(nullable = false, minimum = 1, maximum = 512)]
     pub request_queue: Option<u32>,
     /// Streams of all users together; `null`: no limit.
-    #[serde(deserialize_with = "named")]
-    #[schema(value_type = Option<u32>)]
+    #[serde(deserialize_with = "named_number")]
+    #[schema(value_type = Option<u32>, maximum = 100_000)]
     pub max_streams: Option<Option<u32>>,
 }
 
-/// A key that is there with `null` is something else than a key that isn't.
-fn named<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
-    value: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(value).map(Some)
+/// The largest number that is taken: what every reader of JSON keeps exactly, and far beyond any rate or size.
+pub const NUMBER_MAX: u64 = (1 << 53) - 1;
+
+/// A whole number up to [`NUMBER_MAX`]. JSON has one kind of number: 7.0 is whole too.
+#[derive(Clone, Copy, Debug)]
+struct Whole(u64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        let number = serde_json::Number::deserialize(value)?;
+        let whole = number.as_u64().or_else(|| {
+            let float = number.as_f64().filter(|float| float.fract() == 0.0)?;
+            (0.0..=NUMBER_MAX as f64).contains(&float).then_some(float as u64)
+        });
+        let wrong = || D::Error::custom(format!("{number} isn't a whole number from 0 to {NUMBER_MAX}"));
+        whole.filter(|&whole| whole <= NUMBER_MAX).map(Self).ok_or_else(wrong)
+    }
+}
+
+/// A whole number, where `null` says none.
+pub(crate) fn number<'de, D, N>(value: D) -> Result<Option<N>, D::Error>
+where
+    D: Deserializer<'de>,
+    N: TryFrom<u64>,
+{
+    let Some(Whole(whole)) = Option::deserialize(value)? else { return Ok(None) };
+    let fitting = N::try_from(whole);
+    fitting.map(Some).map_err(|_| D::Error::custom(format!("{whole} is too large a number")))
+}
+
+/// The same, where `null` is something else than a key that isn't there.
+fn named_number<'de, D, N>(value: D) -> Result<Option<Option<N>>, D::Error>
+where
+    D: Deserializer<'de>,
+    N: TryFrom<u64>,
+{
+    number(value).map(Some)
+}
+
+/// A key that may be left out, but not be `null`.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
+/// A number that may be left out, but not be `null`.
+fn given_number<'de, D, N>(value: D) -> Result<Option<N>, D::Error>
+where
+    D: Deserializer<'de>,
+    N: TryFrom<u64>,
+{
+    let number = number(value)?;
+    number.map(Some).ok_or_else(|| D::Error::custom("null isn't a number"))
 }
 
 /// How a stream goes, or went: one session of one user.

@@ -21,11 +21,6 @@ use crate::source::Source;
 use crate::torrent_info::TorrentInfo;
 use crate::user::User;
 
-/// Torrents in one answer, unless another number is asked for.
-const PAGE: u32 = 100;
-/// The most that can be asked for.
-const PAGE_MAX: u32 = 1000;
-
 impl StreamingService {
     /// Reads a torrent and remembers it for this user. With `fetch`, metadata that the input lacks comes from the swarm.
     ///
@@ -63,7 +58,7 @@ impl StreamingService {
 
     /// The torrents that this user named, by info-hash; all users' for admins.
     pub async fn torrents(&self, who: &Identity, page: &Page) -> Result<Vec<ListedTorrent>, Refusal> {
-        let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX) as usize;
+        let limit = Page::size(page.limit)?;
         let user = Some(&who.user).filter(|_| !who.scopes.contains(Scope::Admin));
         let rows = self.shared.database.torrents().list(user, page.cursor()?, limit).await?;
         let listed = rows.into_iter().map(|row| ListedTorrent {
