@@ -137,7 +137,7 @@ fn what_is_no_torrent_is_refused_with_a_reason() {
         (json!({"magnet": magnet, "url": "http://example.org/"}), (400, "bad_request")),
         (json!({"magnet": 5}), (400, "bad_request")),
         (json!({"nothing": "x"}), (400, "bad_request")),
-        (json!({"torrent": "no base64!"}), (400, "bad_request")),
+        (json!({"torrent": "no base64!"}), (422, "bad_source")),
         (json!({"torrent": base64(b"d4:infodee")}), (422, "bad_source")),
         (json!({"torrent": ""}), (422, "bad_source")),
         (json!({"magnet": ""}), (422, "bad_source")),
