@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use afflux_stream::token::{MediaKey, redact};
 use afflux_stream::{BaseUrl, Server};
@@ -27,6 +28,9 @@ use crate::signals::Reloads;
 
 /// The key of media URLs in the data folder.
 const MEDIA_KEY: &str = "secrets/media.key";
+
+/// Answers under way when the daemon ends have this long to end. Films were cut then; the engine needs most of the five seconds.
+const ANSWERS_GRACE: Duration = Duration::from_millis(500);
 
 /// Arguments of `afflux serve`.
 #[derive(Debug, clap::Args)]
@@ -163,7 +167,8 @@ async fn serve(
         }
     }
     service.shutdown().await;
-    let _ = serving.await;
+    // What is still under way then is cut with the runtime.
+    let _ = tokio::time::timeout(ANSWERS_GRACE, serving).await;
     database.close().await;
     Ok(())
 }

@@ -11,6 +11,7 @@ use dashmap::DashMap;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::events::Event;
@@ -318,6 +319,8 @@ pub struct Listening {
     events: broadcast::Receiver<(User, Event)>,
     /// When the token's time is over.
     until: Instant,
+    /// The service ends.
+    stop: CancellationToken,
 }
 
 impl Listening {
@@ -325,6 +328,7 @@ impl Listening {
         account: Arc<Account>,
         who: &Identity,
         events: broadcast::Receiver<(User, Event)>,
+        stop: CancellationToken,
     ) -> Result<Self, Refusal> {
         if account.listeners.fetch_add(1, Ordering::Relaxed) >= LISTENERS_MAX {
             account.listeners.fetch_sub(1, Ordering::Relaxed);
@@ -333,7 +337,7 @@ impl Listening {
             return Err(Refusal::new(Code::RateLimited, detail));
         }
         let left = Duration::from_secs(who.expires.saturating_sub(unix_now()).min(LISTENING_MAX));
-        Ok(Self { account, events, until: Instant::now() + left })
+        Ok(Self { account, events, until: Instant::now() + left, stop })
     }
 
     /// Who listens.
@@ -349,9 +353,10 @@ impl Listening {
         if self.account.check_enabled().is_err() {
             return Err(RecvError::Closed);
         }
-        match tokio::time::timeout_at(self.until, self.events.recv()).await {
-            Ok(event) => event,
-            Err(_) => Err(RecvError::Closed),
+        tokio::select! {
+            event = self.events.recv() => event,
+            () = tokio::time::sleep_until(self.until) => Err(RecvError::Closed),
+            () = self.stop.cancelled() => Err(RecvError::Closed),
         }
     }
 }

@@ -34,7 +34,8 @@ impl StreamingService {
     /// # Errors
     /// The user has as many as it may have.
     pub fn begin_listening(&self, who: &Identity) -> Result<Listening, Refusal> {
-        Listening::begin(self.shared.accounts.get(&who.user), who, self.shared.events.listen())
+        let account = self.shared.accounts.get(&who.user);
+        Listening::begin(account, who, self.shared.events.listen(), self.shared.stop.clone())
     }
 
     /// Users by name, those after `after`.

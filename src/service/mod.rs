@@ -228,6 +228,9 @@ impl StreamingService {
     /// Ends all sessions' readers and writes down what isn't yet. The sessions themselves go on after a restart.
     pub async fn shutdown(&self) {
         self.shared.stop.cancel();
+        for session in self.shared.sessions.awake() {
+            session.ended.cancel();
+        }
         self.shared.note_views().await;
         self.shared.write_down().await;
     }
