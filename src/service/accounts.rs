@@ -92,27 +92,39 @@ impl Accounts {
         Arc::clone(&self.accounts.entry(user.clone()).or_insert_with(make))
     }
 
+    /// A user's account with what is written down of it.
+    pub(super) async fn known(&self, user: &User) -> Arc<Account> {
+        let account = self.get(user);
+        self.read(&account).await;
+        account
+    }
+
     /// Notes that a user asks for something; refuses who is disabled.
     pub(super) async fn admit(&self, who: &Identity) -> Result<Arc<Account>, Refusal> {
-        let account = self.get(&who.user);
+        let account = self.known(&who.user).await;
         account.day().unwritten_requests += 1;
-        self.refresh(&account).await;
+        self.note_seen(&account).await;
         account.check_enabled()?;
         Ok(account)
     }
 
-    /// Reads an account when it is first asked for, and notes now and then that its user is there. Nobody else changes rows while
-    /// the daemon runs. Without the database the defaults count.
-    async fn refresh(&self, account: &Account) {
-        let now = unix_now();
-        if !account.is_read.load(Ordering::Acquire) {
-            let row = self.database.users().find(&account.user).await;
-            let today = self.database.usage().of(&account.user, Day::of(now)).await;
-            match row.and_then(|row| today.map(|today| (row, today))) {
-                Ok((row, today)) => account.take_up(row, today),
-                Err(error) => warn!(%error, "an account can't be read"),
-            }
+    /// Reads an account when it is first asked for. Nobody else changes rows while the daemon runs. Without the database the
+    /// defaults count.
+    async fn read(&self, account: &Account) {
+        if account.is_read.load(Ordering::Acquire) {
+            return;
         }
+        let row = self.database.users().find(&account.user).await;
+        let today = self.database.usage().of(&account.user, Day::of(unix_now())).await;
+        match row.and_then(|row| today.map(|today| (row, today))) {
+            Ok((row, today)) => account.take_up(row, today),
+            Err(error) => warn!(%error, "an account can't be read"),
+        }
+    }
+
+    /// Notes now and then that a user is there.
+    async fn note_seen(&self, account: &Account) {
+        let now = unix_now();
         let seen_at = account.seen_at.load(Ordering::Relaxed);
         if now >= seen_at + SEEN_EVERY {
             account.seen_at.store(now, Ordering::Relaxed);

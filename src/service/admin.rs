@@ -1,7 +1,6 @@
 //! What who runs the daemon does about users.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use super::accounts::Listening;
 use super::refusal::{Code, Refusal};
@@ -45,7 +44,11 @@ impl StreamingService {
     pub async fn users(&self, after: Option<&User>, limit: Option<u32>) -> Result<Vec<UserAccount>, Refusal> {
         let limit = Page::size(limit)?;
         let rows = self.shared.database.users().list(after, limit).await?;
-        Ok(rows.into_iter().map(|row| self.account(row)).collect())
+        let mut users = Vec::with_capacity(rows.len());
+        for row in rows {
+            users.push(self.account(row).await);
+        }
+        Ok(users)
     }
 
     /// Disables or enables a user, or changes their limits. Who is disabled loses their streams at once.
@@ -71,7 +74,7 @@ impl StreamingService {
         }
         let row = self.shared.database.users().find(user).await?;
         let row = row.ok_or_else(|| Refusal::new(Code::NoUser, format!("nobody is called {user}")))?;
-        Ok(self.account(row))
+        Ok(self.account(row).await)
     }
 
     /// Revokes a token for good.
@@ -83,8 +86,8 @@ impl StreamingService {
         self.shared.accounts.revoke(token, expires, reason).await
     }
 
-    fn account(&self, row: KnownUser) -> UserAccount {
-        let account: Arc<_> = self.shared.accounts.get(&row.user);
+    async fn account(&self, row: KnownUser) -> UserAccount {
+        let account = self.shared.accounts.known(&row.user).await;
         UserAccount {
             name: row.user.to_string(),
             disabled: row.disabled,

@@ -566,7 +566,8 @@ impl Shared {
         }
         let row = self.sessions.asleep(id).ok_or_else(no_stream)?;
         let named = self.named_by(&row.user, row.info_hash).await?;
-        let account = self.accounts.get(&row.user);
+        // Its user may come by a URL, which no gate stands before.
+        let account = self.accounts.known(&row.user).await;
         let using = self.torrents.take_up(&named.source, &self.purpose(row.info_hash), Files::None)?;
         let session = Arc::new(self.session(&row, account, using));
         Ok(self.sessions.wake(session))
