@@ -173,8 +173,8 @@ impl Shared {
                 self.end_session(session.id, "disabled").await;
             }
         }
-        for id in self.sessions.overslept(unix) {
-            self.end_session(id, "expired").await;
+        for (id, reason) in self.sessions.overslept(&self.session_config(), unix) {
+            self.end_session(id, reason).await;
         }
         self.accounts.look();
         self.suspects.look(now);

@@ -55,6 +55,8 @@ pub(super) struct Sessions {
 struct Roll {
     by_pair: BTreeMap<(User, InfoHash), SessionId>,
     asleep: BTreeMap<SessionId, SavedSession>,
+    /// When those were laid down: at the start.
+    asleep_from: u64,
     /// Whose those were that ended, the oldest first.
     ended: VecDeque<(SessionId, User, InfoHash)>,
 }
@@ -317,7 +319,10 @@ impl StreamingService {
         let everybody = who.scopes.contains(Scope::Admin);
         let mut sessions = self.shared.sessions.awake();
         sessions.retain(|session| everybody || session.user == who.user);
-        sessions.iter().map(|session| session.status()).collect()
+        let mut asleep = self.shared.sessions.all_asleep();
+        asleep.retain(|row| everybody || row.user == who.user);
+        let told = sessions.iter().map(|session| session.status());
+        told.chain(asleep.iter().map(status_asleep)).collect()
     }
 
     /// Ends this user's session, and its URLs.
@@ -524,7 +529,7 @@ impl Shared {
         }
     }
 
-    fn session_config(&self) -> session::SessionConfig {
+    pub(super) fn session_config(&self) -> session::SessionConfig {
         session::SessionConfig {
             buffer_bytes: self.config.tuning.buffer_bytes,
             stall_timeout: self.config.tuning.stream_timeout,
@@ -570,7 +575,7 @@ impl Shared {
         let account = self.accounts.known(&row.user).await;
         let using = self.torrents.take_up(&named.source, &self.purpose(row.info_hash), Files::None)?;
         let session = Arc::new(self.session(&row, account, using));
-        Ok(self.sessions.wake(session))
+        self.sessions.wake(session).ok_or_else(no_stream)
     }
 
     /// What a user named a torrent by, or just the hash.
@@ -720,10 +725,27 @@ impl Sessions {
         asleep.or_else(|| ended().map(|(_, user, hash)| (user.clone(), *hash)))
     }
 
-    /// Sessions asleep whose time is over.
-    pub(super) fn overslept(&self, now: u64) -> Vec<SessionId> {
+    /// Sessions asleep whose time is over, and which time that is.
+    pub(super) fn overslept(
+        &self,
+        config: &session::SessionConfig,
+        now: u64,
+    ) -> Vec<(SessionId, &'static str)> {
         let roll = self.roll();
-        roll.asleep.iter().filter(|(_, row)| row.expires_at <= now).map(|(&id, _)| id).collect()
+        let reason = |row: &SavedSession| {
+            let idle_time = if row.paused { config.idle_paused_time } else { config.idle_time };
+            match now {
+                _ if row.expires_at <= now => Some("expired"),
+                _ if roll.asleep_from + idle_time.as_secs() <= now => Some("idle"),
+                _ => None,
+            }
+        };
+        roll.asleep.iter().filter_map(|(&id, row)| Some((id, reason(row)?))).collect()
+    }
+
+    /// All sessions that are asleep.
+    fn all_asleep(&self) -> Vec<SavedSession> {
+        self.roll().asleep.values().cloned().collect()
     }
 
     /// How many sessions there are.
@@ -753,21 +775,20 @@ impl Sessions {
         Ok(Arc::clone(session))
     }
 
-    /// A session that was asleep goes on; if somebody was quicker, with theirs.
-    fn wake(&self, session: Arc<Session>) -> Arc<Session> {
+    /// A session that was asleep goes on; if somebody was quicker, with theirs. None if it was ended meanwhile.
+    fn wake(&self, session: Arc<Session>) -> Option<Arc<Session>> {
         let mut roll = self.roll();
-        if roll.asleep.remove(&session.id).is_none()
-            && let Some(known) = self.get(session.id)
-        {
-            return known;
+        if roll.asleep.remove(&session.id).is_none() {
+            return self.get(session.id);
         }
         self.awake.insert(session.id, Arc::clone(&session));
-        session
+        Some(session)
     }
 
     fn lay_down(&self, row: SavedSession) {
         let mut roll = self.roll();
         roll.by_pair.insert((row.user.clone(), row.info_hash), row.id);
+        roll.asleep_from = unix_now();
         roll.asleep.insert(row.id, row);
     }
 
@@ -803,6 +824,28 @@ impl Roll {
             return Err(Refusal::new(Code::TooManyStreams, detail));
         }
         Ok(())
+    }
+}
+
+/// What a session is at that nobody has come back to since the daemon started: nothing is fetched for it.
+fn status_asleep(row: &SavedSession) -> StreamStatus {
+    StreamStatus {
+        session_id: row.id.to_string(),
+        info_hash: row.info_hash.to_string(),
+        file: Some(row.file.0),
+        state: StreamState::Paused.as_str().to_owned(),
+        position_bytes: row.position,
+        buffered_bytes: 0,
+        buffered_ranges: Vec::new(),
+        length: None,
+        ttfb_ms: None,
+        stalls: StallCount::default(),
+        seeks: SeekCount::default(),
+        bytes_served: 0,
+        readers: 0,
+        download_rate: 0,
+        peers: PeerCount::default(),
+        error: None,
     }
 }
 
