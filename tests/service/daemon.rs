@@ -73,9 +73,15 @@ impl Daemon {
 
     /// Ends it by a signal and starts it again, in the same folder and on the same port.
     pub(crate) fn restart(&mut self, signal: &str) {
+        self.restart_after(signal, |_| {});
+    }
+
+    /// The same, with something done while it is down.
+    pub(crate) fn restart_after(&mut self, signal: &str, work: impl Fn(&Self)) {
         self.process.signal(signal);
         let status = self.process.wait();
         assert!(signal == "KILL" || status.success(), "{status}: {}", self.process.stderr());
+        work(self);
         let port = self.base.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port");
         (self.process, self.base, self.peer_port) = run(&self.scratch, &self.options, port);
     }
@@ -86,9 +92,13 @@ impl Daemon {
 
     /// What `afflux token --json` prints with these arguments.
     pub(crate) fn mint(&self, arguments: &[&str]) -> Value {
+        self.command(&[&["token"], arguments].concat()).pop().expect("a token")
+    }
+
+    /// What a command says that is run in the daemon's data folder.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Vec<Value> {
         let state = self.scratch.path("daemon.state");
-        let run = Afflux::plain(&self.scratch, "token").arg("--data-dir").arg(state);
-        run.arg("token").args(arguments).succeed().pop().expect("a token")
+        Afflux::plain(&self.scratch, "command").arg("--data-dir").arg(state).args(arguments).succeed()
     }
 
     /// A user with a new token.
