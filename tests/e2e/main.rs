@@ -15,5 +15,6 @@ mod players;
 mod resume;
 mod scale;
 mod scheduler;
+mod schema;
 mod serve;
 mod wire;

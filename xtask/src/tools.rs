@@ -2,7 +2,7 @@
 //!
 //! What the tests may rely on afterwards:
 //! - the programs of `TOOLS` are found by name;
-//! - `target/venv/bin/python3` imports libtorrent;
+//! - `target/venv/bin/python3` imports libtorrent and has the packages of `PYTHON`;
 //! - VLC, which refuses to run as root, runs as `VLC_AS_NOBODY` says: the same binary, with root's rights given up
 //!   for the one process. That needs no patched copy and no account, and works in a network namespace.
 
@@ -42,6 +42,9 @@ const TOOLS: [Tool; 12] = [
 /// The libtorrent whose behaviour the tests know, from PyPI.
 const LIBTORRENT: &str = "2.1.1";
 
+/// Packages from PyPI that hold the API against its description, in the releases whose verdicts the tests know.
+const PYTHON: [(&str, &str); 2] = [("schemathesis", "4.32.5"), ("openapi-spec-validator", "0.9.0")];
+
 /// How VLC is started by root: as Debian's user and group `nobody`.
 const VLC_AS_NOBODY: [&str; 5] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cvlc"];
 
@@ -60,6 +63,7 @@ pub(crate) fn provide_all(house: &House) -> Result<()> {
     }
     println!("   {} programs are there", TOOLS.len());
     provide_libtorrent(house)?;
+    PYTHON.iter().try_for_each(|(package, release)| provide_python(house, package, release))?;
     check_vlc()
 }
 
@@ -172,6 +176,27 @@ pub(crate) fn provide_python_libtorrent(house: &House, folder: &str, release: &s
         }
     }
     println!("   libtorrent {release} is in {folder}");
+    Ok(())
+}
+
+/// Makes sure of a release of a package beside libtorrent.
+fn provide_python(house: &House, package: &str, release: &str) -> Result<()> {
+    let python = house.root.join("target/venv/bin/python3");
+    let python = python.to_str().context("the path of the repository is not UTF-8")?;
+    let script = format!("from importlib.metadata import version; print(version('{package}'))");
+    let is_there = || {
+        let found = Command::new(python, &house.root).args(["-c", &script]).output();
+        found.is_ok_and(|found| found.trim() == release)
+    };
+    if !is_there() {
+        let wanted = format!("{package}=={release}");
+        retry(|| Command::new(python, &house.root).args(["-m", "pip", "install", "--quiet", &wanted]).run())
+            .with_context(|| format!("{package} {release} can't be installed from PyPI into target/venv"))?;
+        if !is_there() {
+            bail!("target/venv has another {package} than {release}: remove the folder");
+        }
+    }
+    println!("   {package} {release} is in target/venv");
     Ok(())
 }
 
