@@ -6,6 +6,7 @@
 
 mod attempts;
 mod discover;
+mod erase;
 mod greet;
 mod halt;
 mod library;
@@ -25,6 +26,7 @@ mod status;
 #[cfg(test)]
 mod testing;
 pub mod torrent;
+mod turns;
 mod unchokes;
 mod viewing;
 
@@ -39,7 +41,7 @@ use afflux_metainfo::limits::TORRENT_BYTES_MAX;
 use afflux_metainfo::magnet::PeerAddress;
 use afflux_metainfo::{FileIndex, InfoHash, PeerId};
 use afflux_peer::Direction;
-use afflux_storage::{Allocation, Disk, DiskConfig, Kind, Ledger, Pool, Resume};
+use afflux_storage::{Allocation, Disk, DiskConfig, Kind, Ledger, Pool};
 use afflux_swarm::shaper::Limits;
 use afflux_swarm::trace::Stall;
 use afflux_swarm::{Priority, StrategyName, Swarm, Window};
@@ -48,6 +50,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+pub use self::erase::Remembered;
 pub use self::library::TorrentMedia;
 pub use self::limits::EngineLimits;
 use self::open::Place;
@@ -59,6 +62,7 @@ use self::shares::{Shares, Use};
 use self::slots::Slots;
 pub use self::status::{Fault, Memory, State, Status, TrackerCount};
 use self::torrent::{Greeted, Input, Ready, TaskConfig};
+use self::turns::Turns;
 use self::unchokes::Unchokes;
 pub use self::viewing::Viewing;
 use crate::announce::{self, AnnounceConfig, Totals};
@@ -116,6 +120,8 @@ pub struct Shared {
     announces: Arc<announce::Shared>,
     torrents: DashMap<InfoHash, Torrent>,
     seeds: AtomicU64,
+    /// Who has which torrent's files.
+    turns: Arc<Turns>,
     /// Memory came back after some torrent found none.
     pub(crate) room: watch::Sender<()>,
     stop: CancellationToken,
@@ -170,6 +176,18 @@ pub enum Search {
     Dht,
     /// Both, and whoever is known and didn't answer or parted is tried again before their time.
     Everywhere,
+}
+
+/// A run of a torrent that another one replaces: it ends, off this task, when this is dropped.
+#[derive(Debug)]
+#[must_use = "the run ends when this is dropped"]
+pub struct Replaced(Torrent);
+
+impl Drop for Replaced {
+    fn drop(&mut self) {
+        let torrent = self.0.clone();
+        tokio::spawn(async move { torrent.stop().await });
+    }
 }
 
 /// A torrent of a running engine; all clones are the same.
@@ -247,6 +265,7 @@ impl Engine {
             fetcher,
             torrents: DashMap::new(),
             seeds: AtomicU64::new(random_u64()?),
+            turns: Arc::default(),
             room,
             stop: CancellationToken::new(),
             config,
@@ -306,14 +325,7 @@ impl Engine {
 
     /// Takes a torrent up, or finds it if it's there already.
     pub fn add(&self, source: &Source, options: AddOptions) -> Result<Torrent, Failure> {
-        if let Source::Torrent(torrent) = source {
-            torrent.info.transferable().map_err(|reason| Failure::work(reason.to_string()))?;
-            self.shared.fitting_kind(&torrent.info.layout, &options.kind).map_err(Failure::work)?;
-        } else if source.hashes().v1().is_none() {
-            return Err(Failure::work(
-                "this torrent is v2 only (BEP 52), which can't be transferred yet: use its hybrid or v1 form",
-            ));
-        }
+        self.check(source, &options.kind)?;
         let info_hash = source.hashes().wire();
         if let Some(known) = self.get(info_hash) {
             return Ok(known);
@@ -328,6 +340,33 @@ impl Engine {
                 Ok(torrent)
             }
         }
+    }
+
+    /// Takes a torrent up anew: elsewhere, or after it failed. A run that goes on ends when the other answer is dropped;
+    /// until then its readers can be told where to go on.
+    pub fn replace(
+        &self,
+        source: &Source,
+        options: AddOptions,
+    ) -> Result<(Torrent, Option<Replaced>), Failure> {
+        self.check(source, &options.kind)?;
+        let info = self.shared.known_info(source, &options.kind);
+        let torrent = start_torrent(&self.shared, source, info, options);
+        let old = self.shared.torrents.insert(source.hashes().wire(), torrent.clone());
+        Ok((torrent, old.map(Replaced)))
+    }
+
+    /// Whether a torrent can be taken up at all.
+    fn check(&self, source: &Source, kind: &Kind) -> Result<(), Failure> {
+        if let Source::Torrent(torrent) = source {
+            torrent.info.transferable().map_err(|reason| Failure::work(reason.to_string()))?;
+            self.shared.fitting_kind(&torrent.info.layout, kind).map_err(Failure::work)?;
+        } else if source.hashes().v1().is_none() {
+            return Err(Failure::work(
+                "this torrent is v2 only (BEP 52), which can't be transferred yet: use its hybrid or v1 form",
+            ));
+        }
+        Ok(())
     }
 
     /// A torrent by its hash.
@@ -367,6 +406,9 @@ impl Engine {
         if let Some(dht) = &self.shared.dht {
             dht.shutdown().await;
         }
+        // Those that were retired just before save too.
+        let turns = Arc::clone(&self.shared.turns);
+        let _ = tokio::task::spawn_blocking(move || turns.wait_for_all()).await;
     }
 }
 
@@ -416,14 +458,21 @@ impl Shared {
 
     /// Where a torrent of this kind is remembered; those in memory aren't.
     fn resume_dir(&self, kind: &Kind) -> Option<PathBuf> {
-        matches!(kind, Kind::Disk { .. }).then(|| self.config.data_dir.join("resume"))
+        matches!(kind, Kind::Disk { .. }).then(|| self.resume_folder())
+    }
+
+    fn resume_folder(&self) -> PathBuf {
+        self.config.data_dir.join("resume")
     }
 
     /// A torrent's metadata, if the source has it or it was here before. Reads a file.
     fn known_info(&self, source: &Source, kind: &Kind) -> Option<Info> {
         match source {
             Source::Torrent(torrent) => Some(torrent.info.clone()),
-            Source::Magnet(_) => remembered_info(&self.resume_dir(kind)?, source.hashes().wire()),
+            Source::Magnet(_) => {
+                let remembered = erase::remembered(&self.resume_dir(kind)?, source.hashes().wire());
+                remembered.map(|remembered| remembered.info)
+            }
         }
     }
 }
@@ -679,13 +728,6 @@ fn start_discovery(
         }
     }
     discovery
-}
-
-/// The metadata of a magnet that was here before.
-fn remembered_info(folder: &std::path::Path, info_hash: InfoHash) -> Option<Info> {
-    let resume = Resume::load(folder, info_hash).ok()??;
-    let info = Info::from_metadata(resume.extra.into()).ok()?;
-    (info.hashes.wire() == info_hash && info.transferable().is_ok()).then_some(info)
 }
 
 fn start_dht(config: &EngineConfig, port: u16) -> Option<DhtHandle> {

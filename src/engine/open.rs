@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use afflux_metainfo::info::Info;
 use afflux_metainfo::{Bitfield, FileIndex, InfoHash, Layout, PieceIndex};
-use afflux_storage::resume::{self, Leftovers, LockError, Partial, ResumeLock, Trusted};
+use afflux_storage::resume::{self, Leftovers, LockError, Partial, Trusted};
 use afflux_storage::{Allocation, Event, FileOptions, Kind, Resume, Store, StoreConfig, Survey};
 use afflux_swarm::Priority;
 use tracing::warn;
@@ -13,6 +13,7 @@ use tracing::warn;
 use super::Shared;
 use super::shares::Share;
 use super::torrent::Ready;
+use super::turns::{Turn, Turns};
 
 /// Where a torrent's bytes and its resume data go.
 #[derive(Clone, Debug)]
@@ -54,7 +55,7 @@ pub(super) struct Opened {
     /// How much each file was wanted the last time; empty if nothing was ever said.
     pub(super) priorities: Vec<Priority>,
     /// The right to its resume data, for as long as any of it may be saved.
-    pub(super) lock: Option<ResumeLock>,
+    pub(super) lock: Option<Turn>,
 }
 
 /// Opens storage. Blocks; the error is a sentence for people.
@@ -68,7 +69,7 @@ pub(super) fn open(
     let hashes = info.piece_hashes.as_ref().ok_or("the torrent has no v1 piece hashes")?;
     let kind = shared.fitting_kind(&layout, &place.kind)?;
     let share = shared.share(&layout, &kind)?;
-    let lock = lock(place)?;
+    let lock = lock(place, &shared.turns)?;
     let hashes: Arc<[[u8; 20]]> = hashes.iter().copied().collect();
     let found = found(&layout, &hashes, place, shared.seed())?;
     let priorities: Vec<Priority> = found.priorities.iter().map(|byte| Priority::from_byte(*byte)).collect();
@@ -112,10 +113,11 @@ pub(super) fn unwanted(priorities: &[Priority]) -> Vec<FileIndex> {
     off.map(|(file, _)| FileIndex(file)).collect()
 }
 
-/// The right to the resume data, where there is any. Two processes with one torrent's would undo each other's.
-fn lock(place: &Place) -> Result<Option<ResumeLock>, String> {
+/// The right to the resume data, where there is any. Two processes with one torrent's would undo each other's; an older run of
+/// ours is waited for.
+fn lock(place: &Place, turns: &Arc<Turns>) -> Result<Option<Turn>, String> {
     let Some(folder) = &place.resume_dir else { return Ok(None) };
-    match ResumeLock::acquire(folder, place.info_hash) {
+    match turns.take(folder, place.info_hash) {
         Ok(lock) => Ok(Some(lock)),
         Err(error @ LockError::InUse) => Err(error.to_string()),
         // Where nothing can be locked most likely nothing can be saved either, and that only costs a check.
@@ -301,14 +303,14 @@ mod tests {
             overwrite: false,
             allocation: Allocation::Sparse,
         };
-        let held = lock(&place).unwrap();
+        let held = lock(&place, &Arc::default()).unwrap();
         assert!(held.is_some());
-        let sentence = lock(&place).unwrap_err();
+        let sentence = lock(&place, &Arc::default()).unwrap_err();
         assert!(sentence.contains("another afflux") && sentence.contains("--data-dir"), "{sentence}");
         let in_memory = Place { resume_dir: None, kind: Kind::Memory, ..place.clone() };
-        assert!(lock(&in_memory).unwrap().is_none(), "nothing is remembered, nothing is locked");
+        assert!(lock(&in_memory, &Arc::default()).unwrap().is_none(), "nothing is remembered, nothing is locked");
         drop(held);
-        assert!(lock(&place).unwrap().is_some());
+        assert!(lock(&place, &Arc::default()).unwrap().is_some());
     }
 
     #[test]
@@ -325,6 +327,6 @@ mod tests {
             overwrite: false,
             allocation: Allocation::Sparse,
         };
-        assert!(lock(&place).unwrap().is_none());
+        assert!(lock(&place, &Arc::default()).unwrap().is_none());
     }
 }

@@ -18,7 +18,7 @@ use afflux_metainfo::info::Info;
 use afflux_metainfo::{BlockRef, FileIndex, Layout};
 use afflux_peer::Totals as PeerTotals;
 use afflux_storage::resume::Partial;
-use afflux_storage::{Event as StorageEvent, ResumeLock, Store, disk};
+use afflux_storage::{Event as StorageEvent, Store, disk};
 use afflux_swarm::trace::Stall;
 use afflux_swarm::{Output, Parting, PeerKey, Priority, Reason, Source, StrategyName, Swarm};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -35,6 +35,7 @@ use super::rates::TorrentRates;
 use super::readers::{Change, Readers};
 use super::shares::Share;
 use super::status::{Fault, Memory, State, Status};
+use super::turns::Turn;
 use super::unchokes::TorrentUnchokes;
 use super::{Search, Shared, discover};
 use crate::announce::Totals;
@@ -153,7 +154,7 @@ pub(super) struct Task {
     /// Pieces that were under way at the last stop, until the swarm is told.
     partial: Vec<Partial>,
     /// The right to the resume data; given up when the last of it is saved.
-    lock: Option<ResumeLock>,
+    lock: Option<Turn>,
     wishes: Wishes,
     starved_until: Option<Instant>,
     refused: Vec<(PeerKey, BlockRef)>,
