@@ -197,6 +197,7 @@ pub struct Torrent {
     name: Arc<str>,
     streamed: bool,
     inbox: mpsc::Sender<Input>,
+    info: watch::Receiver<Option<Arc<Info>>>,
     ready: watch::Receiver<Option<Arc<Ready>>>,
     status: watch::Receiver<Status>,
     readers: Arc<Readers>,
@@ -503,6 +504,11 @@ impl Torrent {
         self.status.borrow().clone()
     }
 
+    /// The metadata once it is known, also where storage can't be opened with it.
+    pub fn info(&self) -> Option<Arc<Info>> {
+        self.info.borrow().clone()
+    }
+
     /// Metadata and storage, once they are there.
     pub fn ready(&self) -> Option<Arc<Ready>> {
         self.ready.borrow().clone()
@@ -649,6 +655,7 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
     swarm.add_candidates(&shared.config.swarm.peers, afflux_swarm::Source::Given, now);
     swarm.add_candidates(&source.peers(), afflux_swarm::Source::Magnet, now);
     let (inbox_sender, inbox) = mpsc::channel(torrent::INBOX_MAX);
+    let (info_sender, info_known) = watch::channel(None);
     let (ready_sender, ready) = watch::channel(None);
     let (status_sender, status) = watch::channel(Status::default());
     let (totals_sender, totals) =
@@ -676,6 +683,7 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
         rates,
         unchokes,
         readers: Arc::clone(&readers),
+        info: info_sender,
         ready: ready_sender,
         status: status_sender,
         totals: totals_sender,
@@ -683,7 +691,8 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
     };
     torrent::start(task, info);
     let name = source.name().into();
-    Torrent { info_hash, name, streamed, inbox: inbox_sender, ready, status, readers, rates: dial }
+    let inbox = inbox_sender;
+    Torrent { info_hash, name, streamed, inbox, info: info_known, ready, status, readers, rates: dial }
 }
 
 fn start_discovery(

@@ -35,7 +35,7 @@ pub(super) struct Place {
 /// A torrent's storage, as it was found.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) info: Info,
+    pub(super) info: Arc<Info>,
     pub(super) layout: Arc<Layout>,
     pub(super) store: Store,
     /// Its part of the memory, if it lives there.
@@ -60,7 +60,7 @@ pub(super) struct Opened {
 
 /// Opens storage. Blocks; the error is a sentence for people.
 pub(super) fn open(
-    info: Info,
+    info: Arc<Info>,
     place: &Place,
     shared: &Shared,
     notify: Arc<dyn Fn(Event) + Send + Sync>,
@@ -308,7 +308,10 @@ mod tests {
         let sentence = lock(&place, &Arc::default()).unwrap_err();
         assert!(sentence.contains("another afflux") && sentence.contains("--data-dir"), "{sentence}");
         let in_memory = Place { resume_dir: None, kind: Kind::Memory, ..place.clone() };
-        assert!(lock(&in_memory, &Arc::default()).unwrap().is_none(), "nothing is remembered, nothing is locked");
+        assert!(
+            lock(&in_memory, &Arc::default()).unwrap().is_none(),
+            "nothing is remembered, nothing is locked"
+        );
         drop(held);
         assert!(lock(&place, &Arc::default()).unwrap().is_some());
     }

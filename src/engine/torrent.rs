@@ -67,7 +67,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Ready {
     /// What is shared.
-    pub info: Info,
+    pub info: Arc<Info>,
     /// Its geometry.
     pub layout: Arc<Layout>,
     /// Its bytes.
@@ -138,6 +138,7 @@ pub(super) struct TaskConfig {
     pub(super) rates: TorrentRates,
     pub(super) unchokes: TorrentUnchokes,
     pub(super) readers: Arc<Readers>,
+    pub(super) info: watch::Sender<Option<Arc<Info>>>,
     pub(super) ready: watch::Sender<Option<Arc<Ready>>>,
     pub(super) status: watch::Sender<Status>,
     pub(super) totals: watch::Sender<Totals>,

@@ -52,7 +52,7 @@ impl StreamingService {
         let named = self.shared.find(who, hashes).await?.ok_or_else(unknown)?;
         let torrent = self.shared.engine.get(named.source.hashes().wire());
         let ready = torrent.as_ref().and_then(Torrent::ready);
-        let info = TorrentInfo::new(&named.source, ready.as_ref().map(|ready| &ready.info));
+        let info = TorrentInfo::new(&named.source, ready.as_ref().map(|ready| &*ready.info));
         Ok(LiveTorrent { info, live: torrent.as_ref().map(live) })
     }
 

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
 
 mod download;
+mod erase;
 mod faults;
 mod files;
 mod house;

@@ -89,6 +89,8 @@ impl Task {
     /// Opens storage off this task; the answer is [`Input::Opened`].
     pub(super) fn open(&mut self, info: Info) {
         self.opening = true;
+        let info = Arc::new(info);
+        self.config.info.send_replace(Some(Arc::clone(&info)));
         if info.private {
             self.config.discovery.leave_dht();
         }
