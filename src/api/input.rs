@@ -20,7 +20,7 @@ use crate::service::refusal::{Code, Refusal};
 use crate::user::{BadUser, User};
 
 /// Largest body that names a torrent: a .torrent in base64, and a little around it.
-const SOURCE_BYTES_MAX: usize = TORRENT_BYTES_MAX / 3 * 4 + 4096;
+pub(super) const SOURCE_BYTES_MAX: usize = TORRENT_BYTES_MAX / 3 * 4 + 4096;
 /// Largest body of any other request: a few numbers and names, or the indices of ten thousand files.
 const JSON_BYTES_MAX: usize = 128 * 1024;
 
@@ -29,12 +29,12 @@ const JSON_BYTES_MAX: usize = 128 * 1024;
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct SourceBody {
     /// A magnet link, or an info-hash (40 or 64 hex digits, or 32 of base32).
-    magnet: Option<String>,
+    pub(super) magnet: Option<String>,
     /// The http(s) URL of a .torrent.
-    url: Option<String>,
+    pub(super) url: Option<String>,
     /// A .torrent in base64 (RFC 4648).
     #[schema(content_encoding = "base64")]
-    torrent: Option<String>,
+    pub(super) torrent: Option<String>,
 }
 
 impl SourceBody {
@@ -108,7 +108,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
     }
 }
 
-async fn json<T: DeserializeOwned>(request: Request, bytes_max: usize) -> Result<T, Refusal> {
+pub(super) async fn json<T: DeserializeOwned>(request: Request, bytes_max: usize) -> Result<T, Refusal> {
     let bytes = body(request, bytes_max).await?;
     // serde takes lists for objects, their entries in the order in which the keys are written down here.
     if bytes.trim_ascii_start().first() != Some(&b'{') {
@@ -127,7 +127,7 @@ async fn body(request: Request, bytes_max: usize) -> Result<Bytes, Refusal> {
     }
 }
 
-fn content_type(request: &Request) -> String {
+pub(super) fn content_type(request: &Request) -> String {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase()
 }

@@ -8,6 +8,7 @@ mod analytics;
 mod answers;
 mod csv;
 mod describe;
+mod downloads;
 mod events;
 mod gate;
 mod input;

@@ -10,7 +10,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use super::gate::{self, Guarded};
-use super::{Api, admin, analytics, describe, events, limits, plain, streams, torrents};
+use super::{Api, admin, analytics, describe, downloads, events, limits, plain, streams, torrents};
 use crate::auth::Scope;
 
 /// Who may use a route. There is no third kind: what isn't open needs a scope.
@@ -46,6 +46,13 @@ fn table() -> Vec<Row> {
         (With(Scope::Stream),        routes!(streams::pause)),
         (With(Scope::Stream),        routes!(streams::resume)),
         (With(Scope::Stream),        routes!(events::listen)),
+        (With(Scope::Download),      routes!(downloads::list)),
+        (With(Scope::Download),      routes!(downloads::add)),
+        (With(Scope::Download),      routes!(downloads::show)),
+        (With(Scope::Download),      routes!(downloads::change)),
+        (With(Scope::Download),      routes!(downloads::pause)),
+        (With(Scope::Download),      routes!(downloads::resume)),
+        (With(Scope::Download),      routes!(downloads::remove)),
         (With(Scope::Analytics),     routes!(analytics::analytics)),
         (With(Scope::Admin),         routes!(admin::users)),
         (With(Scope::Admin),         routes!(admin::change_user)),

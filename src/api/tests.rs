@@ -54,6 +54,8 @@ impl Daemon {
         let settings = ServiceOptions::default().settle(&File::default());
         let config = ServiceConfig {
             storage: StreamStorage::Memory,
+            download_folder: folder.path().join("downloads"),
+            downloads: settings.downloads,
             streams: settings.streams,
             streams_per_user: 5,
             tuning,

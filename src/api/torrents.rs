@@ -172,6 +172,12 @@ pub(super) struct DropQuery {
     force: Option<bool>,
 }
 
+impl DropQuery {
+    pub(super) fn dropping(&self) -> Dropping {
+        Dropping { delete_data: matches!(self.data, Some(Data::Delete)), force: self.force.unwrap_or(false) }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Data {
@@ -179,7 +185,7 @@ pub(super) enum Data {
     Delete,
 }
 
-/// Lets a torrent go: forgets that this user named it, and ends the user's session for it.
+/// Lets a torrent go: forgets that this user named it, and ends the user's session and download of it.
 #[utoipa::path(delete, path = "/api/torrents/{hash}", tag = "torrents",
     params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
         pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"), DropQuery),
@@ -190,10 +196,6 @@ pub(super) async fn drop(
     Hash(hashes): Hash,
     Asked(query): Asked<DropQuery>,
 ) -> Result<Response, Refusal> {
-    let dropping = Dropping {
-        delete_data: matches!(query.data, Some(Data::Delete)),
-        force: query.force.unwrap_or(false),
-    };
-    api.service.drop_torrent(&identity, hashes, dropping).await?;
+    api.service.drop_torrent(&identity, hashes, query.dropping()).await?;
     Ok(nothing())
 }

@@ -55,6 +55,7 @@ struct Settled {
     auth: AuthSettings,
     service: ServiceSettings,
     storage: StreamStorage,
+    download_folder: PathBuf,
     tuning: Tuning,
     data_dir: PathBuf,
 }
@@ -69,10 +70,14 @@ pub(super) fn run(context: Context, arguments: ServeArguments) -> Result<ExitCod
             http.listen
         )));
     }
+    let downloads = arguments.download_dir.clone().unwrap_or_else(|| context.data_dir.join("downloads"));
+    let download_folder = std::path::absolute(&downloads)
+        .map_err(|error| Failure::work(format!("{} can't be used: {error}", downloads.display())))?;
     let settled = Settled {
         auth: arguments.daemon.auth.clone().settle(context.file.auth.clone())?,
         service: arguments.daemon.service.clone().settle(&context.file),
-        storage: storage(&context, &arguments, &swarm)?,
+        storage: storage(&context, &arguments, &swarm, &download_folder)?,
+        download_folder,
         data_dir: context.data_dir.clone(),
         http,
         tuning: tuning.clone(),
@@ -89,12 +94,15 @@ fn storage(
     context: &Context,
     arguments: &ServeArguments,
     swarm: &SwarmSettings,
+    downloads: &Path,
 ) -> Result<StreamStorage, Failure> {
     let evicting = "streams that don't stay fetch only what their readers ask for";
-    let downloads = arguments.download_dir.clone().unwrap_or_else(|| context.data_dir.join("downloads"));
     match arguments.storage.as_str() {
         "memory" => swarm.refuse_strategy(evicting).map(|()| StreamStorage::Memory),
-        "disk" => Ok(StreamStorage::Disk { folder: downloads, strategy: swarm.strategy.unwrap_or_default() }),
+        "disk" => Ok(StreamStorage::Disk {
+            folder: downloads.to_path_buf(),
+            strategy: swarm.strategy.unwrap_or_default(),
+        }),
         "cache" => {
             let folder = context.data_dir.join("cache");
             swarm.refuse_strategy(evicting).map(|()| StreamStorage::Cache { folder })
@@ -125,7 +133,7 @@ async fn serve(
     screen: &Screen,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    let Settled { http, auth, service, storage, tuning, data_dir } = settled;
+    let Settled { http, auth, service, storage, download_folder, tuning, data_dir } = settled;
     let server = bind(&http, &tuning).await?;
     let (address, tls, window) = (server.local_addr(), server.tls(), server.window());
     engine.add_own_ports(&[address.port()]);
@@ -135,6 +143,8 @@ async fn serve(
     let media_key = secret::load_or_make(&data_dir.join(MEDIA_KEY));
     let config = ServiceConfig {
         storage,
+        download_folder,
+        downloads: service.downloads,
         streams: service.streams,
         streams_per_user: http.max_concurrent_streams,
         tuning,

@@ -133,7 +133,8 @@ pub(crate) async fn metadata(torrent: &Torrent, timeout: Duration) -> Result<std
     }
 }
 
-fn no_metadata(status: &Status, timeout: Duration) -> Failure {
+/// Why a torrent's metadata isn't there after so long, and what to do.
+pub(crate) fn no_metadata(status: &Status, timeout: Duration) -> Failure {
     let (known, connected) = (status.snapshot.known, status.snapshot.connected);
     let advice = match (known, connected) {
         (0, _) => "no peer was found: check the link, or name trackers (--tracker) or peers (--peer)",

@@ -32,7 +32,7 @@ pub const SOURCE_BYTES_PER_USER_MAX: u64 = 64 << 20;
 pub const SESSIONS_MAX: u64 = 20_000;
 
 /// Downloads of each user: they are resumed one by one at the start.
-pub const DOWNLOADS_PER_USER_MAX: u64 = 10_000;
+pub const DOWNLOADS_PER_USER_MAX: u64 = 1000;
 
 /// Views kept, whatever the retention: at some 400 bytes each with their indexes, 80 MB.
 pub const VIEWS_MAX: u64 = 200_000;

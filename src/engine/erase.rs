@@ -28,6 +28,15 @@ impl Engine {
         remembered(&self.shared.resume_folder(), info_hash)
     }
 
+    /// Whether what is remembered of a torrent lies in this folder, as it was left. Looks at its files: blocks.
+    pub fn lies_in(&self, info_hash: InfoHash, dir: &Path) -> bool {
+        let resume = self.shared.resume_folder();
+        let Some(remembered) = remembered(&resume, info_hash) else { return false };
+        let Ok(Some(resume)) = Resume::load(&resume, info_hash) else { return false };
+        let trusted = resume.trust(&Arc::new(remembered.info.layout), dir, 0);
+        trusted.is_ok_and(|trusted| trusted.have.count() > 0)
+    }
+
     /// Removes a torrent's files from a folder, and what is remembered of it; says how many files that were. Waits for a run of
     /// it that is ending.
     ///

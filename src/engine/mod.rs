@@ -183,6 +183,15 @@ pub enum Search {
 #[must_use = "the run ends when this is dropped"]
 pub struct Replaced(Torrent);
 
+impl Replaced {
+    /// Ends the run, and gives its peers to the one that goes on.
+    pub async fn hand_over(self, to: &Torrent) {
+        let peers = self.0.peers().await;
+        self.0.stop().await;
+        to.add_peers(peers).await;
+    }
+}
+
 impl Drop for Replaced {
     fn drop(&mut self) {
         let torrent = self.0.clone();
@@ -607,6 +616,14 @@ impl Torrent {
     /// Looks for more peers: a reader waits.
     pub async fn find_more_peers(&self, search: Search) {
         let _ = self.inbox.send(Input::NeedPeers(search)).await;
+    }
+
+    /// The addresses of peers that it has found and is connected to.
+    async fn peers(&self) -> Vec<SocketAddr> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.inbox.send(Input::Peers(reply)).await;
+        // A torrent that is gone has none.
+        answer.await.unwrap_or_default()
     }
 
     async fn stop(&self) {

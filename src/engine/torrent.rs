@@ -118,6 +118,8 @@ pub(super) enum Input {
     SetPeersMax(u32),
     /// Choose by this strategy.
     SetStrategy(StrategyName, oneshot::Sender<Result<(), Failure>>),
+    /// Tell the addresses of peers that were dialled.
+    Peers(oneshot::Sender<Vec<SocketAddr>>),
     /// Tell the waits that ended after `since`, and those that go on.
     Stalls {
         since: Option<Instant>,
@@ -315,6 +317,11 @@ impl Task {
             Input::SetStrategy(strategy, done) => {
                 // Whoever asked may be gone.
                 let _ = done.send(self.set_strategy(strategy, now));
+            }
+            Input::Peers(reply) => {
+                let dialled = self.peers.values().filter(|peer| peer.dialled);
+                // Whoever asked may be gone.
+                let _ = reply.send(dialled.map(|peer| peer.addr).collect());
             }
             Input::Stalls { since, reply } => {
                 let news =

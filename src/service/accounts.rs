@@ -110,7 +110,7 @@ impl Accounts {
 
     /// Reads an account when it is first asked for. Nobody else changes rows while the daemon runs. Without the database the
     /// defaults count.
-    async fn read(&self, account: &Account) {
+    pub(super) async fn read(&self, account: &Account) {
         if account.is_read.load(Ordering::Acquire) {
             return;
         }
@@ -212,6 +212,12 @@ impl Account {
             day: Mutex::new(Count::new(Day::of(unix_now()))),
             listeners: AtomicU64::new(0),
         }
+    }
+
+    /// Somebody whom nothing is known of.
+    #[cfg(test)]
+    pub(super) fn for_tests(name: &str) -> Self {
+        Self::new(name.parse().expect("a name"), UserLimits::default())
     }
 
     /// Refuses who is disabled.

@@ -141,6 +141,12 @@ impl Shared {
                 wishes.entry(session.info_hash).or_insert_with(|| (session.torrent(), BTreeMap::new()));
             users.insert(session.user.clone(), need);
         }
+        for (kept, torrent) in self.running_downloads() {
+            turns.give_share(kept.user(), kept.account(), &self.engine);
+            seen.push(kept.user().clone());
+            let (_, users) = wishes.entry(kept.info_hash()).or_insert_with(|| (torrent, BTreeMap::new()));
+            users.entry(kept.user().clone()).or_insert(Need::Background);
+        }
         turns.users.retain(|user, _| seen.contains(user));
         turns.tell(wishes);
     }

@@ -3,7 +3,7 @@
 //! [`StreamingService`] is what the HTTP API, a test or another Rust program talks to: it knows users and their limits, and no
 //! HTTP. All methods take the [`Identity`] of who asks; what belongs to somebody else isn't there for them.
 //!
-//! - `torrents` owns which torrents run, `sessions` who watches what, `accounts` what users may, `catalog` what they named.
+//! - `torrents` owns which torrents run, `sessions` who watches what, `downloads` who keeps what, `accounts` what users may, `catalog` what they named.
 //! - `reading` stands between a session's players and the torrent's bytes: it counts, paces and checks.
 //! - `rounds` looks at everything a few times a second: states, stalls, what is over.
 //!
@@ -28,6 +28,7 @@ mod analytics;
 mod buffer;
 mod catalog;
 mod content;
+mod downloads;
 pub mod events;
 mod limits;
 mod live;
@@ -41,6 +42,7 @@ mod sources;
 mod suspicion;
 mod torrents;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -54,6 +56,8 @@ use tokio_util::sync::CancellationToken;
 use self::accounts::Accounts;
 pub use self::accounts::Listening;
 pub use self::analytics::ViewsQuery;
+use self::downloads::Downloads;
+pub use self::downloads::{DownloadChanges, DownloadState, DownloadStatus, DownloadWish};
 use self::events::Events;
 use self::limits::Limits;
 use self::refusal::{Code, Refusal};
@@ -62,7 +66,7 @@ use self::suspicion::Suspects;
 pub use self::torrents::StreamStorage;
 use self::torrents::Torrents;
 use crate::config::Tuning;
-use crate::config::service::{StreamSettings, SuspiciousSettings};
+use crate::config::service::{DownloadSettings, StreamSettings, SuspiciousSettings};
 use crate::database::{Database, TorrentCursor};
 use crate::engine::Engine;
 use crate::metrics::Metrics;
@@ -81,6 +85,10 @@ const PAGE_MAX: u32 = 1000;
 pub struct ServiceConfig {
     /// Where streams keep their bytes.
     pub storage: StreamStorage,
+    /// Where downloads go; an absolute path.
+    pub download_folder: PathBuf,
+    /// How long downloads are seeded.
+    pub downloads: DownloadSettings,
     /// What sessions and users are limited to.
     pub streams: StreamSettings,
     /// Streams of one user at once (`MAX_CONCURRENT_STREAMS`).
@@ -108,6 +116,7 @@ struct Shared {
     config: ServiceConfig,
     torrents: Torrents,
     sessions: Sessions,
+    downloads: Arc<Downloads>,
     accounts: Accounts,
     limits: Limits,
     suspects: Suspects,
@@ -209,6 +218,7 @@ impl StreamingService {
         let shared = Arc::new(Shared {
             torrents: Torrents::new(Arc::clone(&engine), config.storage.clone(), grace),
             sessions: Sessions::default(),
+            downloads: Arc::default(),
             accounts: Accounts::load(&database, &config).await?,
             limits: Limits::new(config.streams.max_streams),
             suspects: Suspects::new(config.suspicious.clone(), std::time::Instant::now()),
@@ -221,6 +231,7 @@ impl StreamingService {
             config,
         });
         shared.wake_sessions().await?;
+        shared.wake_downloads().await?;
         tokio::spawn(rounds::run(Arc::downgrade(&shared)));
         Ok(Self { shared })
     }

@@ -324,6 +324,8 @@ impl SessionReader {
             }
             let opened = session.open(&shared).await.ok()?;
             let media = opened.viewing.open(&opened.ready, file).ok()?;
+            // What is needed of it is told at once: the player waits.
+            shared.torrents.look(Instant::now());
             Some(media.reader(at..end))
         })
     }

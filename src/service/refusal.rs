@@ -83,6 +83,8 @@ codes! {
     Forbidden = "forbidden", 403;
     /// Too many streams at once
     TooManyStreams = "too_many_streams", 429;
+    /// Too many downloads
+    TooManyDownloads = "too_many_downloads", 429;
     /// Too many metadata fetches at once
     TooManyFetches = "too_many_fetches", 429;
     /// Too many requests

@@ -164,6 +164,7 @@ impl Shared {
     }
 
     async fn look_slowly(self: &Arc<Self>, now: Instant) {
+        self.look_at_downloads(now).await;
         self.torrents.look(now);
         let unix = unix_now();
         for session in self.sessions.awake() {
@@ -185,6 +186,7 @@ impl Shared {
         for session in self.sessions.awake() {
             self.save(&session).await;
         }
+        self.write_down_downloads().await;
         self.accounts.write_down().await;
     }
 }

@@ -540,8 +540,7 @@ impl Shared {
 
     /// What a torrent is used for when it is streamed: it stays where it is kept.
     fn purpose(&self, hash: InfoHash) -> Purpose {
-        let _ = hash;
-        Purpose::Stream
+        self.downloads.folder_of(hash).map_or(Purpose::Stream, |folder| Purpose::Keep { folder })
     }
 
     /// A session of this user, woken if it is asleep.
@@ -579,7 +578,7 @@ impl Shared {
     }
 
     /// What a user named a torrent by, or just the hash.
-    async fn named_by(&self, user: &User, hash: InfoHash) -> Result<Named, Refusal> {
+    pub(super) async fn named_by(&self, user: &User, hash: InfoHash) -> Result<Named, Refusal> {
         let hashes = InfoHashes::V1(hash);
         match self.database.torrents().find(user, hashes).await? {
             Some(row) => Named::read(row.source),
@@ -625,6 +624,7 @@ impl Shared {
             session.state().machine.end(Instant::now());
             session.ended.cancel();
             self.note_view(&session).await;
+            session.using.give_up();
         }
         if let Err(error) = self.database.sessions().end(id).await {
             warn!(%error, "the end of a session can't be written down");

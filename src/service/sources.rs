@@ -9,6 +9,7 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::catalog::Named;
+use super::downloads::check_force;
 use super::refusal::{Code, Refusal};
 use super::shapes::{ChangedTorrent, ListedTorrent, LiveState, LiveTorrent, Trace};
 use super::torrents::{Files, Purpose};
@@ -93,10 +94,10 @@ impl StreamingService {
         })
     }
 
-    /// Lets a torrent go: this user's naming of it and session for it.
+    /// Lets a torrent go: this user's naming of it, session for it and download of it; the files too, if that is wished.
     ///
     /// # Errors
-    /// While others use it, unless an admin forces it.
+    /// While others use it, unless an admin forces it; or if its files can't be deleted.
     pub async fn drop_torrent(
         &self,
         who: &Identity,
@@ -104,9 +105,7 @@ impl StreamingService {
         dropping: Dropping,
     ) -> Result<(), Refusal> {
         let shared = &self.shared;
-        if dropping.force && !who.scopes.contains(Scope::Admin) {
-            return Err(Refusal::new(Code::Forbidden, "force is for admins"));
-        }
+        check_force(who, dropping)?;
         let named = shared.find(who, hashes).await?.ok_or_else(unknown)?;
         let hash = named.source.hashes().wire();
         if !dropping.force && shared.sessions.others_watch(&who.user, hash) {
@@ -115,6 +114,7 @@ impl StreamingService {
             return Err(Refusal::new(Code::InUse, detail));
         }
         shared.end_sessions(hash, "deleted", |session| dropping.force || session.user == who.user).await;
+        shared.let_go_of_files(&who.user, hash, dropping).await?;
         shared.database.torrents().forget(&who.user, named.source.hashes()).await?;
         shared.torrents.look(std::time::Instant::now());
         Ok(())
@@ -138,7 +138,7 @@ impl StreamingService {
 
 impl Shared {
     /// Reads what a user brings and remembers it; with `fetch` the metadata comes from the swarm if it has to.
-    async fn name(
+    pub(super) async fn name(
         self: &Arc<Self>,
         who: &Identity,
         input: SourceInput,
@@ -178,7 +178,7 @@ impl Shared {
     }
 
     /// The source as the policy lets it be: without what it forbids, if anything is left.
-    fn allowed(&self, mut named: Named) -> Result<Named, Refusal> {
+    pub(super) fn allowed(&self, mut named: Named) -> Result<Named, Refusal> {
         self.policy().admit(&mut named.source).map_err(|refused| refused_source(&refused))?;
         Ok(named)
     }

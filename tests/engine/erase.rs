@@ -14,12 +14,14 @@ async fn a_torrent_in_memory_goes_on_in_files_and_its_readers_can_be_told_where(
     let (house, folder) = (House::new().await, tempfile::tempdir().unwrap());
     let before = house.engine.add(&film.source(), options(Kind::Memory, false)).unwrap();
     ready(&before).await;
+    before.add_peers(vec![seeder.address()]).await;
+    wait_for(&before, |status| status.snapshot.connected == 1).await;
     let kind = Kind::Disk { dir: folder.path().to_path_buf() };
     let (after, old) = house.engine.replace(&film.source(), AddOptions::new(kind)).unwrap();
-    after.add_peers(vec![seeder.address()]).await;
     assert!(!after.is(&before) && house.engine.get(after.info_hash()).unwrap().is(&after));
     assert!(before.stalls(None).await.is_ok(), "the old run goes on until it is let go");
-    drop(old);
+    old.unwrap().hand_over(&after).await;
+    assert!(before.stalls(None).await.is_err());
     wait_complete(&after).await;
     house.engine.shutdown().await;
     film.assert_file(folder.path());

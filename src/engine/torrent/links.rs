@@ -39,6 +39,8 @@ pub(in crate::engine) struct Greeted {
 /// The torrent's side of a link.
 pub(super) struct Peer {
     pub(super) addr: SocketAddr,
+    /// We called it: whoever wants to meet it again finds it there.
+    pub(super) dialled: bool,
     pub(super) commands: mpsc::Sender<ToLink>,
     pub(super) outbox: Vec<Command>,
     /// The numbers of its last report, for when we look again without it.
@@ -85,7 +87,9 @@ impl Task {
         }));
         let last = Gauges::default();
         let (totals, reserves) = (PeerTotals::default(), Reserves::default());
-        self.peers.insert(peer, Peer { addr, commands: sender, outbox: Vec::new(), last, totals, reserves });
+        let dialled = direction == Direction::Outgoing;
+        let outbox = Vec::new();
+        self.peers.insert(peer, Peer { addr, dialled, commands: sender, outbox, last, totals, reserves });
     }
 
     pub(super) fn hear(&mut self, peer: PeerKey, mut report: LinkReport, now: Instant) {
