@@ -1,6 +1,6 @@
 //! What the daemon is limited to, changeable while it runs; and whose turn it is where the link is short.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use afflux_metainfo::InfoHash;
@@ -34,6 +34,9 @@ pub(super) struct Limits {
     max_streams: Mutex<Option<u32>>,
     turns: Mutex<Turns>,
 }
+
+/// Torrents, and for whom each is how urgently.
+type Wishes = BTreeMap<InfoHash, (Torrent, BTreeMap<User, Need>)>;
 
 /// Who has a share of the rates, and which torrents were told whom they are for.
 #[derive(Debug, Default)]
@@ -130,22 +133,24 @@ fn check(changes: &LimitChanges) -> Result<(), Refusal> {
 impl Shared {
     /// Says for whom each torrent is and how urgently, as it is now. To be called a few times a second.
     pub(super) fn share_out(&self) {
-        let mut wishes: BTreeMap<InfoHash, (Torrent, BTreeMap<User, Need>)> = BTreeMap::new();
+        let mut wishes = Wishes::new();
         let mut turns = lock(&self.limits.turns);
-        let mut seen = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut wish = |user: &User, account: &Account, torrent: Torrent, need: Need| {
+            turns.give_share(user, account, &self.engine);
+            seen.insert(user.clone());
+            let (_, users) = wishes.entry(torrent.info_hash()).or_insert_with(|| (torrent, BTreeMap::new()));
+            let known = users.entry(user.clone()).or_insert(need);
+            *known = (*known).min(need);
+        };
         for session in self.sessions.awake() {
             let need = session.need(self.config.tuning.buffer_bytes);
-            turns.give_share(&session.user, &session.account, &self.engine);
-            seen.push(session.user.clone());
-            let (_, users) =
-                wishes.entry(session.info_hash).or_insert_with(|| (session.torrent(), BTreeMap::new()));
-            users.insert(session.user.clone(), need);
+            wish(&session.user, &session.account, session.torrent(), need);
         }
-        for (kept, torrent) in self.running_downloads() {
-            turns.give_share(kept.user(), kept.account(), &self.engine);
-            seen.push(kept.user().clone());
-            let (_, users) = wishes.entry(kept.info_hash()).or_insert_with(|| (torrent, BTreeMap::new()));
-            users.entry(kept.user().clone()).or_insert(Need::Background);
+        for kept in self.downloads.all() {
+            if let Some(torrent) = kept.torrent() {
+                wish(&kept.user, &kept.account, torrent, Need::Background);
+            }
         }
         turns.users.retain(|user, _| seen.contains(user));
         turns.tell(wishes);
@@ -166,7 +171,7 @@ impl Turns {
         }
     }
 
-    fn tell(&mut self, wishes: BTreeMap<InfoHash, (Torrent, BTreeMap<User, Need>)>) {
+    fn tell(&mut self, wishes: Wishes) {
         // One that ran on after its last user is for nobody in particular again.
         for (hash, torrent) in &self.torrents {
             if !wishes.contains_key(hash) {

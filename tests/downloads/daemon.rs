@@ -94,6 +94,7 @@ impl Home {
             tuning,
             policy: Arc::new(SourcePolicy::default()),
             media_key: MediaKey::new([7; 32]),
+            suspicious: settings.suspicious,
         };
         let service = StreamingService::start(engine.clone(), database.clone(), config).await.unwrap();
         Daemon { engine, service, database }

@@ -41,6 +41,12 @@ fn row(method: &str, path: &str) -> Option<Row> {
         }
         ("GET", "/api/analytics") => Row::NotListed,
         ("GET", "/api/events") => Row::Listening,
+        ("GET", "/api/downloads") => Row::NotListed,
+        ("POST", "/api/downloads") => Row::OwnThing,
+        (
+            "GET" | "PATCH" | "DELETE" | "POST",
+            "/api/downloads/{hash}" | "/api/downloads/{hash}/pause" | "/api/downloads/{hash}/resume",
+        ) => Row::Missing("no_download"),
         ("GET" | "PATCH", "/api/limits") => Row::Refused,
         ("GET", "/api/users") | ("PATCH", "/api/users/{name}") | ("POST", "/api/revocations") => Row::Refused,
         _ => return None,
@@ -54,6 +60,7 @@ const NO_ROW: &str = "this route has no row in the matrix. Think of what a user 
 /// A body that each route takes.
 fn body(path: &str, film: &Film) -> Value {
     match path.rsplit('/').next() {
+        Some("{hash}") if path.starts_with("/api/downloads") => json!({"sequential": true}),
         Some("seek") => json!({"fraction": 0.5}),
         Some("parse" | "convert") => json!({"magnet": film.magnet()}),
         Some("revocations") => json!({"id": "ab".repeat(32)}),
@@ -70,6 +77,7 @@ fn what_is_anothers_is_not_there_on_any_route() {
     let daemon = Options::default().peers(&[&seeder]).env("TORRENT_TIMEOUT", "2000").start();
     let (anna, bob, admin) = (daemon.viewer("anna"), daemon.viewer("bob"), daemon.admin());
     let session = anna.stream(&film)["sessionId"].clone();
+    anna.post("/api/downloads", &json!({"magnet": film.magnet()})).value();
     let has_it = |listed: &Value| listed.to_string().contains(&film.hash);
     for route in routes::list() {
         let (method, path) = (route.method.as_str(), route.path.as_str());
