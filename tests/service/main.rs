@@ -4,6 +4,7 @@
 
 mod accounts;
 mod analytics;
+mod bounds;
 mod content;
 mod daemon;
 mod film;
