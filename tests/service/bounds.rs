@@ -163,7 +163,9 @@ fn a_days_quota_ends_streams_and_says_until_when() {
     let url = anna.watch(&film);
     let sent = Ask::get(&url).send().until_cut().len();
     assert!((MIB / 2..2 * MIB).contains(&sent), "{sent} bytes were sent of a quota of 1 MiB");
-    assert_eq!(Ask::get(&url).send().problem(), (429, "too_many_readers".to_owned()));
+    let refused = Ask::get(&url).send();
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(refused.problem(), (429, "slow_down".to_owned()));
     anna.wait_status(&film, "the quota is used up", |status| status["error"]["code"] == "quota");
     assert_eq!(anna.delete(&format!("/api/stream/{}", film.hash)).status, 204);
     let refused = anna.start(&film);
