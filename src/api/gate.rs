@@ -157,9 +157,12 @@ fn identify(api: &Api, headers: &HeaderMap, address: Option<IpAddr>) -> Result<I
         true => Err(auth::Refusal::Revoked),
         false => Ok(identity),
     });
-    verified.map_err(|refusal| match address.map(|address| api.rates.count_refused(address)) {
-        Some(Err(too_many)) => Denied::TooMany(too_many),
-        _ => Denied::Token(refusal),
+    verified.map_err(|refusal| {
+        api.service.metrics().token_refused(refusal);
+        match address.map(|address| api.rates.count_refused(address)) {
+            Some(Err(too_many)) => Denied::TooMany(too_many),
+            _ => Denied::Token(refusal),
+        }
     })
 }
 

@@ -26,7 +26,10 @@ use std::sync::Arc;
 use afflux_stream::{BaseUrl, ResponseBody, WindowConfig};
 use axum::Router;
 use axum::body::Body;
+use axum::extract::State;
 use axum::http::{HeaderMap, header};
+use axum::middleware::map_response_with_state;
+use axum::response::Response;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -72,6 +75,7 @@ impl Api {
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
             .layer(axum::Extension(plain::Document::new()))
+            .layer(map_response_with_state(Arc::clone(self), count))
             .with_state(Arc::clone(self))
     }
 }
@@ -92,6 +96,12 @@ pub fn as_service(
 
 /// An answer on its way.
 pub type BoxFuture = std::pin::Pin<Box<dyn Future<Output = http::Response<ResponseBody>> + Send>>;
+
+/// Counts an answer in the metrics.
+async fn count(State(api): State<Arc<Api>>, answer: Response) -> Response {
+    api.service.metrics().answered(answer.status().as_u16());
+    answer
+}
 
 async fn no_route() -> Refusal {
     Refusal::new(Code::NoRoute, "see /openapi.json for the routes there are")

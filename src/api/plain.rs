@@ -1,11 +1,15 @@
 //! Routes that tell about the daemon itself.
 
+use std::sync::Arc;
+
 use axum::Extension;
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
-use super::routes;
+use super::{Api, routes};
+use crate::metrics::CONTENT_TYPE;
 
 /// The description of all routes, written once: anybody may ask for it, as often as they like.
 #[derive(Clone, Debug)]
@@ -23,6 +27,14 @@ impl Document {
     responses((status = 200, description = "It does", body = String, content_type = "text/plain", example = "ok\n")))]
 pub(super) async fn health() -> &'static str {
     "ok\n"
+}
+
+/// Tells the daemon's figures for Prometheus: of users and torrents only how many there are.
+#[utoipa::path(get, path = "/metrics", tag = "daemon",
+    responses((status = 200, description = "In the text format of OpenMetrics", body = String,
+        content_type = "application/openmetrics-text")))]
+pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Response {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], api.service.scrape()).into_response()
 }
 
 /// Describes all routes (OpenAPI 3.1).

@@ -31,6 +31,7 @@ fn table() -> Vec<Row> {
     vec![
         (Open,                       routes!(plain::health)),
         (Open,                       routes!(plain::description)),
+        (With(Scope::Admin),         routes!(plain::metrics)),
         (With(Scope::TorrentsWrite), routes!(torrents::parse)),
         (With(Scope::TorrentsWrite), routes!(torrents::convert)),
         (With(Scope::TorrentsRead),  routes!(torrents::list)),

@@ -56,6 +56,11 @@ impl Lane {
         answered.await.unwrap_or(Err(DatabaseError::Closed))
     }
 
+    /// How many jobs wait.
+    pub(super) fn queued(&self) -> usize {
+        self.jobs.max_capacity() - self.jobs.capacity()
+    }
+
     /// Ends the thread after the jobs that are queued already.
     pub(super) async fn end(&self) {
         let (answer, answered) = oneshot::channel();

@@ -84,6 +84,11 @@ impl Database {
         self.writing.end().await;
     }
 
+    /// How many jobs wait for the threads at this moment.
+    pub fn queued(&self) -> usize {
+        self.writing.queued() + self.reading.queued()
+    }
+
     /// Who the daemon knows.
     pub fn users(&self) -> Users<'_> {
         Users(self)

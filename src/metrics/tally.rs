@@ -63,7 +63,7 @@ impl TorrentTally {
         let all = self.running.values_mut().chain(&mut self.leaving);
         all.for_each(|counted| metrics.carried(counted.news()));
         // A task that has ended has said its last word, which may have come since it was counted.
-        let mut is_over = |counted: &mut Counted| {
+        let is_over = |counted: &mut Counted| {
             let over = counted.status.has_changed().is_err();
             if over {
                 metrics.carried(counted.news());

@@ -191,6 +191,11 @@ impl Accounts {
         }
     }
 
+    /// How many are at hand.
+    pub(super) fn count(&self) -> usize {
+        self.accounts.len()
+    }
+
     fn at_hand(&self) -> Vec<Arc<Account>> {
         self.accounts.iter().map(|account| Arc::clone(&account)).collect()
     }

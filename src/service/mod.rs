@@ -32,6 +32,7 @@ mod downloads;
 pub mod events;
 mod limits;
 mod live;
+mod measures;
 mod reading;
 pub mod refusal;
 mod retention;
@@ -43,7 +44,7 @@ mod suspicion;
 mod torrents;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use afflux_metainfo::InfoHashes;
@@ -69,7 +70,7 @@ use crate::config::Tuning;
 use crate::config::service::{DownloadSettings, StreamSettings, SuspiciousSettings};
 use crate::database::{Database, TorrentCursor};
 use crate::engine::Engine;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, TorrentTally};
 use crate::policy::SourcePolicy;
 use crate::torrent_info::TorrentInfo;
 
@@ -121,6 +122,8 @@ struct Shared {
     limits: Limits,
     suspects: Suspects,
     metrics: Metrics,
+    /// What of torrents' traffic is in the metrics; a leaf lock.
+    traffic: Mutex<TorrentTally>,
     events: Events,
     fetches: Semaphore,
     stop: CancellationToken,
@@ -223,6 +226,7 @@ impl StreamingService {
             limits: Limits::new(config.streams.max_streams),
             suspects: Suspects::new(config.suspicious.clone(), std::time::Instant::now()),
             metrics: Metrics::new(),
+            traffic: Mutex::default(),
             events: Events::default(),
             fetches: Semaphore::new(FETCHES_MAX),
             stop: CancellationToken::new(),
@@ -250,7 +254,9 @@ impl StreamingService {
 /// Media routes: `/stream/{token}/{name}`.
 impl Library for StreamingService {
     async fn open(&self, request: &MediaRequest) -> Result<Arc<dyn Media>, OpenError> {
-        self.shared.open_media(request).await
+        let opened = self.shared.open_media(request).await;
+        self.shared.metrics.media_opened(opened.as_ref().map(drop));
+        opened
     }
 }
 

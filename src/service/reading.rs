@@ -291,6 +291,7 @@ impl SessionReader {
             let rate = state.rate.filter(|&rate| rate > 0 && !self.opening.unpaced);
             drop(state);
             self.session.account.sent(bytes);
+            self.shared.metrics.sent(bytes);
             if let Some(rate) = rate {
                 self.shared.note_read(&self.session, self.place(at), bytes, rate);
             }

@@ -33,6 +33,7 @@ pub(super) async fn run(shared: Weak<Shared>) {
         let now = Instant::now();
         for session in shared.sessions.awake() {
             session.look(now);
+            session.measure(&shared.metrics, now);
             shared.drain(&session);
         }
         shared.share_out();
@@ -179,6 +180,7 @@ impl Shared {
         }
         self.accounts.look();
         self.suspects.look(now);
+        self.measure_traffic();
     }
 
     /// Writes down where sessions are and what users were sent.

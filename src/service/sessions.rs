@@ -33,6 +33,7 @@ use crate::database::SavedSession;
 use crate::engine::torrent::Ready;
 use crate::engine::{Torrent, Viewing, WarmUp};
 use crate::media_choice;
+use crate::metrics::SessionTally;
 use crate::shelf::encode;
 use crate::user::User;
 
@@ -97,6 +98,8 @@ pub(super) struct State {
     pub(super) received: Grown,
     pub(super) wasted: Grown,
     pub(super) peers_max: u32,
+    /// What of its figures is in the metrics.
+    pub(super) tally: SessionTally,
     /// When it was last written down, and whether something changed since.
     pub(super) saved: Option<Instant>,
 }
@@ -489,7 +492,11 @@ impl Shared {
             client: None,
         };
         let session = Arc::new(self.session(&row, account, using));
-        self.sessions.insert(&session, own_max, all_max)
+        let inserted = self.sessions.insert(&session, own_max, all_max)?;
+        if Arc::ptr_eq(&inserted, &session) {
+            self.metrics.session_started();
+        }
+        Ok(inserted)
     }
 
     fn session(&self, row: &SavedSession, account: Arc<Account>, using: Use) -> Session {
@@ -514,6 +521,7 @@ impl Shared {
             received: Grown::from(torrent.totals.payload_received),
             wasted: Grown::from(analytics::wasted(&torrent)),
             peers_max: 0,
+            tally: SessionTally::default(),
             saved: None,
         };
         Session {
@@ -620,9 +628,11 @@ impl Shared {
         let Some((user, hash, session)) = self.sessions.remove(id) else { return };
         info!(session = %id, reason, "a stream's session ended");
         self.suspects.forget(id);
+        self.metrics.session_ended(reason);
         if let Some(session) = session {
             session.state().machine.end(Instant::now());
             session.ended.cancel();
+            session.measure(&self.metrics, Instant::now());
             self.note_view(&session).await;
             session.using.give_up();
         }

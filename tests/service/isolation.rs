@@ -40,6 +40,7 @@ fn row(method: &str, path: &str) -> Option<Row> {
             Row::Missing("no_stream")
         }
         ("GET", "/api/analytics") => Row::NotListed,
+        ("GET", "/metrics") => Row::Refused,
         ("GET", "/api/events") => Row::Listening,
         ("GET", "/api/downloads") => Row::NotListed,
         ("POST", "/api/downloads") => Row::OwnThing,

@@ -16,6 +16,7 @@ mod isolation;
 mod limits;
 mod load;
 mod meeting;
+mod metrics;
 mod restarts;
 mod sources;
 mod streams;
