@@ -1,6 +1,8 @@
 //! Why each route may refuse: what its access and its shape say by themselves, and what is its own. The description is made of
 //! it, and the tests hold answers against it.
 
+use std::time::Duration;
+
 use afflux_stream::{OpenError, Problem};
 use axum::http::StatusCode;
 use utoipa::openapi::path::{Operation, ParameterIn};
@@ -63,7 +65,7 @@ const SEEKING: &[Code] = &[
 #[rustfmt::skip]
 fn own(method: &str, path: &str) -> Option<&'static [Code]> {
     Some(match (method, path) {
-        ("GET", "/healthz" | "/openapi.json") => &[],
+        ("GET", "/healthz" | "/openapi.json" | "/metrics") => &[],
         ("POST", "/api/torrents/parse" | "/api/torrents/convert") => NAMING,
         ("GET", "/api/torrents") => &[Code::Database],
         ("GET", "/api/torrents/{hash}/info") => &[Code::UnknownTorrent, Code::Database],
@@ -104,6 +106,7 @@ pub(super) fn of_media() -> Vec<Problem> {
         OpenError::Gone,
         OpenError::Refused(why()),
         OpenError::TooMany(why()),
+        OpenError::Later(why(), Duration::from_secs(1)),
         OpenError::Unavailable(why()),
     ];
     let mut all = before_any_route("GET");
