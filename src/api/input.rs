@@ -68,25 +68,23 @@ pub(super) async fn source(request: Request) -> Result<SourceInput, Refusal> {
     }
 }
 
-/// A form: the first of the fields `torrent`, `magnet` and `url`, or the first file.
+/// A form: its first field is `torrent`, `magnet`, `url`, or a file by any name.
 async fn form(request: Request) -> Result<SourceInput, Refusal> {
     let wrong = |detail: String| bad_request(format!("the form can't be read: {detail}"));
     let request = request.map(|body| Body::new(Limited::new(body, SOURCE_BYTES_MAX)));
     let mut form = Multipart::from_request(request, &()).await.map_err(|error| wrong(error.body_text()))?;
-    while let Some(field) = form.next_field().await.map_err(|error| wrong(error.body_text()))? {
-        let (name, is_file) = (field.name().unwrap_or_default().to_owned(), field.file_name().is_some());
-        match name.as_str() {
-            "magnet" => return Ok(SourceInput::Magnet(text(field).await?)),
-            "url" => return Ok(SourceInput::Url(text(field).await?)),
-            _ if is_file || name == "torrent" => {
-                return Ok(SourceInput::File(field.bytes().await.map_err(|error| wrong(error.body_text()))?));
-            }
-            other => {
-                return Err(bad_request(format!("the form has a field {other:?}, which isn't known here")));
-            }
+    let Some(field) = form.next_field().await.map_err(|error| wrong(error.body_text()))? else {
+        return Err(bad_request("the form must have a file \"torrent\", or a field \"magnet\" or \"url\""));
+    };
+    match field.name().unwrap_or_default() {
+        "magnet" => Ok(SourceInput::Magnet(text(field).await?)),
+        "url" => Ok(SourceInput::Url(text(field).await?)),
+        name if name == "torrent" || field.file_name().is_some() => {
+            let file = field.bytes().await.map_err(|error| wrong(error.body_text()))?;
+            Ok(SourceInput::File(file))
         }
+        other => Err(bad_request(format!("the form has a field {other:?}, which isn't known here"))),
     }
-    Err(bad_request("the form must have a file \"torrent\", or a field \"magnet\" or \"url\""))
 }
 
 async fn text(field: axum::extract::multipart::Field<'_>) -> Result<String, Refusal> {

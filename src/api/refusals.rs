@@ -38,6 +38,9 @@ const STARTING: &[Code] = &[
     Code::TorrentFailed,
     Code::Database,
 ];
+/// Changing a running torrent.
+const CHANGING: &[Code] =
+    &[Code::UnknownTorrent, Code::InUse, Code::NotForThisStorage, Code::Conflict, Code::Database];
 /// Finding one's session; one that is asleep is woken, and its torrent started.
 const SESSION: &[Code] = &[
     Code::NoStream,
@@ -69,7 +72,7 @@ fn own(method: &str, path: &str) -> Option<&'static [Code]> {
         ("POST", "/api/torrents/parse" | "/api/torrents/convert") => NAMING,
         ("GET", "/api/torrents") => &[Code::Database],
         ("GET", "/api/torrents/{hash}/info") => &[Code::UnknownTorrent, Code::Database],
-        ("PATCH", "/api/torrents/{hash}") => &[Code::UnknownTorrent, Code::Conflict, Code::Database],
+        ("PATCH", "/api/torrents/{hash}") => CHANGING,
         ("DELETE", "/api/torrents/{hash}") => &[Code::UnknownTorrent, Code::InUse, Code::Database],
         ("GET", "/api/stream") => &[],
         ("GET", "/api/stream/{hash}") => STARTING,
