@@ -6,6 +6,7 @@
 pub mod dht;
 pub mod metainfo;
 pub mod peer;
+pub mod request;
 pub mod shaper;
 pub mod sim;
 pub mod storage;
@@ -34,6 +35,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("piece_table", swarm::piece_table),
     ("range_header", stream::range_header),
     ("redact_line", stream::redact_line),
+    ("request", request::request),
     ("resume", storage::resume),
     ("scenario", sim::scenario),
     ("session", viewing::session),
