@@ -25,6 +25,22 @@ pub struct FileInfo {
 /// Everything a .torrent or magnet says.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "infoHash": "dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c",
+    "name": "Big Buck Bunny",
+    "totalSize": 276_445_467,
+    "pieceLength": 262_144,
+    "pieceCount": 1055,
+    "private": false,
+    "trackers": ["udp://tracker.example:6969"],
+    "webSeeds": [],
+    "files": [{
+        "index": 0, "path": "Big Buck Bunny/Big Buck Bunny.mp4", "size": 276_445_467, "kind": "video", "mime": "video/mp4",
+        "verdict": "ok",
+    }],
+    "mainFile": 0,
+    "warnings": [],
+}))]
 pub struct TorrentInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     info_hash: Option<String>,

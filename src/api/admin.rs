@@ -52,6 +52,9 @@ pub(super) async fn change_user(
 /// A token to be revoked: by its id (as `afflux token --json` prints it), or the one that this request comes with.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({
+    "id": "c775e7b757ede630cd0aa1113bd102661ab38829ca52a6422ab782862f268646", "reason": "the laptop was lost",
+}))]
 pub(super) struct Revoking {
     /// The token's id: 64 hex digits.
     #[schema(pattern = "^[0-9a-fA-F]{64}$")]

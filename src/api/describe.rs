@@ -181,6 +181,7 @@ fn exactly_one(object: &Object, ways: &[&str]) -> Schema {
     let variants = ways.iter().map(|way| {
         let mut variant = object.clone();
         variant.title = Some(format!("by {way}"));
+        variant.example = None;
         variant.required.push((*way).to_owned());
         for key in ways {
             let said = key == way;
@@ -195,7 +196,9 @@ fn exactly_one(object: &Object, ways: &[&str]) -> Schema {
         }
         variant
     });
-    variants.fold(OneOfBuilder::new(), |one_of, variant| one_of.item(variant)).into()
+    variants
+        .fold(OneOfBuilder::new().example(object.example.clone()), |one_of, variant| one_of.item(variant))
+        .into()
 }
 
 fn is_nullable(value: &Object) -> bool {

@@ -27,6 +27,7 @@ const JSON_BYTES_MAX: usize = 128 * 1024;
 /// A torrent by one of the ways to name it.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({"magnet": "magnet:?xt=urn:btih:dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c"}))]
 pub(super) struct SourceBody {
     /// A magnet link, or an info-hash (40 or 64 hex digits, or 32 of base32).
     pub(super) magnet: Option<String>,

@@ -234,3 +234,25 @@ async fn a_method_that_a_route_does_not_have_is_refused_with_those_that_it_has()
     assert_eq!(daemon.get("/api/nothing").await.problem(), (404, "not_found"));
     daemon.end().await;
 }
+
+#[tokio::test]
+async fn the_example_of_every_body_is_understood() {
+    let daemon = Daemon::start().await;
+    let document = daemon.get("/openapi.json").await.value;
+    let mut tried = 0;
+    for route in routes::list() {
+        let operation = &document["paths"][&route.path][route.method.to_ascii_lowercase()];
+        let Some(shape) = operation.pointer("/requestBody/content/application~1json/schema/$ref") else {
+            continue;
+        };
+        let pointer = shape.as_str().and_then(|shape| shape.strip_prefix('#')).expect("one of our own");
+        let example = &document.pointer(pointer).expect("it is there")["example"];
+        assert!(example.is_object(), "{pointer} has no example");
+        let path = route.path.replace("{hash}", &"ab".repeat(20)).replace("{name}", "anna");
+        let answer = daemon.json(&route.method, &path, example.clone()).await;
+        assert!(answer.status != 400, "{} {path}: {}", route.method, answer.value);
+        tried += 1;
+    }
+    assert!(tried > 5, "{tried}");
+    daemon.end().await;
+}

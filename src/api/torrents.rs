@@ -133,6 +133,7 @@ pub(super) async fn info(
 /// What can be changed about a running torrent.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"strategy": "sequential"}))]
 pub(super) struct TorrentChanges {
     /// Order of pieces that no reader asks for.
     #[schema(schema_with = strategies)]

@@ -11,6 +11,15 @@ use crate::torrent_info::TorrentInfo;
 /// One user's session for one torrent.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "sessionId": "0f8fad5bd9cb469fa165708672895f2a",
+    "infoHash": "dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c",
+    "file": 1,
+    "url": "http://127.0.0.1:8080/stream/TOKEN/Big%20Buck%20Bunny.mp4",
+    "playlistUrl": "http://127.0.0.1:8080/stream/TOKEN/playlist.m3u8",
+    "subtitles": [],
+    "expiresAt": 1795513279u64,
+}))]
 pub struct StreamSession {
     /// The session's id.
     pub session_id: String,
@@ -131,6 +140,7 @@ pub struct TroubleInfo {
 /// Where to seek to: exactly one of `seconds`, `bytes` and `fraction`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({"fraction": 0.5}))]
 pub struct SeekWish {
     /// A time in the film.
     #[schema(minimum = 0, maximum = 1_000_000_000)]
@@ -153,6 +163,7 @@ pub struct SeekWish {
 /// Where that is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(example = json!({"byteOffset": 138_222_990, "method": "linear", "bufferedBytes": 4_194_304}))]
 pub struct SeekAnswer {
     /// The byte to ask for.
     pub byte_offset: u64,
@@ -298,6 +309,10 @@ pub struct Trace {
 /// A user as who runs the daemon sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "name": "anna", "disabled": false, "maxStreams": 2, "bytesToday": 734_003_200, "firstSeen": 1795470077u64,
+    "lastSeen": 1795477277u64,
+}))]
 pub struct UserAccount {
     /// The name that tokens say.
     pub name: String,
@@ -326,6 +341,7 @@ pub struct UserAccount {
 /// What to change about a user. What isn't named stays; `null` gives a limit back to what everybody has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+#[schema(example = json!({"maxStreams": 2, "downloadLimit": 2_000_000, "dailyBytes": null}))]
 pub struct UserChanges {
     /// Shut out, or let in again: running streams end.
     #[serde(deserialize_with = "given")]
@@ -374,6 +390,7 @@ pub struct DaemonLimits {
 /// What to limit otherwise; what isn't named stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+#[schema(example = json!({"downloadLimit": 5_000_000, "maxPeers": 200}))]
 pub struct LimitChanges {
     /// Bytes per second from the swarm over all torrents; `null`: no limit.
     #[serde(deserialize_with = "named_number")]
