@@ -215,6 +215,10 @@ pub(super) fn start(config: TaskConfig, info: Option<Info>) -> tokio::task::Join
             task.open(info);
         }
         task.run().await;
+        let readers = Arc::clone(&task.config.readers);
+        // Only now can they see that it is over.
+        drop(task);
+        readers.wake_all();
     })
 }
 
