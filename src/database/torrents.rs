@@ -255,13 +255,16 @@ fn wire(connection: &Connection, user: &User, hashes: InfoHashes) -> Result<Info
     Ok(known.unwrap_or(hashes.wire()))
 }
 
-/// Forgets a user's least recently used torrents beyond the bounds, but never the one that was just named.
+/// Forgets a user's least recently used torrents beyond the bounds, but never the one that was just named, and last those that
+/// are kept: a download that goes on after a restart needs its trackers.
 fn prune(connection: &Connection, user: &User, named: InfoHashes) -> Result<(), DatabaseError> {
     let sql = "DELETE FROM torrents WHERE user = :user AND info_hash IN ( \
                  SELECT info_hash FROM ( \
                    SELECT info_hash, row_number() OVER newest AS nth, sum(length(source)) OVER newest AS bytes \
                    FROM torrents WHERE user = :user \
                    WINDOW newest AS (ORDER BY info_hash IS :v1 OR info_hash_v2 IS :v2 DESC, \
+                                     EXISTS (SELECT 1 FROM downloads AS kept WHERE kept.user = torrents.user \
+                                             AND kept.info_hash = torrents.info_hash) DESC, \
                                      last_used DESC, info_hash ROWS UNBOUNDED PRECEDING)) \
                  WHERE nth > :count_max OR bytes > :bytes_max)";
     let (v1, v2) = blobs(named);

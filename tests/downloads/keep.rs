@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use afflux::service::events::Event;
 use afflux::service::refusal::Code;
 use afflux::service::{DownloadChanges, DownloadState, DownloadWish, Page};
 use afflux_metainfo::PieceIndex;
 
 use super::daemon::{Home, PIECE, Reading, Set, Shared, no_seeding, nobodys, user, wish};
-use super::house::{Film, House, MIB, NAME, wait_complete};
+use super::house::{Film, House, MIB, NAME, PATIENCE, wait_complete};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_torrent_lies_where_people_look_for_it_and_plays_from_there_when_it_was_let_go() {
@@ -207,6 +208,27 @@ async fn torrents_of_one_name_do_not_get_into_each_others_way() {
     daemon.wait_state(&anna, films[1].hash(), DownloadState::Seeding).await;
     films[1].assert_file(&home.path(&films[1].hash().wire().to_string()));
     assert_eq!(std::fs::read(home.path(NAME)).unwrap(), b"mine");
+    daemon.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_user_hears_of_each_state_and_nobody_else_does() {
+    let film = Film::new(2 * MIB, PIECE);
+    let home = Home::new(&[&film.seeder(None).await]);
+    let (daemon, anna) = (home.start().await, user("anna"));
+    let mut listening = daemon.service.begin_listening(&anna).unwrap();
+    daemon.service.add_download(&anna, film.file(), wish()).await.unwrap();
+    let none = DownloadChanges { seed_ratio: Some(Some(0.0)), ..Default::default() };
+    daemon.change(&anna, film.hash(), none).await;
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|state| state != "complete") {
+        let (told, event) = tokio::time::timeout(PATIENCE, listening.next()).await.unwrap().unwrap();
+        let Event::Download { info_hash, state } = event else { panic!("{event:?}") };
+        assert_eq!((told, info_hash), (anna.user.clone(), film.hash().wire().to_string()));
+        assert!(heard.last() != Some(&state), "told twice: {state}");
+        heard.push(state);
+    }
+    assert_eq!(heard[0], "queued");
     daemon.end().await;
 }
 

@@ -7,6 +7,7 @@ mod analytics;
 mod bounds;
 mod content;
 mod daemon;
+mod downloads;
 mod film;
 #[path = "../interop/harness/mod.rs"]
 #[expect(dead_code, reason = "the tests with other people's programs use the rest")]

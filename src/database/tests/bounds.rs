@@ -54,7 +54,7 @@ async fn a_revocation_is_refused_rather_than_another_forgotten() {
 }
 
 #[tokio::test]
-async fn a_user_who_names_many_torrents_forgets_the_least_used() {
+async fn a_user_who_names_many_torrents_forgets_the_least_used_and_none_that_is_kept() {
     let (_folder, database) = begin();
     let (torrents, anna) = (database.torrents(), user("anna"));
     let insert = "INSERT INTO torrents SELECT 'anna', unhex(printf('%040x', n)), NULL, n, n, 'film', 1, x'00' FROM numbers";
@@ -65,12 +65,15 @@ async fn a_user_who_names_many_torrents_forgets_the_least_used() {
         InfoHashes::V1(InfoHash(hash))
     };
     torrents.touch(&anna, numbered(1), NOW).await.unwrap();
+    let kept = Download { info_hash: numbered(2).wire(), ..download("anna", 2) };
+    database.downloads().save(kept).await.unwrap();
     // Long ago, and yet the one that was just named stays.
     torrents.remember(&anna, hybrid(0xee), "film", magnet(1), 0).await.unwrap();
     assert!(torrents.find(&anna, hybrid(0xee)).await.unwrap().is_some());
     assert!(torrents.find(&anna, numbered(1)).await.unwrap().is_some());
-    assert!(torrents.find(&anna, numbered(2)).await.unwrap().is_none());
-    assert!(torrents.find(&anna, numbered(3)).await.unwrap().is_some());
+    assert!(torrents.find(&anna, numbered(2)).await.unwrap().is_some());
+    assert!(torrents.find(&anna, numbered(3)).await.unwrap().is_none());
+    assert!(torrents.find(&anna, numbered(4)).await.unwrap().is_some());
 }
 
 #[tokio::test]
