@@ -163,6 +163,8 @@ impl Running {
         let settings = options().settle(&File::default());
         let config = ServiceConfig {
             storage: StreamStorage::Memory,
+            download_folder: folder.join("downloads"),
+            downloads: settings.downloads,
             streams: settings.streams,
             streams_per_user: 10_000,
             tuning,

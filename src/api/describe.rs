@@ -197,7 +197,7 @@ fn exactly_one(object: &Object, ways: &[&str]) -> Schema {
         variant
     });
     variants
-        .fold(OneOfBuilder::new().example(object.example.clone()), |one_of, variant| one_of.item(variant))
+        .fold(OneOfBuilder::new().examples(object.example.clone()), |one_of, variant| one_of.item(variant))
         .into()
 }
 

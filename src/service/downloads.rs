@@ -58,7 +58,7 @@ impl Downloads {
     }
 
     /// All, of all users.
-    pub(super) fn all(&self) -> Vec<Arc<Kept>> {
+    fn all(&self) -> Vec<Arc<Kept>> {
         self.lock().values().flat_map(BTreeMap::values).map(Arc::clone).collect()
     }
 

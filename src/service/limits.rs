@@ -147,10 +147,8 @@ impl Shared {
             let need = session.need(self.config.tuning.buffer_bytes);
             wish(&session.user, &session.account, session.torrent(), need);
         }
-        for kept in self.downloads.all() {
-            if let Some(torrent) = kept.torrent() {
-                wish(&kept.user, &kept.account, torrent, Need::Background);
-            }
+        for (kept, torrent) in self.running_downloads() {
+            wish(kept.user(), kept.account(), torrent, Need::Background);
         }
         turns.users.retain(|user, _| seen.contains(user));
         turns.tell(wishes);

@@ -25,6 +25,7 @@ pub(crate) enum Manner {
     /// Sends this many bytes, then hangs up and listens no more.
     DiesAfter(usize),
     /// Has so many pieces from the first on, and sends those.
+    #[allow(dead_code, reason = "only the service's tests have such a peer")]
     HasFirst(usize),
 }
 

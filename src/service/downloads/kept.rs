@@ -24,10 +24,10 @@ const RETRY: Duration = Duration::from_secs(30);
 /// A download while the service runs.
 #[derive(Debug)]
 pub(in crate::service) struct Kept {
-    pub(in crate::service) user: User,
+    pub(super) user: User,
     pub(super) info_hash: InfoHash,
     pub(super) added_at: u64,
-    pub(in crate::service) account: Arc<Account>,
+    pub(super) account: Arc<Account>,
     /// Held while it is changed, removed or written down, so that none of these undoes another.
     pub(super) changing: tokio::sync::Mutex<()>,
     state: Mutex<State>,
@@ -124,10 +124,6 @@ impl Kept {
 
     pub(in crate::service) fn account(&self) -> &Account {
         &self.account
-    }
-
-    pub(in crate::service) fn info_hash(&self) -> InfoHash {
-        self.info_hash
     }
 }
 
