@@ -87,7 +87,8 @@ pub(super) async fn analytics(
     Asked(asked): Asked<AnalyticsQuery>,
     headers: HeaderMap,
 ) -> Answer {
-    let default = if prefers(&headers, "text/csv") { Format::Csv } else { Format::Json };
+    let is_table = prefers(&headers, "text/csv") && !prefers(&headers, "application/json");
+    let default = if is_table { Format::Csv } else { Format::Json };
     let format = asked.format.unwrap_or(default);
     let query = asked.query()?;
     if format == Format::Csv {

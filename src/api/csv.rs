@@ -30,7 +30,42 @@ fn push_cell(csv: &mut String, cell: &str) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// A reader as RFC 4180 has it: the cells of one row.
+    fn read(row: &str) -> Vec<String> {
+        let mut cells = vec![String::new()];
+        let (mut quoted, mut rest) = (false, row.strip_suffix("\r\n").unwrap().chars().peekable());
+        while let Some(c) = rest.next() {
+            let cell = cells.last_mut().unwrap();
+            match c {
+                '"' if quoted && rest.next_if_eq(&'"').is_some() => cell.push('"'),
+                '"' => quoted = !quoted,
+                ',' if !quoted => cells.push(String::new()),
+                c => cell.push(c),
+            }
+        }
+        assert!(!quoted, "{row:?}");
+        cells
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_is_read_back_and_is_no_formula(
+            cells in proptest::collection::vec("[-=+@\t\r\n\",'a ]{0,6}", 1..5),
+        ) {
+            let mut csv = String::new();
+            push_row(&mut csv, cells.iter().map(String::as_str));
+            let back = read(&csv);
+            prop_assert_eq!(back.len(), cells.len());
+            for (cell, back) in cells.iter().zip(back) {
+                prop_assert!(!back.starts_with(FORMULA));
+                prop_assert_eq!(back.strip_prefix('\'').filter(|_| cell.starts_with(FORMULA)).unwrap_or(&back), cell);
+            }
+        }
+    }
 
     #[test]
     fn cells_are_quoted_where_they_must_be_and_are_never_formulas() {

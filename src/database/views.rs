@@ -1,4 +1,4 @@
-//! How streams went: a row for each session and file that ended, for analytics.
+//! How streams went: a row for each session that ended, and for each run of the daemon that it outlived, for analytics.
 
 use afflux_metainfo::{FileIndex, InfoHash};
 use rusqlite::types::Value;

@@ -19,9 +19,9 @@ impl Shared {
         let (day, database) = (Day::of(oldest), &self.database);
         told("views", database.views().purge(oldest).await);
         told("usage", database.usage().purge(day).await);
-        told("suspicions", database.suspicions().purge(day).await);
         told("sessions", database.sessions().purge(now).await);
         told("revocations", database.revocations().purge(now).await);
+        told("suspicions", database.suspicions().purge(day).await);
         self.accounts.forget_revoked(now);
     }
 }

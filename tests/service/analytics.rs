@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use afflux::database::{Database, NewView};
+use afflux::database::{Database, Day, NewView, Revocation, UsageRow};
+use afflux::user::User;
 use afflux_metainfo::{FileIndex, InfoHash};
 use serde_json::Value;
 
@@ -10,6 +11,8 @@ use crate::daemon::{Daemon, Options, Person};
 use crate::film::{Film, MIB, film_bytes};
 use crate::harness::{Scratch, wait_for};
 use crate::http::Ask;
+
+const DAY: u64 = 24 * 3600;
 
 fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs()
@@ -41,13 +44,20 @@ fn with_views(options: Options, rows: Vec<NewView>) -> Daemon {
 }
 
 fn fill(folder: &Path, rows: Vec<NewView>) {
-    let (database, notice) = Database::open(folder).expect("a new database");
-    assert!(notice.is_none());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
+    in_database(folder, async |database| {
         for row in rows {
             database.views().add(row).await.expect("room for a row");
         }
+    });
+}
+
+/// Does something with the database of a daemon that doesn't run.
+fn in_database(folder: &Path, work: impl AsyncFnOnce(&Database)) {
+    let (database, notice) = Database::open(folder).expect("a sound database");
+    assert!(notice.is_none());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        work(&database).await;
         database.close().await;
     });
 }
@@ -228,6 +238,47 @@ fn what_is_older_than_the_retention_is_forgotten() {
     let daemon = with_views(Options::default().arg(&["--analytics-retention", "1h"]), rows);
     let anna = daemon.viewer("anna");
     wait_for("the old view is forgotten", || (views(&analytics(&anna, "")).len() == 1).then_some(()));
+}
+
+/// Everything that has an end goes with the first purge, at the start; suspicions last.
+#[test]
+fn what_is_over_is_forgotten_everywhere() {
+    let scratch = Scratch::new();
+    let folder = scratch.folder("daemon.state");
+    let (anna, long_ago) = ("anna".parse::<User>().expect("a name"), now() - 200 * DAY);
+    let token = |n: u8| format!("{n:02x}").repeat(32);
+    in_database(&folder, async |database| {
+        for day in [long_ago, now()] {
+            let usage = UsageRow {
+                user: anna.clone(),
+                day: Day::of(day),
+                bytes_sent: 7,
+                bytes_swarm: 0,
+                requests: 1,
+            };
+            database.usage().add(vec![usage]).await.expect("room");
+            database.suspicions().add(&anna, "stream_starts", "many", day).await.expect("room");
+        }
+        for (n, expires) in [(1, now() - DAY), (2, now() + DAY)] {
+            let revocation = Revocation { token_id: token(n), expires, reason: "lost".to_owned() };
+            database.revocations().revoke(revocation).await.expect("room");
+        }
+    });
+    let daemon = Daemon::start(Options::default(), scratch);
+    let admin = daemon.admin();
+    wait_for("the old suspicion is forgotten", || {
+        let answer = analytics(&admin, "");
+        (answer["suspicions"].as_array().expect("a list").len() == 1).then_some(())
+    });
+    let Daemon { scratch, mut process, .. } = daemon;
+    process.signal("TERM");
+    process.succeed();
+    in_database(&scratch.folder("daemon.state"), async |database| {
+        let used = async |day| database.usage().of(&anna, Day::of(day)).await.expect("a sound file");
+        assert_eq!((used(long_ago).await, used(now()).await.map(|row| row.bytes_sent)), (None, Some(7)));
+        let revoked = database.revocations().all().await.expect("a sound file");
+        assert_eq!(revoked.into_iter().map(|row| row.token_id).collect::<Vec<_>>(), [token(2)]);
+    });
 }
 
 #[test]
