@@ -1,6 +1,6 @@
 //! The daemon's figures for Prometheus: what `/metrics` tells, in the OpenMetrics text format.
 //!
-//! Counters and histograms are bumped where things happen; gauges are set from one [`Sample`] when somebody scrapes. No
+//! Counters and histograms are bumped where things happen; gauges are set from one `Sample` when somebody scrapes. No
 //! label ever holds an info-hash, a user or anything else that a stranger can choose: every set of values is closed, so
 //! that nobody can make the page grow, and nobody who reads it learns who watches what.
 //!
@@ -27,7 +27,7 @@ pub(crate) use self::tally::{SessionTally, TorrentTally, Traffic};
 use crate::auth;
 use crate::engine::State as TorrentState;
 
-/// The media type of what [`Metrics::encode`] writes.
+/// The media type of a scrape.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Bounds of waits in seconds. A first byte from memory takes milliseconds, one from a swarm seconds; beyond a minute a

@@ -1,7 +1,7 @@
 //! The streaming service: users' torrents, sessions and downloads over one engine.
 //!
 //! [`StreamingService`] is what the HTTP API, a test or another Rust program talks to: it knows users and their limits, and no
-//! HTTP. All methods take the [`Identity`] of who asks; what belongs to somebody else isn't there for them.
+//! HTTP. All methods take the [`Identity`](crate::auth::Identity) of who asks; what belongs to somebody else isn't there for them.
 //!
 //! - `torrents` owns which torrents run, `sessions` who watches what, `downloads` who keeps what, `accounts` what users may, `catalog` what they named.
 //! - `reading` stands between a session's players and the torrent's bytes: it counts, paces and checks.
