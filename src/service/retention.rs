@@ -28,7 +28,8 @@ impl Shared {
 
 fn told(what: &'static str, purged: Result<usize, DatabaseError>) {
     match purged {
-        Ok(0) => {}
+        // At the daemon's end the next start goes on with it.
+        Ok(0) | Err(DatabaseError::Closed) => {}
         Ok(rows) => debug!(what, rows, "forgotten"),
         Err(error) => warn!(what, %error, "what is over can't be forgotten; it is tried again in an hour"),
     }

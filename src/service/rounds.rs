@@ -48,7 +48,8 @@ pub(super) async fn run(shared: Weak<Shared>) {
         // At once too: a daemon may never run for an hour.
         if purged.is_none_or(|at| now.duration_since(at) >= PURGE) {
             purged = Some(now);
-            shared.purge(unix_now()).await;
+            // Beside the looks: after a long time there may be much to forget.
+            tokio::spawn(async move { shared.purge(unix_now()).await });
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::film::{Film, MIB};
 use crate::harness::Scratch;
 use crate::harness::afflux::{ALONE, Afflux};
 use crate::http::{Answer, Ask};
+use crate::isolation::listen;
 
 /// More than any of these thresholds.
 const MANY: usize = 500;
@@ -44,6 +45,7 @@ fn parse(person: &Person, body: &Value) -> Answer {
 fn who_adds_torrent_after_torrent_is_refused_more() {
     let daemon = Options::default().arg(&["--torrents-per-hour", "3:refuse"]).start();
     let (anna, bob, admin) = (daemon.viewer("anna"), daemon.viewer("bob"), daemon.admin());
+    let heard = [listen(&anna, ""), listen(&admin, "?all=true")];
     for _ in 0..10 {
         assert_eq!(parse(&anna, &magnet(1)).status, 200, "the same again is no other torrent");
     }
@@ -56,6 +58,12 @@ fn who_adds_torrent_after_torrent_is_refused_more() {
     assert_eq!(suspicions(&anna), one("anna", "torrents_added"));
     assert_eq!(suspicions(&admin), one("anna", "torrents_added"));
     assert_eq!(suspicions(&bob), []);
+    for mut heard in heard {
+        assert!(heard.until("torrents_added"), "who does it and admins are told");
+        assert!(heard.events().iter().any(|(name, data)| {
+            name == "suspicious" && data["pattern"] == "torrents_added" && data["action"] == "refuse"
+        }));
+    }
 }
 
 #[test]
