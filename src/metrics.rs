@@ -34,6 +34,10 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// viewer has left.
 const WAIT_BUCKETS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
+/// Bounds of stalls in seconds. They begin at STREAM_TIMEOUT, half a minute unless somebody is less patient, and last until a peer
+/// comes.
+const STALL_BUCKETS: [f64; 11] = [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 45.0, 60.0, 120.0, 300.0, 900.0];
+
 /// Why sessions end, as events say it.
 const END_REASONS: [&str; 6] = ["deleted", "idle", "expired", "revoked", "disabled", "failed"];
 /// What becomes of requests for media.
@@ -145,7 +149,7 @@ impl Metrics {
             registry: Registry::default(),
             ttfb: waits(),
             seeks: waits(),
-            stalls: waits(),
+            stalls: Histogram::new(STALL_BUCKETS),
             sent: Counter::default(),
             sessions_started: Counter::default(),
             sessions_ended: all("reason", END_REASONS),

@@ -49,8 +49,15 @@ pub(super) struct Suspects {
 #[derive(Debug)]
 struct Counts {
     machine: Suspicions,
-    /// Sessions and tokens of which requests are refused until then. Users are remembered by the machine itself.
-    held: BTreeMap<SessionId, Instant>,
+    /// Sessions and tokens of which requests are refused. Users are remembered by the machine itself.
+    held: BTreeMap<SessionId, Hold>,
+}
+
+/// For what requests are refused, and until when.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    pattern: Pattern,
+    until: Instant,
 }
 
 /// Who did it, and what is revoked if it comes to that.
@@ -75,7 +82,7 @@ impl Suspects {
 
     /// Forgets who isn't held back any more.
     pub(super) fn look(&self, now: Instant) {
-        self.counts().held.retain(|_, until| now < *until);
+        self.counts().held.retain(|_, hold| now < hold.until);
     }
 
     /// Refuses what this user is held back from.
@@ -87,9 +94,9 @@ impl Suspects {
     }
 
     /// Refuses what a session or token is held back from.
-    fn check(&self, key: SessionId, pattern: Pattern, now: Instant) -> Result<(), Refusal> {
+    fn check(&self, key: SessionId, now: Instant) -> Result<(), Refusal> {
         match self.counts().held.get(&key) {
-            Some(&until) if now < until => Err(refusal(pattern, until - now)),
+            Some(hold) if now < hold.until => Err(refusal(hold.pattern, hold.until - now)),
             _ => Ok(()),
         }
     }
@@ -99,7 +106,7 @@ impl Suspects {
         let Some(span) = held_for(pattern, self.settings.of(pattern)) else { return };
         let mut counts = self.counts();
         if counts.held.len() < SUSPICION_SESSIONS_MAX {
-            counts.held.insert(key, now + span);
+            counts.held.insert(key, Hold { pattern, until: now + span });
         }
     }
 
@@ -136,6 +143,8 @@ impl Shared {
     pub(super) async fn note_token_used(&self, who: &Identity, from: Option<IpAddr>) -> Result<(), Refusal> {
         let Some(from) = from.filter(|_| who.token != TokenId::NONE) else { return Ok(()) };
         let (key, now) = (key_of(&who.token), Instant::now());
+        // Before it is counted: what is refused is no sign of anything new.
+        self.suspects.check(key, now)?;
         let sign = self.suspects.counts().machine.handle_token_used(key, from, now);
         if let Some(sign) = sign {
             self.follow(Some(sign), Culprit::Token(who)).await;
@@ -145,7 +154,7 @@ impl Shared {
                 return Err(Refusal::new(Code::Suspicious, detail));
             }
         }
-        self.suspects.check(key, Pattern::ManyNetworks, now)
+        self.suspects.check(key, now)
     }
 
     /// Media of a session is asked for, by a URL of it if the address is told: refuses floods, and URLs that were passed on.
@@ -155,20 +164,20 @@ impl Shared {
         from: Option<IpAddr>,
     ) -> Result<(), Refusal> {
         let now = Instant::now();
-        let (flood, networks) = {
+        self.suspects.check(session.id, now)?;
+        let signs = {
             let machine = &mut self.suspects.counts().machine;
             let networks = from.and_then(|from| machine.handle_token_used(session.id, from, now));
-            (machine.handle_range_request(session.id, now), networks)
+            [machine.handle_range_request(session.id, now), networks]
         };
-        for sign in [flood, networks].into_iter().flatten() {
+        for sign in signs.into_iter().flatten() {
             self.follow(Some(sign), Culprit::Session(session)).await;
             self.suspects.hold(session.id, sign.pattern, now);
         }
         if session.ended.is_cancelled() {
             return Err(no_stream());
         }
-        let pattern = if networks.is_some() { Pattern::ManyNetworks } else { Pattern::RangeFlood };
-        self.suspects.check(session.id, pattern, now)
+        self.suspects.check(session.id, now)
     }
 
     /// A session was sent some of its film, `rate` bytes of which are a second.
@@ -367,10 +376,10 @@ mod tests {
         let suspects = Suspects::new(settings("5:refuse"), now);
         let key = key_of(&TokenId::of_jti("key", "1"));
         suspects.hold(key, Pattern::RangeFlood, now);
-        assert!(suspects.check(key, Pattern::RangeFlood, now).is_err());
-        assert!(suspects.check(SessionId([0; 16]), Pattern::RangeFlood, now).is_ok());
+        assert_eq!(suspects.check(key, now).unwrap_err().retry_after, Some(REFUSED_SOON));
+        assert!(suspects.check(SessionId([0; 16]), now).is_ok());
         let later = now + REFUSED_SOON;
-        assert!(suspects.check(key, Pattern::RangeFlood, later).is_ok());
+        assert!(suspects.check(key, later).is_ok());
         suspects.look(later);
         assert!(suspects.counts().held.is_empty());
     }
