@@ -252,7 +252,7 @@ fn tell(screen: &Screen, base: &BaseUrl, http: &HttpSettings, peer_port: u16, is
     } else if is_new {
         sentence.push_str(&format!(
             "\n\nTo get in, make a token and send it with every request:\n\n  \
-             TOKEN=$(afflux token --data-dir {} --user \"$USER\" --scope admin)\n  \
+             TOKEN=$(afflux token --data-dir {} --user \"$(id -un)\" --scope admin)\n  \
              curl -H \"Authorization: Bearer $TOKEN\" {base}/api/torrents\n",
             data_dir.display()
         ));
