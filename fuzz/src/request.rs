@@ -20,7 +20,9 @@ use afflux::engine::{Engine, EngineConfig};
 use afflux::policy::HostPattern;
 use afflux::service::refusal::Code;
 use afflux::service::shapes::{LimitChanges, UserChanges};
-use afflux::service::{ServiceConfig, SourceInput, Start, StreamStorage, StreamingService};
+use afflux::service::{
+    DownloadWish, Dropping, Page, ServiceConfig, SourceInput, Start, StreamStorage, StreamingService,
+};
 use afflux_metainfo::InfoHashes;
 use afflux_stream::{BaseUrl, MediaKey, WindowConfig};
 use axum::Router;
@@ -186,8 +188,17 @@ impl Running {
         (service, engine, database, tokens, users, router)
     }
 
-    /// Puts back what a request may have taken away: the torrent, the sessions, the limits, the users.
+    /// Puts back what a request may have taken away: the torrent, the sessions, the limits, the users. Of downloads one stays.
     async fn restore(&self) {
+        let [viewer, admin] = &self.users;
+        for kept in self.service.downloads(admin, &Page::default()).expect("there is a first page") {
+            let hash = kept.info_hash.parse().expect("a hash");
+            let dropping = Dropping { delete_data: true, force: true };
+            self.service.remove_download(admin, hash, dropping).await.expect("nobody is in the way");
+        }
+        let wish = DownloadWish { paused: true, ..DownloadWish::default() };
+        let kept = self.service.add_download(viewer, SourceInput::File(film()), wish).await;
+        kept.expect("a good torrent");
         let unlimited = LimitChanges { max_streams: Some(None), ..LimitChanges::default() };
         self.service.change_limits(unlimited).await.expect("that may be said");
         for user in &self.users {

@@ -170,7 +170,8 @@ pub(super) fn finish(description: &mut Description) {
 }
 
 /// Shapes of which exactly one of these keys is said.
-const ONE_OF: [(&str, &[&str]); 3] = [
+const ONE_OF: [(&str, &[&str]); 4] = [
+    ("DownloadBody", &["magnet", "url", "torrent"]),
     ("SeekWish", &["seconds", "bytes", "fraction"]),
     ("SourceBody", &["magnet", "url", "torrent"]),
     ("SourceForm", &["magnet", "url", "torrent"]),

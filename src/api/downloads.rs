@@ -8,38 +8,48 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::answers::{Answer, bad_request, json, nothing};
+use super::answers::{Answer, RawBytes, bad_request, json, nothing};
 use super::input::{self, Asked, Hash, Json, SourceBody};
 use super::torrents::{DropQuery, SourceForm};
 use crate::auth::Identity;
 use crate::service::refusal::Refusal;
+use crate::service::shapes::{number, numbers};
 use crate::service::{DownloadChanges, DownloadStatus, DownloadWish, Page, SourceInput};
 
 /// A torrent by one of the ways to name it, and how it is to be kept.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({"magnet": "magnet:?xt=urn:btih:dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c", "files": [0]}))]
 pub(super) struct DownloadBody {
     /// A magnet link, or an info-hash (40 or 64 hex digits, or 32 of base32).
     magnet: Option<String>,
     /// The http(s) URL of a .torrent.
     url: Option<String>,
     /// A .torrent in base64 (RFC 4648).
-    #[schema(format = Byte)]
+    #[schema(content_encoding = "base64")]
     torrent: Option<String>,
     /// Numbers of the files that are wanted; all without it.
+    #[serde(default, deserialize_with = "numbers")]
+    #[schema(min_items = 1)]
     files: Option<Vec<u32>>,
     /// Fetch pieces in their order.
     sequential: Option<bool>,
     /// Don't begin yet.
     paused: Option<bool>,
     /// Bytes per second from the swarm; 0: no limit.
+    #[serde(default, deserialize_with = "number")]
+    #[schema(maximum = 9_007_199_254_740_991u64)]
     download_limit: Option<u64>,
     /// Bytes per second to the swarm; 0: no limit.
+    #[serde(default, deserialize_with = "number")]
+    #[schema(maximum = 9_007_199_254_740_991u64)]
     upload_limit: Option<u64>,
     /// Seed until so many times its size was sent; 0: not at all. The daemon's own ratio without it.
     #[schema(minimum = 0, maximum = 1000)]
     seed_ratio: Option<f64>,
     /// Seed for so many seconds at most; 0: however long the ratio takes. The daemon's own time without it.
+    #[serde(default, deserialize_with = "number")]
+    #[schema(maximum = 9_007_199_254_740_991u64)]
     seed_time: Option<u64>,
 }
 
@@ -65,20 +75,23 @@ impl DownloadBody {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct DownloadQuery {
     /// Numbers of the files that are wanted, with commas between them; all without it.
-    #[param(pattern = "^[0-9]+(,[0-9]+)*$")]
+    #[param(pattern = "^[0-9]{1,9}(,[0-9]{1,9})*$")]
     files: Option<String>,
     /// Fetch pieces in their order.
     sequential: Option<bool>,
     /// Don't begin yet.
     paused: Option<bool>,
     /// Bytes per second from the swarm; 0: no limit.
+    #[param(maximum = 18_446_744_073_709_551_615u64)]
     download_limit: Option<u64>,
     /// Bytes per second to the swarm; 0: no limit.
+    #[param(maximum = 18_446_744_073_709_551_615u64)]
     upload_limit: Option<u64>,
     /// Seed until so many times its size was sent; 0: not at all. The daemon's own ratio without it.
     #[param(minimum = 0, maximum = 1000)]
     seed_ratio: Option<f64>,
     /// Seed for so many seconds at most; 0: however long the ratio takes. The daemon's own time without it.
+    #[param(maximum = 18_446_744_073_709_551_615u64)]
     seed_time: Option<u64>,
 }
 
@@ -115,7 +128,7 @@ pub(super) async fn list(
 /// moment goes on from disk.
 #[utoipa::path(post, path = "/api/downloads", tag = "downloads", params(DownloadQuery),
     request_body(description = "One way to name a torrent, and in JSON how it is to be kept",
-        content((DownloadBody = "application/json"), (Vec<u8> = "application/x-bittorrent"), (SourceForm = "multipart/form-data"))),
+        content((DownloadBody = "application/json"), (RawBytes = "application/x-bittorrent"), (SourceForm = "multipart/form-data"))),
     responses((status = 200, description = "What it is at", body = DownloadStatus)))]
 pub(super) async fn add(
     State(api): State<Arc<Api>>,

@@ -25,6 +25,18 @@ const NAMING: &[Code] = &[
     Code::TorrentFailed,
     Code::Database,
 ];
+/// Naming a torrent to be kept; its metadata isn't waited for.
+const KEEPING: &[Code] = &[
+    Code::BadSource,
+    Code::UnsupportedTorrent,
+    Code::SourceRefused,
+    Code::FetchFailed,
+    Code::NoFile,
+    Code::Conflict,
+    Code::TooManyDownloads,
+    Code::Full,
+    Code::Database,
+];
 /// Beginning a session.
 const STARTING: &[Code] = &[
     Code::BadSource,
@@ -81,6 +93,12 @@ fn own(method: &str, path: &str) -> Option<&'static [Code]> {
         ("POST", "/api/stream/{hash}/pause" | "/api/stream/{hash}/resume") => SESSION,
         ("POST", "/api/stream/{hash}/seek") => SEEKING,
         ("GET", "/api/events") => &[],
+        ("GET", "/api/downloads") => &[],
+        ("POST", "/api/downloads") => KEEPING,
+        ("GET", "/api/downloads/{hash}") => &[Code::NoDownload, Code::Database],
+        ("PATCH", "/api/downloads/{hash}") => &[Code::NoDownload, Code::NoFile, Code::Database],
+        ("POST", "/api/downloads/{hash}/pause" | "/api/downloads/{hash}/resume") => &[Code::NoDownload, Code::Database],
+        ("DELETE", "/api/downloads/{hash}") => &[Code::NoDownload, Code::InUse, Code::Database],
         ("GET", "/api/analytics") => &[Code::NoUser, Code::Database],
         ("GET", "/api/users") | ("POST", "/api/revocations") => &[Code::Database],
         ("PATCH", "/api/users/{name}") => &[Code::NoUser, Code::Database],

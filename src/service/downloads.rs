@@ -37,10 +37,6 @@ const RUNNING_PER_USER_MAX: usize = 20;
 const DOWNLOADS_MAX: usize = 20_000;
 /// What a ratio may be, as on the command line.
 const RATIO_MAX: f64 = 1000.0;
-/// Downloads in one answer, unless another number is asked for.
-const PAGE: u32 = 100;
-/// The most that can be asked for.
-const PAGE_MAX: u32 = 1000;
 
 /// All downloads. Its lock is a leaf.
 #[derive(Debug, Default)]
@@ -169,7 +165,7 @@ impl StreamingService {
             (everybody || kept.user == who.user) && after.is_none_or(|after| key(kept) < after)
         });
         all.sort_by(|a, b| key(b).cmp(&key(a)).then_with(|| a.user.cmp(&b.user)));
-        let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX) as usize;
+        let limit = Page::size(page.limit)?;
         // The next page begins after what is equal to the last one.
         let last = all.get(limit - 1).map(|kept| key(kept));
         let on_page =

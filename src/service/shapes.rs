@@ -457,7 +457,7 @@ where
 }
 
 /// The same, where `null` is something else than a key that isn't there.
-fn named_number<'de, D, N>(value: D) -> Result<Option<Option<N>>, D::Error>
+pub(crate) fn named_number<'de, D, N>(value: D) -> Result<Option<Option<N>>, D::Error>
 where
     D: Deserializer<'de>,
     N: TryFrom<u64>,
@@ -465,8 +465,22 @@ where
     number(value).map(Some)
 }
 
+/// A list of whole numbers, where `null` says none.
+pub(crate) fn numbers<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Vec<u32>>, D::Error> {
+    let Some(list) = Option::<Vec<Whole>>::deserialize(value)? else { return Ok(None) };
+    let fitting = list.into_iter().map(|Whole(whole)| u32::try_from(whole)).collect::<Result<_, _>>();
+    fitting.map(Some).map_err(|_| D::Error::custom(format!("no number above {} is one of a file", u32::MAX)))
+}
+
+/// The same, where `null` is something else than a key that isn't there.
+pub(crate) fn named_numbers<'de, D: Deserializer<'de>>(
+    value: D,
+) -> Result<Option<Option<Vec<u32>>>, D::Error> {
+    numbers(value).map(Some)
+}
+
 /// A key that may be left out, but not be `null`.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use crate::service::shapes::{CheckedCount, PeerCount, TroubleInfo};
+use crate::service::shapes::{CheckedCount, PeerCount, TroubleInfo, given, named_number, named_numbers};
 
 /// What a download is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -125,32 +125,35 @@ pub struct DownloadWish {
 /// What to change about a download. What isn't named stays; `null` gives a value back to what is usual.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+#[schema(example = json!({"files": [0, 2], "seedRatio": 1.5, "uploadLimit": null}))]
 pub struct DownloadChanges {
     /// Numbers of the files that are wanted; `null`: all.
-    #[serde(deserialize_with = "named")]
-    #[schema(value_type = Option<Vec<u32>>)]
+    #[serde(deserialize_with = "named_numbers")]
+    #[schema(value_type = Option<Vec<u32>>, min_items = 1)]
     pub files: Option<Option<Vec<u32>>>,
     /// Fetch pieces in their order.
+    #[serde(deserialize_with = "given")]
     #[schema(nullable = false)]
     pub sequential: Option<bool>,
     /// Stop it, or let it go on.
+    #[serde(deserialize_with = "given")]
     #[schema(nullable = false)]
     pub paused: Option<bool>,
     /// Bytes per second from the swarm; 0: no limit.
-    #[serde(deserialize_with = "named")]
-    #[schema(value_type = Option<u64>)]
+    #[serde(deserialize_with = "named_number")]
+    #[schema(value_type = Option<u64>, maximum = 9_007_199_254_740_991u64)]
     pub download_limit: Option<Option<u64>>,
     /// Bytes per second to the swarm; 0: no limit.
-    #[serde(deserialize_with = "named")]
-    #[schema(value_type = Option<u64>)]
+    #[serde(deserialize_with = "named_number")]
+    #[schema(value_type = Option<u64>, maximum = 9_007_199_254_740_991u64)]
     pub upload_limit: Option<Option<u64>>,
     /// Seed until so many times its size was sent, from 0 (not at all) to 1000.
     #[serde(deserialize_with = "named")]
     #[schema(value_type = Option<f64>, minimum = 0, maximum = 1000)]
     pub seed_ratio: Option<Option<f64>>,
     /// Seed for so many seconds at most; 0: however long the ratio takes.
-    #[serde(deserialize_with = "named")]
-    #[schema(value_type = Option<u64>)]
+    #[serde(deserialize_with = "named_number")]
+    #[schema(value_type = Option<u64>, maximum = 9_007_199_254_740_991u64)]
     pub seed_time: Option<Option<u64>>,
 }
 
