@@ -33,10 +33,17 @@ use crate::user::User;
 /// Downloads of one user that run at once; the others wait. Each has connections of its own, and none is quicker for there being
 /// more.
 const RUNNING_PER_USER_MAX: usize = 20;
+/// Downloads of all users that run at once. Each costs memory and timers, also when nobody answers it.
+const RUNNING_MAX: usize = 1000;
+/// Downloads that begin in one look: a start after which many begin must not hold up the streams, which are looked at by the same
+/// task.
+const BEGUN_AT_ONCE_MAX: usize = 16;
 /// Downloads of all users: all of them are looked at every second.
 const DOWNLOADS_MAX: usize = 20_000;
 /// What a ratio may be, as on the command line.
 const RATIO_MAX: f64 = 1000.0;
+/// Numbers of files in one answer: a thousand downloads of some of ten thousand files each would be 70 MB.
+const FILES_TOLD_MAX: usize = 100_000;
 
 /// All downloads. Its lock is a leaf.
 #[derive(Debug, Default)]
@@ -152,7 +159,8 @@ impl StreamingService {
         Ok(shared.shape(who, &kept))
     }
 
-    /// This user's downloads, those that were asked for last first; everybody's for admins.
+    /// This user's downloads, those that were asked for last first; everybody's for admins. A page may have fewer than were asked
+    /// for, and then there may be more all the same; the one after the last is empty.
     ///
     /// # Errors
     /// A page that can't be understood.
@@ -166,11 +174,18 @@ impl StreamingService {
         });
         all.sort_by(|a, b| key(b).cmp(&key(a)).then_with(|| a.user.cmp(&b.user)));
         let limit = Page::size(page.limit)?;
-        // The next page begins after what is equal to the last one.
-        let last = all.get(limit - 1).map(|kept| key(kept));
-        let on_page =
-            all.iter().enumerate().take_while(|(nth, kept)| *nth < limit || last == Some(key(kept)));
-        Ok(on_page.map(|(_, kept)| self.shared.shape(who, kept)).collect())
+        let (mut shown, mut last, mut files) = (Vec::new(), None, 0);
+        for kept in all {
+            // The next page begins after what is equal to the last one.
+            if (shown.len() >= limit || files >= FILES_TOLD_MAX) && last != Some(key(&kept)) {
+                break;
+            }
+            last = Some(key(&kept));
+            let shape = self.shared.shape(who, &kept);
+            files += shape.files.as_ref().map_or(0, Vec::len);
+            shown.push(shape);
+        }
+        Ok(shown)
     }
 
     /// One of this user's downloads; anybody's for admins.

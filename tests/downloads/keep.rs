@@ -150,7 +150,7 @@ async fn seeding_ends_when_the_ratio_is_reached() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_of_a_user_run_at_once_and_lists_come_in_pages() {
+async fn twenty_of_a_user_run_at_once_and_lists_come_in_bounded_pages() {
     let home = Home::new(&[]);
     let (daemon, anna, bert) = (home.start().await, user("anna"), user("bert"));
     for seed in 0..23 {
@@ -176,6 +176,13 @@ async fn twenty_of_a_user_run_at_once_and_lists_come_in_pages() {
     seen.sort();
     seen.dedup();
     assert_eq!(seen.len(), 23, "each once, and none of somebody else");
+    // Numbers of files that nobody can check yet don't make an answer endless.
+    let many = DownloadWish { files: Some((0..10_000).collect()), ..wish() };
+    for seed in 40..60 {
+        daemon.service.add_download(&bert, nobodys(seed).1, many.clone()).await.unwrap();
+    }
+    let page = daemon.service.downloads(&bert, &Page::default()).unwrap();
+    assert!(!page.is_empty() && page.len() < 20, "{}", page.len());
     daemon.end().await;
 }
 

@@ -339,6 +339,18 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_is_told_and_forgotten_when_there_is_room() {
+        let mut state = state();
+        let error = Some("the disk is full: make room".to_owned());
+        state.hear_fault(&Status { fault: Some(Fault::DiskFull), error: error.clone(), ..Status::default() });
+        let told = state.status(&SETTINGS, false);
+        assert_eq!((told.state, told.error.map(|trouble| trouble.detail)), (DownloadState::Error, error));
+        assert!(state.wants_to_run(&SETTINGS, Instant::now()), "the engine goes on by itself");
+        state.hear_fault(&Status::default());
+        assert_eq!(state.trouble, None);
+    }
+
+    #[test]
     fn a_trouble_that_goes_on_keeps_its_time() {
         let mut state = state();
         state.is_troubled("disk_full", "full".to_owned(), After::Passing);

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::content::{self, Content};
 use super::kept::{After, Kept, Run, State};
-use super::{RUNNING_PER_USER_MAX, places};
+use super::{BEGUN_AT_ONCE_MAX, RUNNING_MAX, RUNNING_PER_USER_MAX, places};
 use crate::cli::session::no_metadata;
 use crate::config::service::DownloadSettings;
 use crate::engine::torrent::Ready;
@@ -43,10 +43,15 @@ impl Shared {
         if !self.downloads.is_learned.load(Ordering::Acquire) {
             return;
         }
+        let mut begun = 0;
         for (kept, has_place) in places_for(self.downloads.all(), self.settings(), now) {
             let runs = kept.state().run.is_some();
             match (has_place, runs) {
-                (true, false) => self.begin_download(&kept, None, now).await,
+                (true, false) if begun >= BEGUN_AT_ONCE_MAX => {}
+                (true, false) => {
+                    begun += 1;
+                    self.begin_download(&kept, None, now).await;
+                }
                 (true, true) => {
                     if let Some(info) = self.observe(&kept, now) {
                         self.begin_download(&kept, Some(info), now).await;
@@ -328,8 +333,8 @@ async fn learn_all(shared: Weak<Shared>) {
     }
 }
 
-/// Each download, and whether there is a place for it: those that fetch come before those that seed, and among each the older
-/// ones.
+/// Each download, and whether there is a place for it: of a user those that fetch come before those that seed, and among each the
+/// older ones; and nobody has one more as long as somebody waits who has less.
 fn places_for(all: Vec<Arc<Kept>>, settings: &DownloadSettings, now: Instant) -> Vec<(Arc<Kept>, bool)> {
     let mut waiting: BTreeMap<User, Vec<(bool, u64, usize)>> = BTreeMap::new();
     for (nth, kept) in all.iter().enumerate() {
@@ -339,11 +344,15 @@ fn places_for(all: Vec<Arc<Kept>>, settings: &DownloadSettings, now: Instant) ->
             waiting.entry(kept.user.clone()).or_default().push(turn);
         }
     }
-    let mut has_place = vec![false; all.len()];
-    for turns in waiting.values_mut() {
-        turns.sort_unstable();
-        turns.iter().take(RUNNING_PER_USER_MAX).for_each(|&(_, _, nth)| has_place[nth] = true);
+    let mut turns = Vec::new();
+    for own in waiting.values_mut() {
+        own.sort_unstable();
+        let first = own.iter().take(RUNNING_PER_USER_MAX).enumerate();
+        turns.extend(first.map(|(turn, &(_, added_at, nth))| (turn, added_at, nth)));
     }
+    turns.sort_unstable();
+    let mut has_place = vec![false; all.len()];
+    turns.iter().take(RUNNING_MAX).for_each(|&(_, _, nth)| has_place[nth] = true);
     all.into_iter().zip(has_place).collect()
 }
 
@@ -386,5 +395,17 @@ mod tests {
         assert_eq!(running("anna").len(), RUNNING_PER_USER_MAX);
         assert_eq!(running("anna"), [vec![0, 1], (12..30).collect()].concat());
         assert_eq!(running("bert"), [0, 1, 2]);
+    }
+
+    #[test]
+    fn where_places_are_short_everybody_has_as_many() {
+        let settings = DownloadSettings { seed_ratio: 1.0, seed_time: None };
+        let names: Vec<String> = (0..100).map(|nth| format!("user {nth:03}")).collect();
+        let all = names.iter().flat_map(|name| (0..15).map(move |nth| kept(name, nth, false)));
+        let placed = places_for(all.collect(), &settings, Instant::now());
+        for name in &names {
+            let own = placed.iter().filter(|(kept, place)| *place && kept.user.as_str() == name);
+            assert_eq!(own.count(), RUNNING_MAX / 100, "{name}");
+        }
     }
 }
