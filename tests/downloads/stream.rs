@@ -1,6 +1,6 @@
 //! Streams of what is kept, and keeping what is streamed.
 
-use afflux::service::{DownloadState, DownloadWish, StreamStorage};
+use afflux::service::{DownloadState, DownloadWish, Dropping, StreamStorage};
 use afflux_swarm::StrategyName;
 
 use super::daemon::{Home, PIECE, Reading, Shared, user, wish};
@@ -63,5 +63,15 @@ async fn a_stream_that_is_on_disk_already_is_kept_where_it_is() {
     assert!(daemon.engine.get(film.hash().wire()).unwrap().is(&before), "nothing had to move");
     film.assert_file(&home.path(&film.hash().wire().to_string()));
     assert!(!home.path(NAME).exists());
+    let delete = Dropping { delete_data: true, force: false };
+    daemon.service.remove_download(&anna, film.hash(), delete).await.unwrap();
+    assert_eq!(home.names(""), [""; 0], "its folder goes too");
+
+    // What was only streamed is let go of in the same way.
+    let media = daemon.open(&anna, film.hash(), 0).await;
+    assert!(Reading::new(&*media).read_all().await == film.data);
+    assert_eq!(home.names(""), [film.hash().wire().to_string()]);
+    daemon.service.drop_torrent(&anna, film.hash(), delete).await.unwrap();
+    assert_eq!(home.names(""), [""; 0]);
     daemon.end().await;
 }

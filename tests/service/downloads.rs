@@ -129,3 +129,25 @@ fn a_kill_in_the_middle_loses_no_download() {
     anna.wait_kept(&films[1], "seeding");
     daemon.end();
 }
+
+#[test]
+fn who_is_disabled_downloads_nothing_until_enabled_again() {
+    let film = Film::new(1, 6 * MIB);
+    let seeder = film.slow_seeder("127.0.4.7", MIB);
+    let mut daemon = Options::default().peers(&[&seeder]).start();
+    let (anna, admin) = (daemon.viewer("anna"), daemon.admin());
+    anna.keep(&json!({"torrent": STANDARD.encode(&film.torrent)}));
+    wait_for("it has begun", || (anna.kept(&film)["progress"].as_f64() > Some(0.1)).then_some(()));
+    let disable = |disabled| {
+        let ask = admin.ask("PATCH", "/api/users/anna").json(&json!({"disabled": disabled}));
+        assert_eq!(ask.send().value()["disabled"], disabled);
+    };
+    disable(true);
+    assert_eq!(admin.wait_kept(&film, "queued")["downloadRate"], 0);
+    daemon.restart("TERM");
+    let kept = admin.kept(&film);
+    assert_eq!((&kept["state"], &kept["user"]), (&json!("queued"), &json!("anna")), "after a restart too");
+    disable(false);
+    anna.wait_kept(&film, "seeding");
+    daemon.end();
+}

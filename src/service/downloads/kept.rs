@@ -179,7 +179,7 @@ impl State {
     pub(super) fn is_refused(&mut self, refusal: &Refusal, now: Instant) {
         let after = match refusal.code {
             Code::BadSource | Code::UnsupportedTorrent | Code::NoFile => After::Never,
-            _ => After::Retry(now + RETRY),
+            _ => After::Retry(now + refusal.retry_after.unwrap_or(RETRY)),
         };
         self.is_troubled(refusal.code.as_str(), refusal.detail.clone(), after);
     }
