@@ -132,7 +132,7 @@ impl Session {
         if let Some(opened) = self.opened().filter(|opened| opened.viewing.torrent().is(&torrent)) {
             return Ok(opened);
         }
-        let ready = shared.metadata(&torrent).await?;
+        let (torrent, ready) = shared.ready(&self.using).await?;
         let viewing = Arc::new(torrent.view());
         let mut state = self.state();
         if state.machine.state() == StreamState::Paused {

@@ -12,10 +12,11 @@ use super::catalog::Named;
 use super::downloads::check_force;
 use super::refusal::{Code, Refusal};
 use super::shapes::{ChangedTorrent, ListedTorrent, LiveState, LiveTorrent, Trace};
-use super::torrents::{Files, Purpose};
+use super::torrents::{Files, Purpose, Use};
 use super::{Converted, Dropping, Page, Shared, SourceInput, StreamingService, unix_now};
 use crate::auth::{Identity, Scope};
 use crate::engine::Torrent;
+use crate::engine::torrent::Ready;
 use crate::fetch::FetchError;
 use crate::policy::SourcePolicy;
 use crate::source::Source;
@@ -195,15 +196,22 @@ impl Shared {
             Refusal::new(Code::TooManyFetches, detail).retry_after(std::time::Duration::from_secs(5))
         })?;
         let using = self.torrents.take_up(&named.source, &Purpose::Stream, Files::None)?;
-        let ready = self.metadata(&using.torrent()).await?;
+        let (_, ready) = self.ready(&using).await?;
         named.completed(&ready.info)
     }
 
-    /// Waits for a torrent's metadata.
-    pub(super) async fn metadata(
-        &self,
-        torrent: &Torrent,
-    ) -> Result<Arc<crate::engine::torrent::Ready>, Refusal> {
+    /// Waits for a torrent's metadata, wherever the torrent goes meanwhile; it comes with the torrent that has it.
+    pub(super) async fn ready(&self, using: &Use) -> Result<(Torrent, Arc<Ready>), Refusal> {
+        loop {
+            let torrent = using.torrent();
+            match self.metadata(&torrent).await {
+                Err(_) if !using.torrent().is(&torrent) => {}
+                done => return done.map(|ready| (torrent, ready)),
+            }
+        }
+    }
+
+    async fn metadata(&self, torrent: &Torrent) -> Result<Arc<Ready>, Refusal> {
         let timeout = self.config.tuning.torrent_timeout;
         let waited = crate::cli::session::metadata(torrent, timeout).await;
         waited.map_err(|failure| match torrent.status().error {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use afflux_metainfo::limits::{MAGNET_PEERS_MAX, TRACKERS_MAX, WEB_SEEDS_MAX};
+use afflux_metainfo::magnet::Magnet;
 use afflux_metainfo::{FileIndex, InfoHash};
 use afflux_storage::Kind;
 use afflux_swarm::shaper::Limits;
@@ -88,6 +90,8 @@ pub(super) struct Use {
 #[derive(Debug)]
 struct Entry {
     current: watch::Sender<Torrent>,
+    /// What it is looked for by, if it was named by a link.
+    link: Option<Magnet>,
     /// Where it is.
     kind: Kind,
     /// It is in files that stay.
@@ -127,7 +131,8 @@ impl Torrents {
     }
 
     /// Begins a use, and starts the torrent if it isn't running. One that runs in memory moves to files when it is to be kept:
-    /// whoever reads it goes on there. One that failed is started anew.
+    /// whoever reads it goes on there. One that failed is started anew, and so is one that looks for its metadata, if this source
+    /// knows more: whoever waits for it goes on waiting there.
     pub(super) fn take_up(
         &self,
         source: &Source,
@@ -140,19 +145,24 @@ impl Torrents {
             let detail = "this torrent's files are being removed: try again in a moment";
             return Err(Refusal::new(Code::Conflict, detail).retry_after(Duration::from_secs(1)));
         }
-        let (kind, strategy) = self.place(hash, purpose);
         let is_kept = matches!(purpose, Purpose::Keep { .. });
-        let fits = |entry: &Entry| !entry.has_failed() && (!is_kept || entry.is_in(purpose));
-        if !entries.get(&hash).is_some_and(fits) {
+        let fits = |entry: &&Entry| !entry.has_failed() && (!is_kept || entry.is_in(purpose));
+        let fitting = entries.get(&hash).filter(fits);
+        let more = fitting.and_then(|entry| entry.more(source));
+        if fitting.is_none() || more.is_some() {
+            let source = more.as_ref().unwrap_or(source);
+            let was_kept = fitting.is_some_and(|entry| entry.kept);
+            let stays = fitting.map(|entry| (entry.kind.clone(), entry.strategy));
+            let (kind, strategy) = stays.unwrap_or_else(|| self.place(hash, purpose));
             let options = AddOptions { strategy, hold: is_in_files(&kind), ..AddOptions::new(kind.clone()) };
             let (torrent, old) = self
                 .engine
                 .replace(source, options)
                 .map_err(|failure| Refusal::from_failure(Code::UnsupportedTorrent, &failure))?;
-            match entries.get_mut(&hash) {
-                Some(entry) => entry.goes_on_as(torrent.clone(), kind, strategy),
-                None => drop(entries.insert(hash, Entry::new(torrent.clone(), kind, strategy))),
-            }
+            let entry =
+                entries.entry(hash).or_insert_with(|| Entry::new(torrent.clone(), kind.clone(), strategy));
+            entry.goes_on_as(torrent.clone(), kind, strategy);
+            (entry.kept, entry.link) = (was_kept, link_of(source));
             // Its readers find the new one from here on.
             if let Some(old) = old {
                 tokio::spawn(async move { old.hand_over(&torrent).await });
@@ -239,6 +249,7 @@ impl Entry {
     fn new(torrent: Torrent, kind: Kind, strategy: StrategyName) -> Self {
         Self {
             current: watch::Sender::new(torrent),
+            link: None,
             kind,
             kept: false,
             strategy,
@@ -255,6 +266,17 @@ impl Entry {
         (self.kind, self.strategy, self.kept) = (kind, strategy, false);
         (self.told, self.told_limits) = (None, Limits::default());
         self.current.send_replace(torrent);
+    }
+
+    /// What to look for it by from now on, if it has no metadata yet and somebody brings that, or other ways to it.
+    fn more(&self, source: &Source) -> Option<Source> {
+        let known = self.link.as_ref().filter(|_| self.current.borrow().info().is_none())?;
+        let Source::Magnet(link) = source else { return Some(source.clone()) };
+        let mut both = known.clone();
+        add(&mut both.trackers, &link.trackers, TRACKERS_MAX);
+        add(&mut both.web_seeds, &link.web_seeds, WEB_SEEDS_MAX);
+        add(&mut both.peers, &link.peers, MAGNET_PEERS_MAX);
+        (both != *known).then(|| Source::Magnet(Box::new(both)))
     }
 
     fn has_failed(&self) -> bool {
@@ -306,6 +328,22 @@ impl Entry {
             }
             torrent.prioritize(news.0).await;
         }));
+    }
+}
+
+fn link_of(source: &Source) -> Option<Magnet> {
+    match source {
+        Source::Magnet(link) => Some((**link).clone()),
+        Source::Torrent(_) => None,
+    }
+}
+
+/// Adds what isn't there yet, as far as there is room.
+fn add<T: Clone + PartialEq>(list: &mut Vec<T>, more: &[T], most: usize) {
+    for one in more {
+        if list.len() < most && !list.contains(one) {
+            list.push(one.clone());
+        }
     }
 }
 

@@ -24,9 +24,13 @@ impl Meeting {
         Self { tracker, _runtime: runtime }
     }
 
+    pub(crate) fn url(&self) -> String {
+        self.tracker.announce_url()
+    }
+
     /// A daemon's options that lead it here.
     pub(crate) fn options(&self) -> Options {
-        Options::default().arg(&["--allow-local-addresses", "--tracker", &self.tracker.announce_url()])
+        Options::default().arg(&["--allow-local-addresses", "--tracker", &self.url()])
     }
 
     /// Where a daemon listens that looks for the film.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, Options, Person};
 use crate::film::{Film, MIB};
-use crate::harness::Scratch;
+use crate::harness::{Scratch, wait_for};
 use crate::http::{Answer, Ask};
 use crate::meeting::Meeting;
 use crate::web::{Page, Web};
@@ -185,5 +185,43 @@ fn a_torrent_that_is_let_go_is_unknown_again() {
     gone(info());
     assert_eq!(anna.get("/api/torrents").value(), json!([]));
     assert_eq!(anna.get("/api/torrents/nohash/info").problem(), (400, "bad_hash".to_owned()));
+    daemon.end();
+}
+
+/// What the sentence of a failed magnet advises has to help at once.
+#[test]
+fn a_torrent_file_helps_whoever_waits_for_a_magnet_in_vain() {
+    let film = Film::new(6, MIB);
+    // It gives no metadata.
+    let seeder = film.seeder("127.0.9.1");
+    let daemon = Options::default().peers(&[&seeder]).start();
+    let (anna, bob) = (daemon.viewer("anna"), daemon.viewer("bob"));
+    let session = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| anna.start(&film).value());
+        let place = format!("/api/stream/{}/status", film.hash);
+        wait_for("the session begins", || (anna.get(&place).status == 200).then_some(()));
+        bob.stream(&film);
+        waiting.join().expect("a session")
+    });
+    assert!(
+        Ask::get(session["url"].as_str().expect("a URL")).send().bytes() == film.bytes(),
+        "the film differs"
+    );
+    daemon.end();
+}
+
+#[test]
+fn a_link_with_a_tracker_helps_whoever_came_with_a_bare_one() {
+    let film = Film::new(7, MIB);
+    let scratch = Scratch::new();
+    let meeting = Meeting::start();
+    let daemon = Options::default().arg(&["--allow-local-addresses"]).env("TORRENT_TIMEOUT", "500").start();
+    let anna = daemon.viewer("anna");
+    assert_eq!(anna.post(PARSE, &json!({"magnet": film.magnet()})).problem().0, 504);
+    let _seeder = film.real_seeder(&scratch, &["--allow-local-addresses", "--tracker", &meeting.url()]);
+    let better = json!({"magnet": format!("{}&tr={}", film.magnet(), meeting.url())});
+    wait_for("the tracker's peer gives the metadata", || {
+        (anna.post(PARSE, &better).status == 200).then_some(())
+    });
     daemon.end();
 }
