@@ -3,9 +3,10 @@
 use afflux_metainfo::InfoHashes;
 use afflux_metainfo::limits::TORRENT_BYTES_MAX;
 use axum::body::Body;
+use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, Path, Query, Request};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -71,25 +72,36 @@ pub(super) async fn source(request: Request) -> Result<SourceInput, Refusal> {
 
 /// A form: its first field is `torrent`, `magnet`, `url`, or a file by any name.
 async fn form(request: Request) -> Result<SourceInput, Refusal> {
-    let wrong = |detail: String| bad_request(format!("the form can't be read: {detail}"));
     let request = request.map(|body| Body::new(Limited::new(body, SOURCE_BYTES_MAX)));
-    let mut form = Multipart::from_request(request, &()).await.map_err(|error| wrong(error.body_text()))?;
-    let Some(field) = form.next_field().await.map_err(|error| wrong(error.body_text()))? else {
+    let mut form = Multipart::from_request(request, &())
+        .await
+        .map_err(|error| bad_form(error.status(), &error.body_text()))?;
+    let Some(field) = form.next_field().await.map_err(unreadable)? else {
         return Err(bad_request("the form must have a file \"torrent\", or a field \"magnet\" or \"url\""));
     };
     match field.name().unwrap_or_default() {
         "magnet" => Ok(SourceInput::Magnet(text(field).await?)),
         "url" => Ok(SourceInput::Url(text(field).await?)),
         name if name == "torrent" || field.file_name().is_some() => {
-            let file = field.bytes().await.map_err(|error| wrong(error.body_text()))?;
-            Ok(SourceInput::File(file))
+            Ok(SourceInput::File(field.bytes().await.map_err(unreadable)?))
         }
         other => Err(bad_request(format!("the form has a field {other:?}, which isn't known here"))),
     }
 }
 
 async fn text(field: axum::extract::multipart::Field<'_>) -> Result<String, Refusal> {
-    field.text().await.map_err(|error| bad_request(format!("the form can't be read: {}", error.body_text())))
+    field.text().await.map_err(unreadable)
+}
+
+fn unreadable(error: MultipartError) -> Refusal {
+    bad_form(error.status(), &error.body_text())
+}
+
+fn bad_form(status: StatusCode, detail: &str) -> Refusal {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(SOURCE_BYTES_MAX),
+        _ => bad_request(format!("the form can't be read: {detail}")),
+    }
 }
 
 /// A request's JSON, whose mistakes get a sentence.
@@ -119,11 +131,13 @@ pub(super) async fn json<T: DeserializeOwned>(request: Request, bytes_max: usize
 async fn body(request: Request, bytes_max: usize) -> Result<Bytes, Refusal> {
     match Limited::new(request.into_body(), bytes_max).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(Refusal::new(Code::TooLarge, format!("the body may have {bytes_max} bytes at most")))
-        }
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
         Err(error) => Err(bad_request(format!("the body didn't arrive whole: {error}"))),
     }
+}
+
+fn too_large(bytes_max: usize) -> Refusal {
+    Refusal::new(Code::TooLarge, format!("the body may have {bytes_max} bytes at most"))
 }
 
 pub(super) fn content_type(request: &Request) -> String {
