@@ -305,7 +305,8 @@ impl SessionReader {
     }
 
     fn purpose(&self) -> Purpose {
-        if self.opening.unpaced { Purpose::Download } else { Purpose::Play }
+        let paced = self.shared.config.streams.pace && !self.opening.unpaced;
+        if paced { Purpose::Play } else { Purpose::Download }
     }
 
     fn place(&self, offset: u64) -> Place {
