@@ -408,7 +408,7 @@ impl Session {
         }
         let wait = self.wait.map(|wait| match wait.recovery {
             Some(recovery) => recovery.next_at(),
-            None if self.state == State::Playing => wait.since + MOMENT.min(self.config.stall_timeout),
+            None if matches!(self.state, State::Playing | State::Ready) => wait.since + MOMENT.min(self.config.stall_timeout),
             None => wait.since + self.config.stall_timeout,
         });
         let lingers = self.lingers_from.filter(|_| self.state == State::Playing).map(|from| from + LINGER);
@@ -570,6 +570,8 @@ impl Session {
             now < wait.since + MOMENT.min(self.config.stall_timeout) && (was_playing || overtaken)
         });
         let lingers = was_playing && self.lingers_from.is_some();
+        let still_ready = self.state == State::Ready
+            && self.wait.is_none_or(|wait| now < wait.since + MOMENT.min(self.config.stall_timeout));
         if self.is_stopped() {
             State::Error
         } else if self.paused {
@@ -582,7 +584,7 @@ impl Session {
             State::Complete
         } else if (plays || lingers) && moment {
             State::Playing
-        } else if self.wait.is_none() && self.is_enough(&look) {
+        } else if (self.wait.is_none() || still_ready) && self.is_enough(&look) {
             State::Ready
         } else {
             State::Buffering
