@@ -540,6 +540,16 @@ impl Session {
         if self.wait.map(|wait| wait.since) == since {
             return;
         }
+        // Who waited longest is gone, others wait on, and nothing was sent: the session is held up as before.
+        let held_on = self.wait.is_some_and(|wait| {
+            let began = wait.since;
+            since.is_some_and(|since| since > began)
+                && self.waits_from <= began
+                && self.last_sent.is_none_or(|sent| sent <= began)
+        });
+        if held_on {
+            return;
+        }
         // Whoever waited still does, and others were sent bytes meanwhile: the session wasn't held up.
         let overtaken = self.wait.is_some_and(|wait| oldest.is_some_and(|oldest| oldest <= wait.since));
         if overtaken && self.wait.is_some_and(|wait| wait.recovery.is_none()) {

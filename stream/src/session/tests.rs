@@ -199,6 +199,23 @@ fn a_reader_that_waits_for_a_moment_finds_the_stream_still_ready() {
 }
 
 #[test]
+fn a_stall_goes_on_when_who_waited_longest_leaves_and_another_waits() {
+    let script = [
+        (0, Has(4 * MIB)),
+        (0, Open(1, 0)),
+        (0, Open(2, 0)),
+        (0, Waits(1)),
+        (1000, Waits(2)),
+        (40_000, Close(1)),
+        (50_000, Sent(2, 10)),
+    ];
+    let mut rig = Rig::new();
+    rig.run(&script);
+    assert_eq!(rig.said.iter().filter(|line| line.contains("stall since")).count(), 1, "{:?}", rig.said);
+    assert_eq!(rig.figures(50_000).stalls.total, Duration::from_secs(50));
+}
+
+#[test]
 fn a_stall_is_told_fought_with_growing_pauses_and_over_with_the_first_byte() {
     let script = [
         (0, Has(4 * MIB)),
