@@ -35,6 +35,7 @@ struct Described {
     base: String,
     torrent: PathBuf,
     hash: String,
+    film: PathBuf,
 }
 
 impl Described {
@@ -48,7 +49,8 @@ impl Described {
         let hash = info_hash(&scratch, &torrent);
         let place = scratch.folder("films").join(&hash);
         std::fs::create_dir(&place).expect("our own folder");
-        std::fs::rename(&film, place.join("film.mkv")).expect("our own folder");
+        let place = place.join("film.mkv");
+        std::fs::rename(&film, &place).expect("our own folder");
         let mut daemon = Afflux::new(&scratch, "daemon")
             .args(["serve", "--port", "0", "--json", "--storage", "disk", "--download-dir"])
             .arg(scratch.path("films"))
@@ -63,7 +65,7 @@ impl Described {
             .env("MAX_CONCURRENT_STREAMS", "1000")
             .start();
         let base = daemon.event("listening")["url"].as_str().expect("a URL").to_owned();
-        Self { scratch, daemon, base, torrent, hash }
+        Self { scratch, daemon, base, torrent, hash, film: place }
     }
 
     fn token(&self) -> String {
@@ -114,6 +116,7 @@ fn every_answer_is_one_that_the_description_knows() {
         .env("AFFLUX_TOKEN", described.token())
         .env("AFFLUX_TORRENT", &described.torrent)
         .env("AFFLUX_HASH", &described.hash)
+        .env("AFFLUX_FILM", &described.film)
         .args(["-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run"])
         .arg(format!("{}/openapi.json", described.base))
         .args(["--url", &described.base, "--max-examples", EXAMPLES]);
