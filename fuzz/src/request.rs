@@ -229,14 +229,14 @@ impl Running {
         let (method, path) = (asked.method.clone(), asked.target.path().to_owned());
         let answer = Answer::new(&method, &path, self.ask(asked).await);
         match self.known(&method, &path) {
-            Known::NoRoute => answer.is_problem(404).await,
+            Known::NoRoute => answer.must_be_problem(404).await,
             Known::NoMethod => {
                 assert!(answer.head.headers.contains_key(header::ALLOW), "{} without Allow", answer.what);
-                answer.is_problem(405).await;
+                answer.must_be_problem(405).await;
             }
             Known::Operation(operation) => {
                 let has_changed = answer.head.status.is_success() && !method.is_safe();
-                answer.is_described(operation).await;
+                answer.must_be_described(operation).await;
                 if has_changed {
                     self.restore().await;
                 }
@@ -297,7 +297,7 @@ impl Answer {
     }
 
     /// Fails unless it is a refusal of this status.
-    async fn is_problem(self, status: u16) {
+    async fn must_be_problem(self, status: u16) {
         assert_eq!(self.head.status, status, "{}", self.what);
         if !self.is_head {
             self.problem().await;
@@ -305,7 +305,7 @@ impl Answer {
     }
 
     /// Fails unless its status and code are an operation's.
-    async fn is_described(self, operation: &Value) {
+    async fn must_be_described(self, operation: &Value) {
         let (what, status) = (self.what.clone(), self.head.status);
         let described = operation["responses"].get(status.as_str());
         let described = described.unwrap_or_else(|| panic!("{what} isn't described"));
@@ -313,7 +313,7 @@ impl Answer {
             return;
         }
         if status.as_u16() < 400 {
-            return self.is_whole().await;
+            return self.must_be_whole().await;
         }
         let problem = self.problem().await;
         let narrowed = &described["content"]["application/problem+json"]["schema"]["allOf"][1];
@@ -327,7 +327,7 @@ impl Answer {
     }
 
     /// Fails unless what should be JSON is. Events never end, and the film never comes: those bodies are left.
-    async fn is_whole(self) {
+    async fn must_be_whole(self) {
         if self.kind() == "application/json" {
             let (what, body) = (self.what, self.body.collect().await);
             let body = body.unwrap_or_else(|error| panic!("{what}: {error}")).to_bytes();
