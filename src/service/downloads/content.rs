@@ -43,6 +43,9 @@ pub(super) fn top(layout: &Layout) -> String {
 
 /// A sentence about the first of these numbers that is no file of the torrent.
 pub(super) fn check(layout: &Layout, files: Option<&[FileIndex]>) -> Result<(), String> {
+    if files.is_some_and(<[FileIndex]>::is_empty) {
+        return Err("the link names only files that the torrent doesn't have".to_owned());
+    }
     let is_file = |file: FileIndex| layout.file(file).is_some_and(|file| !file.pad);
     match files.and_then(|files| files.iter().find(|&&file| !is_file(file))) {
         Some(file) => {
@@ -117,6 +120,7 @@ mod tests {
     #[test]
     fn numbers_that_are_no_files_are_named() {
         assert_eq!(check(&layout(), None), Ok(()));
+        assert!(check(&layout(), Some(&[])).is_err());
         assert_eq!(check(&layout(), Some(&[FileIndex(0), FileIndex(3)])), Ok(()));
         for wrong in [1, 4, u32::MAX] {
             let sentence = check(&layout(), Some(&[FileIndex(0), FileIndex(wrong)])).unwrap_err();

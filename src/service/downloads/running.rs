@@ -76,6 +76,10 @@ impl Shared {
     async fn try_to_begin(&self, kept: &Arc<Kept>, info: Option<Info>, now: Instant) -> Result<(), Refusal> {
         // Whoever changes or removes it at this moment goes first.
         let Ok(_turn) = kept.changing.try_lock() else { return Ok(()) };
+        // They may have been there since it got its place.
+        if !kept.state().wants_to_run(self.settings(), now) {
+            return Ok(());
+        }
         let named = self.allowed(self.named_by(&kept.user, kept.info_hash).await?)?;
         let settled = kept.state().folder().map(PathBuf::from);
         let info = match (&settled, &named.source) {
@@ -86,6 +90,7 @@ impl Shared {
                 None => self.remembered(kept).await.map(|known| Arc::new(known.info)),
             },
         };
+        let peers = named.source.peers();
         let (source, purpose) = match (settled, info) {
             (Some(folder), _) => (named.source, Purpose::Keep { folder }),
             (None, None) => (named.source, Purpose::Learn),
@@ -98,6 +103,10 @@ impl Shared {
         };
         let using = self.torrents.take_up(&source, &purpose, kept.state().wish())?;
         let torrent = using.torrent();
+        if matches!(source, Source::Torrent(_)) && !peers.is_empty() {
+            // The link named them, and a .torrent can't.
+            torrent.add_peers(peers).await;
+        }
         let sent_before = torrent.status().totals.payload_sent;
         let mut state = kept.state();
         state.trouble = None;
@@ -112,8 +121,9 @@ impl Shared {
             && !magnet.select.is_empty()
         {
             // BEP 53: the link itself names the files.
-            let files = (0..info.layout.files().len() as u32).filter(|&file| magnet.selects(file));
-            row.files = Some(files.map(FileIndex).collect());
+            let files = (0u32..).zip(info.layout.files());
+            let named = files.filter(|(nth, file)| magnet.selects(*nth) && !file.pad);
+            row.files = Some(named.map(|(nth, _)| FileIndex(nth)).collect());
         }
         content::check(&info.layout, row.files.as_deref())
             .map_err(|detail| Refusal::new(Code::NoFile, detail))?;
