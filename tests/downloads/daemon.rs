@@ -240,6 +240,17 @@ impl Set {
         Self { torrent, folder, files }
     }
 
+    /// One file, called anything.
+    pub(crate) fn called(name: &str, length: u64) -> Self {
+        let files = vec![Film::new(length, PIECE).data];
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(name), &files[0]).unwrap();
+        let builder = Builder::single_file(name, length, PIECE).unwrap();
+        let hashes = afflux_storage::hash_files(builder.layout(), folder.path(), 1, &|_, _| {}).unwrap();
+        let torrent = TorrentFile::parse(&builder.build(&hashes).unwrap()).unwrap();
+        Self { torrent, folder, files }
+    }
+
     pub(crate) async fn seeder(&self) -> House {
         let house = House::new().await;
         let kind = Kind::Disk { dir: self.folder.path().to_path_buf() };

@@ -229,6 +229,24 @@ async fn torrents_of_one_name_do_not_get_into_each_others_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_torrent_that_is_called_like_anothers_folder_takes_nobodys_place() {
+    let film = Film::new(MIB, PIECE);
+    let trap = Set::called(&film.hash().wire().to_string(), 2 * MIB);
+    let home = Home::new(&[&film.seeder(None).await, &trap.seeder().await]);
+    // The film has to go to its own folder, which is the trap's name.
+    std::fs::write(home.path(NAME), "mine").unwrap();
+    let (daemon, anna, mallory) = (home.start().await, user("anna"), user("mallory"));
+    daemon.service.add_download(&mallory, trap.file(), wish()).await.unwrap();
+    daemon.wait_state(&mallory, trap.hash(), DownloadState::Seeding).await;
+    daemon.service.add_download(&anna, film.file(), wish()).await.unwrap();
+    daemon.wait_state(&anna, film.hash(), DownloadState::Seeding).await;
+    let (own, traps) = (film.hash().wire().to_string(), trap.hash().wire().to_string());
+    film.assert_file(&home.path(&own));
+    assert!(std::fs::read(home.path(&traps).join(own)).unwrap() == trap.files[0]);
+    daemon.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn its_user_hears_of_each_state_and_nobody_else_does() {
     let film = Film::new(2 * MIB, PIECE);
     let home = Home::new(&[&film.seeder(None).await]);
