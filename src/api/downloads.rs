@@ -138,6 +138,7 @@ pub(super) async fn add(
     let (mut parts, body) = request.into_parts();
     let Asked(query) = Asked::<DownloadQuery>::from_request_parts(&mut parts, &()).await?;
     let request = Request::from_parts(parts, body);
+    let _turn = input::turn(&request).await?;
     let (source, wish) = if input::content_type(&request) == "application/json" {
         if query != DownloadQuery::default() {
             return Err(bad_request("with a JSON body, say all of it in the body and nothing in the query"));

@@ -1,8 +1,10 @@
 //! What requests bring: bodies within bounds, JSON with sentences for its mistakes, torrents in every form they come in.
 
+use std::time::Duration;
+
 use afflux_metainfo::InfoHashes;
 use afflux_metainfo::limits::TORRENT_BYTES_MAX;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, Path, Query, Request};
 use axum::http::request::Parts;
@@ -13,6 +15,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa::ToSchema;
 
 use super::answers::bad_request;
@@ -24,6 +27,46 @@ use crate::user::{BadUser, User};
 pub(super) const SOURCE_BYTES_MAX: usize = TORRENT_BYTES_MAX / 3 * 4 + 4096;
 /// Largest body of any other request: a few numbers and names, or the indices of ten thousand files.
 const JSON_BYTES_MAX: usize = 128 * 1024;
+
+/// Larger bodies than those that say `JSON_BYTES_MAX` is enough for take turns, this many at once. Attack: one user with 256
+/// connections would have 256 bodies of 43 MiB lie in memory, each in two or three forms.
+const LARGE_BODIES_MAX: usize = 2;
+/// How long a large body waits for its turn: a few others have come and gone by then.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long a body may take. Attack: keeping a turn with one byte a minute.
+const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// The turns of large bodies: a bound for the whole process, as its memory is.
+static LARGE_BODIES: Semaphore = Semaphore::const_new(LARGE_BODIES_MAX);
+
+/// A body's turn, to be held until nothing of it is needed any more. Small bodies need none.
+#[derive(Debug)]
+#[must_use = "the turn is over when this is dropped"]
+pub(super) struct Turn(
+    #[expect(dead_code, reason = "it is there to be dropped")] Option<SemaphorePermit<'static>>,
+);
+
+/// Waits for the turn of a request whose body may be large.
+pub(super) fn turn(request: &Request) -> impl Future<Output = Result<Turn, Refusal>> + use<> {
+    // A request that doesn't say how much it brings may bring a lot.
+    let length = request.body().size_hint().upper().unwrap_or(SOURCE_BYTES_MAX as u64);
+    async move {
+        if length <= JSON_BYTES_MAX as u64 {
+            return Ok(Turn(None));
+        }
+        if length > SOURCE_BYTES_MAX as u64 {
+            return Err(too_large(SOURCE_BYTES_MAX));
+        }
+        match tokio::time::timeout(TURN_WAIT_MAX, LARGE_BODIES.acquire()).await {
+            Ok(permit) => Ok(Turn(permit.ok())),
+            Err(_) => {
+                let detail =
+                    "other large requests are being read: try again in a moment, or send a magnet link";
+                Err(Refusal::new(Code::Full, detail).retry_after(TURN_WAIT_MAX))
+            }
+        }
+    }
+}
 
 /// A torrent by one of the ways to name it.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -65,7 +108,7 @@ pub(super) async fn source(request: Request) -> Result<SourceInput, Refusal> {
     match content_type(&request).as_str() {
         "application/json" => json::<SourceBody>(request, SOURCE_BYTES_MAX).await?.input(),
         "application/x-bittorrent" => Ok(SourceInput::File(body(request, SOURCE_BYTES_MAX).await?)),
-        "multipart/form-data" => form(request).await,
+        "multipart/form-data" => in_time(form(request)).await,
         other => Err(unsupported(other, "application/json, application/x-bittorrent or multipart/form-data")),
     }
 }
@@ -129,11 +172,16 @@ pub(super) async fn json<T: DeserializeOwned>(request: Request, bytes_max: usize
 }
 
 async fn body(request: Request, bytes_max: usize) -> Result<Bytes, Refusal> {
-    match Limited::new(request.into_body(), bytes_max).collect().await {
+    match in_time(async { Ok(Limited::new(request.into_body(), bytes_max).collect().await) }).await? {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
         Err(error) => Err(bad_request(format!("the body didn't arrive whole: {error}"))),
     }
+}
+
+async fn in_time<T>(reading: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    let late = |_| bad_request(format!("the body didn't arrive within {} s", BODY_TIME_MAX.as_secs()));
+    tokio::time::timeout(BODY_TIME_MAX, reading).await.map_err(late)?
 }
 
 fn too_large(bytes_max: usize) -> Refusal {

@@ -48,6 +48,7 @@ pub(super) async fn parse(
     Asked(query): Asked<ParseQuery>,
     request: Request,
 ) -> Answer {
+    let _turn = input::turn(&request).await?;
     let input = input::source(request).await?;
     let info = api.service.parse_torrent(&identity, input, query.fetch.unwrap_or(true)).await?;
     Ok(json(&info))
@@ -93,6 +94,7 @@ pub(super) async fn convert(
     headers: HeaderMap,
     request: Request,
 ) -> Answer {
+    let _turn = input::turn(&request).await?;
     let input = input::source(request).await?;
     let converted = api.service.convert_magnet(&identity, input).await?;
     if wants_torrent(&headers) {
