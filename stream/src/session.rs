@@ -408,7 +408,9 @@ impl Session {
         }
         let wait = self.wait.map(|wait| match wait.recovery {
             Some(recovery) => recovery.next_at(),
-            None if matches!(self.state, State::Playing | State::Ready) => wait.since + MOMENT.min(self.config.stall_timeout),
+            None if matches!(self.state, State::Playing | State::Ready) => {
+                wait.since + MOMENT.min(self.config.stall_timeout)
+            }
             None => wait.since + self.config.stall_timeout,
         });
         let lingers = self.lingers_from.filter(|_| self.state == State::Playing).map(|from| from + LINGER);
