@@ -1,0 +1,165 @@
+//! What users do with their streams.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use afflux_metainfo::InfoHashes;
+use afflux_stream::session::Place;
+
+use super::seeking::place_of;
+use super::told::status_asleep;
+use super::{choose, no_stream};
+use crate::auth::{Identity, Scope};
+use crate::service::refusal::Refusal;
+use crate::service::shapes::{SeekAnswer, SeekWish, StreamSession, StreamStatus};
+use crate::service::{Start, StreamingService, buffer, reading};
+use crate::user::User;
+
+/// What is fetched at a place that was sought, before the player asks: about two seconds of a film.
+const SEEK_BYTES: u64 = 4 * 1024 * 1024;
+
+impl StreamingService {
+    /// Starts, or joins, this user's session for a torrent. URLs are paths on the daemon's own address.
+    ///
+    /// # Errors
+    /// Too many streams, no metadata within `TORRENT_TIMEOUT`, no such file, or content that is blocked.
+    pub async fn start_stream(
+        &self,
+        who: &Identity,
+        hashes: InfoHashes,
+        start: Start,
+    ) -> Result<StreamSession, Refusal> {
+        let (session, opened, file) = self.shared.start(who, hashes, &start).await?;
+        Ok(session.shape(&self.shared, &opened.ready, file))
+    }
+
+    /// The same for a player that takes the file's bytes from the same answer; `unpaced` for one that saves them.
+    ///
+    /// # Errors
+    /// As for [`start_stream`](Self::start_stream).
+    pub async fn open_stream(
+        &self,
+        who: &Identity,
+        hashes: InfoHashes,
+        start: Start,
+        unpaced: bool,
+    ) -> Result<Arc<dyn afflux_stream::Media>, Refusal> {
+        let (session, opened, file) = self.shared.start(who, hashes, &start).await?;
+        self.shared.note_media_request(&session, None).await?;
+        let opening = reading::Opening { file, unpaced, client: start.client };
+        reading::open(&self.shared, &session, &opened, opening)
+    }
+
+    /// What this user's session is at.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn stream_status(&self, who: &Identity, hashes: InfoHashes) -> Result<StreamStatus, Refusal> {
+        Ok(self.shared.own_session(who, hashes).await?.status())
+    }
+
+    /// What all of this user's sessions are at; everybody's for admins.
+    pub fn streams(&self, who: &Identity) -> Vec<StreamStatus> {
+        let everybody = who.scopes.contains(Scope::Admin);
+        let mut sessions = self.shared.sessions.awake();
+        sessions.retain(|session| everybody || session.user == who.user);
+        let mut asleep = self.shared.sessions.all_asleep();
+        asleep.retain(|row| everybody || row.user == who.user);
+        let told = sessions.iter().map(|session| session.status());
+        told.chain(asleep.iter().map(status_asleep)).collect()
+    }
+
+    /// Ends this user's session, and its URLs.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn stop_stream(&self, who: &Identity, hashes: InfoHashes) -> Result<(), Refusal> {
+        let hash = self.shared.wire(who, hashes).await?;
+        let id = self.shared.sessions.find(&who.user, hash).ok_or_else(no_stream)?;
+        self.shared.end_session(id, "deleted").await;
+        Ok(())
+    }
+
+    /// Fetches a place before the player asks for it.
+    ///
+    /// # Errors
+    /// No session, no such file, or a place outside of it.
+    pub async fn seek(
+        &self,
+        who: &Identity,
+        hashes: InfoHashes,
+        wish: SeekWish,
+    ) -> Result<SeekAnswer, Refusal> {
+        let session = self.shared.own_session(who, hashes).await?;
+        let opened = session.open(&self.shared).await?;
+        let file = match wish.file {
+            Some(_) => choose(&opened.ready, wish.file)?,
+            None => session.state().file.map_or_else(|| choose(&opened.ready, None), Ok)?,
+        };
+        self.shared.check_content(&session, &opened, file)?;
+        let length = opened.ready.layout.file(file).map_or(0, |file| file.length);
+        let answer = place_of(&wish, length)?;
+        session.turn_to(&opened, file, &self.shared);
+        let (start, end) = (answer.byte_offset, length.min(answer.byte_offset + SEEK_BYTES));
+        let sought = opened.viewing.prefetch(&opened.ready, file, start..end);
+        let mut state = session.state();
+        state.sought = Some(sought);
+        if let Some(duration) = answer.duration {
+            state.rate = Some((length as f64 / duration) as u64);
+        }
+        let now = Instant::now();
+        state.machine.seek(Place { file: file.0, offset: start }, now);
+        state.pace.handle_seek(now);
+        let buffered_bytes = buffer::ahead(&opened.ready, file, start);
+        let buffered_seconds = answer
+            .duration
+            .filter(|_| length > 0)
+            .map(|duration| duration * buffered_bytes as f64 / length as f64);
+        Ok(SeekAnswer {
+            byte_offset: start,
+            seconds: answer.seconds,
+            method: answer.method,
+            buffered_bytes,
+            buffered_seconds,
+        })
+    }
+
+    /// Stops fetching for this user's session. What is there can be read on.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn pause(&self, who: &Identity, hashes: InfoHashes) -> Result<StreamStatus, Refusal> {
+        let session = self.shared.own_session(who, hashes).await?;
+        {
+            let mut state = session.state();
+            state.machine.pause(Instant::now());
+            if let Some(opened) = &state.opened {
+                opened.viewing.pause();
+            }
+        }
+        self.shared.drain(&session);
+        Ok(session.status())
+    }
+
+    /// Fetches on.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn resume(&self, who: &Identity, hashes: InfoHashes) -> Result<StreamStatus, Refusal> {
+        let session = self.shared.own_session(who, hashes).await?;
+        {
+            let mut state = session.state();
+            state.machine.resume(Instant::now());
+            if let Some(opened) = &state.opened {
+                opened.viewing.resume();
+            }
+        }
+        self.shared.drain(&session);
+        Ok(session.status())
+    }
+
+    /// Whether a user has a session for a torrent.
+    pub fn has_session(&self, user: &User, hashes: InfoHashes) -> bool {
+        self.shared.sessions.find(user, hashes.wire()).is_some()
+    }
+}

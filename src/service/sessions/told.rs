@@ -1,0 +1,143 @@
+//! What is told of a session: its URLs, its playlist, what it is at.
+
+use std::time::Instant;
+
+use afflux_metainfo::FileIndex;
+use afflux_stream::session::State as StreamState;
+use afflux_stream::token::{Bound, MediaToken};
+
+use super::{Session, bound};
+use crate::database::SavedSession;
+use crate::engine::torrent::Ready;
+use crate::media_choice;
+use crate::service::shapes::{
+    PeerCount, SeekCount, StallCount, StreamSession, StreamStatus, SubtitleLink, TroubleInfo,
+};
+use crate::service::{Shared, buffer, content, unix_now};
+use crate::shelf::encode;
+
+/// Stretches of a file that a status tells of: enough for a bar on a screen.
+const RANGES_TOLD_MAX: usize = 64;
+
+impl Session {
+    /// What its URLs are bound to.
+    fn bound(&self) -> Bound<'_> {
+        bound(&self.user, &self.info_hash)
+    }
+
+    /// The path of a file's URL.
+    pub(super) fn media_path(&self, shared: &Shared, ready: &Ready, file: FileIndex) -> String {
+        let name = ready.layout.file(file).and_then(|file| file.path.last().cloned()).unwrap_or_default();
+        format!("/stream/{}/{}", self.token(shared, Some(file)), encode(&name))
+    }
+
+    /// A token for one file, or for the session as a whole.
+    pub(in crate::service) fn token(&self, shared: &Shared, file: Option<FileIndex>) -> String {
+        let expires_at = self.state().expires_at;
+        let token = MediaToken { session: self.id, file: file.map(|FileIndex(index)| index), expires_at };
+        shared.config.media_key.seal(&token, &self.bound())
+    }
+
+    /// The session with the URLs of a file.
+    pub(super) fn shape(&self, shared: &Shared, ready: &Ready, file: FileIndex) -> StreamSession {
+        let subtitles = media_choice::files(&ready.layout).filter(|(_, file)| content::is_subtitle(file));
+        StreamSession {
+            session_id: self.id.to_string(),
+            info_hash: self.info_hash.to_string(),
+            file: file.0,
+            url: self.media_path(shared, ready, file),
+            playlist_url: format!("/stream/{}/playlist.m3u8", self.token(shared, None)),
+            subtitles: subtitles
+                .map(|(index, file)| SubtitleLink {
+                    file: index.0,
+                    name: file.path.last().cloned().unwrap_or_default(),
+                    url: self.media_path(shared, ready, index),
+                })
+                .collect(),
+            expires_at: self.state().expires_at,
+        }
+    }
+
+    /// The torrent's videos (without any, its songs) in watching order.
+    pub(in crate::service) fn playlist(&self, shared: &Shared, ready: &Ready) -> String {
+        let mut list = String::from("#EXTM3U\n");
+        for file in media_choice::watching_order(&ready.layout) {
+            let Some(span) = ready.layout.file(file) else { continue };
+            let name = span.path.last().cloned().unwrap_or_default();
+            // A line break in a name would be a line of its own.
+            let title: String = name.chars().filter(|c| !c.is_control()).collect();
+            let token = self.token(shared, Some(file));
+            list.push_str(&format!("#EXTINF:-1,{title}\n../{token}/{}\n", encode(&name)));
+        }
+        list
+    }
+
+    /// What it is at.
+    pub(in crate::service) fn status(&self) -> StreamStatus {
+        let (torrent, now) = (self.torrent().status(), Instant::now());
+        let state = self.state();
+        let (place, figures) = (state.machine.place(), state.machine.figures(now));
+        let file = state.opened.as_ref().and(state.file).map(|_| FileIndex(place.file));
+        let ranges = match (&state.opened, file) {
+            (Some(opened), Some(file)) => buffer::ranges(&opened.ready, file, RANGES_TOLD_MAX),
+            _ => Vec::new(),
+        };
+        let length =
+            state.opened.as_ref().zip(file).and_then(|(opened, file)| opened.ready.layout.file(file));
+        let trouble = state.machine.trouble();
+        StreamStatus {
+            session_id: self.id.to_string(),
+            info_hash: self.info_hash.to_string(),
+            file: file.map(|FileIndex(index)| index),
+            state: state.machine.state().as_str().to_owned(),
+            position_bytes: place.offset,
+            buffered_bytes: state.machine.buffered_bytes(),
+            buffered_ranges: ranges,
+            length: length.map(|file| file.length),
+            ttfb_ms: figures.ttfb.map(|time| time.as_millis() as u64),
+            stalls: StallCount {
+                count: figures.stalls.count,
+                total_ms: figures.stalls.total.as_millis() as u64,
+            },
+            seeks: SeekCount {
+                count: figures.seeks.count,
+                total_ms: figures.seeks.total.as_millis() as u64,
+                max_ms: figures.seeks.max.as_millis() as u64,
+            },
+            bytes_served: figures.bytes_sent,
+            readers: figures.readers as u32,
+            download_rate: torrent.snapshot.download_rate,
+            peers: PeerCount::new(&torrent),
+            error: trouble.map(|known| {
+                let since = unix_now().saturating_sub(now.duration_since(known.since).as_secs());
+                TroubleInfo {
+                    code: known.trouble.code().to_owned(),
+                    detail: torrent.error.clone().unwrap_or_else(|| known.trouble.to_string()),
+                    since,
+                }
+            }),
+        }
+    }
+}
+
+/// What a session is at that nobody has come back to since the daemon started: nothing is fetched for it.
+pub(super) fn status_asleep(row: &SavedSession) -> StreamStatus {
+    StreamStatus {
+        session_id: row.id.to_string(),
+        info_hash: row.info_hash.to_string(),
+        file: Some(row.file.0),
+        state: StreamState::Paused.as_str().to_owned(),
+        position_bytes: row.position,
+        buffered_bytes: 0,
+        buffered_ranges: Vec::new(),
+        length: None,
+        ttfb_ms: None,
+        stalls: StallCount::default(),
+        seeks: SeekCount::default(),
+        bytes_served: 0,
+        readers: 0,
+        download_rate: 0,
+        peers: PeerCount::default(),
+        error: None,
+    }
+}
