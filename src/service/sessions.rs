@@ -171,6 +171,7 @@ impl Shared {
                 (session, true)
             }
         };
+        session.state().machine.touch(Instant::now());
         let opened = match session.open(self).await {
             Ok(opened) => opened,
             Err(refusal) => {
@@ -288,7 +289,9 @@ impl Shared {
     ) -> Result<Arc<Session>, Refusal> {
         let hash = self.wire(who, hashes).await?;
         let id = self.sessions.find(&who.user, hash).ok_or_else(no_stream)?;
-        self.awake(id).await
+        let session = self.awake(id).await?;
+        session.state().machine.touch(Instant::now());
+        Ok(session)
     }
 
     /// The hash that a torrent goes by, whichever of its hashes was said.

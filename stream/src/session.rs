@@ -196,7 +196,7 @@ pub enum Output {
     },
     /// Try harder to get bytes.
     Escalate(Step),
-    /// Nobody has read for the idle time: end the session. Said once until somebody reads again.
+    /// Nobody has read or asked for the idle time: end the session. Said once until somebody does again.
     Idle,
 }
 
@@ -383,6 +383,13 @@ impl Session {
         self.seek_announced = Some(now);
         self.act(now);
         self.settle(now);
+    }
+
+    /// Somebody asks about the session: it isn't forgotten.
+    pub fn touch(&mut self, now: Instant) {
+        if self.wakes(now) {
+            self.act(now);
+        }
     }
 
     /// The session is over: nothing changes any more, and nothing more is said.

@@ -371,6 +371,31 @@ fn a_session_that_nobody_reads_ends_and_its_torrent_after_the_grace() {
 }
 
 #[test]
+fn a_session_that_somebody_asks_about_is_kept() {
+    let films = [16, 17].map(|seed| Film::new(seed, MIB / 2));
+    let daemon = Options::default().arg(&["--idle-time", "2s"]).env("TORRENT_TIMEOUT", "100").start();
+    let anna = daemon.viewer("anna");
+    let mut hears = listen(&anna, "");
+    let kept = anna.stream(&films[0]);
+    anna.stream(&films[1]);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                assert_eq!(anna.status(&films[0])["sessionId"], kept["sessionId"]);
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+        });
+        wait_for("the other one ends", || hears.until("\"idle\"").then_some(()));
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    wait_for("and this one too, once nobody asks", || {
+        hears.until(&format!("{}\",\"reason\":\"idle\"", films[0].hash)).then_some(())
+    });
+    daemon.end();
+}
+
+#[test]
 fn a_player_that_is_slow_keeps_its_session() {
     let film = Film::new(12, 24 * MIB);
     let seeder = film.seeder("127.0.4.12");

@@ -23,6 +23,8 @@ enum Input {
     Pause,
     Resume,
     Seek(u64),
+    /// Somebody asks about it.
+    Touch,
     /// Time passes.
     Pass,
 }
@@ -113,6 +115,7 @@ fn feed(session: &mut Session, input: Input, now: Instant) {
         Pause => session.pause(now),
         Resume => session.resume(now),
         Seek(at) => session.seek(place(at), now),
+        Touch => session.touch(now),
         Pass => session.handle_timeout(now),
     }
 }
@@ -422,6 +425,13 @@ fn a_download_is_playing_and_leaves_the_place_alone() {
     rig.run(&[(0, Has(4 * MIB)), (0, Download(1, 0)), (400, Sent(1, 90 * MIB)), (500, Pass)]);
     assert_eq!(rig.said, ["0 ready", "400 playing"]);
     assert_eq!(rig.session.place(), Place::default());
+}
+
+#[test]
+fn who_asks_about_a_session_keeps_it() {
+    let minutes = |n: u64| n * 60_000;
+    let script = [(0, Has(4 * MIB)), (minutes(10), Touch), (minutes(24), Touch), (minutes(40), Pass)];
+    assert_eq!(said(&script), ["0 ready".to_owned(), format!("{} idle", minutes(39))]);
 }
 
 #[test]
