@@ -86,6 +86,11 @@ impl TorrentInfo {
         about
     }
 
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The files, in the order of the metainfo.
     pub fn files(&self) -> &[FileInfo] {
         &self.files

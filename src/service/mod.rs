@@ -7,6 +7,8 @@
 //! - `reading` stands between a session's players and the torrent's bytes: it counts, paces and checks.
 //! - `rounds` looks at everything a few times a second: states, stalls, what is over.
 //!
+//! A program that does this is `examples/embed.rs`.
+//!
 //! ```no_run
 //! # async fn example(service: afflux::service::StreamingService) -> Result<(), afflux::service::refusal::Refusal> {
 //! use afflux::auth::Identity;
@@ -43,7 +45,7 @@ mod sources;
 mod suspicion;
 mod torrents;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -66,8 +68,9 @@ use self::sessions::Sessions;
 use self::suspicion::Suspects;
 pub use self::torrents::StreamStorage;
 use self::torrents::Torrents;
-use crate::config::Tuning;
-use crate::config::service::{DownloadSettings, StreamSettings, SuspiciousSettings};
+use crate::config::options::MAX_CONCURRENT_STREAMS;
+use crate::config::service::{DownloadSettings, ServiceOptions, StreamSettings, SuspiciousSettings};
+use crate::config::{File, Tuning, TuningOptions};
 use crate::database::{Database, TorrentCursor};
 use crate::engine::Engine;
 use crate::metrics::{Metrics, TorrentTally};
@@ -102,6 +105,24 @@ pub struct ServiceConfig {
     pub media_key: MediaKey,
     /// From when on something looks like abuse, and what is done then.
     pub suspicious: SuspiciousSettings,
+}
+
+impl ServiceConfig {
+    /// All as by default: streams in memory, downloads below `folder`.
+    pub fn new(folder: &Path, media_key: MediaKey) -> Self {
+        let settings = ServiceOptions::default().settle(&File::default());
+        Self {
+            storage: StreamStorage::Memory,
+            download_folder: folder.join("downloads"),
+            downloads: settings.downloads,
+            streams: settings.streams,
+            streams_per_user: MAX_CONCURRENT_STREAMS,
+            tuning: TuningOptions::default().settle(TuningOptions::default()),
+            policy: Arc::new(settings.sources),
+            media_key,
+            suspicious: settings.suspicious,
+        }
+    }
 }
 
 /// The service; clones are the same.
