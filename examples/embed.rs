@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Instant;
 
 use afflux::auth::Identity;
 use afflux::config::{SwarmOptions, TuningOptions};
@@ -14,6 +15,7 @@ use afflux::database::Database;
 use afflux::engine::{Engine, EngineConfig};
 use afflux::service::{ServiceConfig, SourceInput, Start, StreamingService};
 use afflux_stream::token::MediaKey;
+use afflux_stream::window::{Run, WindowConfig};
 
 /// So much of the film is read.
 const HEAD_BYTES: u64 = 1024 * 1024;
@@ -46,15 +48,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{}: {} files", torrent.info.name(), torrent.info.files().len());
 
     let film = service.open_stream(&me, torrent.hashes, Start::default(), false).await?;
-    let length = film.facts().length;
-    let mut reader = film.reader(0..length.min(HEAD_BYTES));
-    let mut at = 0;
-    while at < length.min(HEAD_BYTES) {
-        let most = (HEAD_BYTES - at) as usize;
-        at += poll_fn(|cx| reader.poll_read(cx, at, most)).await.map_err(|error| format!("{error:?}"))?.len()
-            as u64;
-        println!("{at} of {length} bytes");
+    let (length, head) = (film.facts().length, film.facts().length.min(HEAD_BYTES));
+    let mut reader = film.reader(0..head);
+    // What is wanted and how soon is the reader's to say.
+    let mut run = Run::new(WindowConfig::default(), 0..head, length, film.facts().bitrate, Instant::now());
+    while run.position() < head {
+        run.handle_wait();
+        reader.set_window(run.window(Instant::now()));
+        let (at, most) = (run.position(), (head - run.position()) as usize);
+        let bytes = poll_fn(|cx| reader.poll_read(cx, at, most)).await.map_err(|error| error.to_string())?;
+        run.handle_sent(bytes.len() as u64, Instant::now());
     }
+    println!("the first {head} of {length} bytes are there");
     let status = service.stream_status(&me, torrent.hashes).await?;
     println!("{}: {} peers, first byte after {:?} ms", status.state, status.peers.connected, status.ttfb_ms);
 

@@ -56,7 +56,7 @@ pub(super) async fn run(shared: Weak<Shared>) {
 
 impl Session {
     /// Tells the session what its torrent looks like.
-    fn look(&self, now: Instant) {
+    pub(super) fn look(&self, now: Instant) {
         let status = self.torrent().status();
         let opened = self.opened();
         let mut state = self.state();

@@ -55,7 +55,11 @@ impl StreamingService {
     /// # Errors
     /// There is none.
     pub async fn stream_status(&self, who: &Identity, hashes: InfoHashes) -> Result<StreamStatus, Refusal> {
-        Ok(self.shared.own_session(who, hashes).await?.status())
+        let session = self.shared.own_session(who, hashes).await?;
+        // What happened since the last round counts too.
+        session.look(Instant::now());
+        self.shared.drain(&session);
+        Ok(session.status())
     }
 
     /// What all of this user's sessions are at; everybody's for admins.
