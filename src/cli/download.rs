@@ -121,7 +121,7 @@ async fn prepare(
     timeout: Duration,
 ) -> Result<Arc<Ready>, Failure> {
     let mut seen = torrent.watch();
-    let mut ready = std::pin::pin!(session::metadata(torrent, timeout));
+    let mut ready = std::pin::pin!(torrent.wait_metadata(timeout));
     let ready = loop {
         tokio::select! {
             done = ready.as_mut() => break done?,

@@ -41,7 +41,7 @@ pub(super) fn run(context: Context, arguments: InspectArguments) -> Result<ExitC
         // Only the metadata is wanted: nothing is fetched without a reader, and nothing touches the disk.
         let options = AddOptions { read_only: true, ..AddOptions::new(Kind::Memory) };
         let torrent = engine.add(&source, options)?;
-        let ready = session::metadata(&torrent, timeout).await?;
+        let ready = torrent.wait_metadata(timeout).await?;
         print(&context, &TorrentInfo::new(&source, Some(&ready.info)));
         Ok(ExitCode::SUCCESS)
     })

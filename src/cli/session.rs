@@ -10,9 +10,9 @@ use tracing::warn;
 
 use super::{Context, NetworkArguments};
 use crate::config::{SwarmSettings, Tuning};
-use crate::engine::torrent::Ready;
-use crate::engine::{Engine, EngineConfig, State, Status, Torrent};
+use crate::engine::{Engine, EngineConfig, Status};
 use crate::failure::Failure;
+use crate::service::shapes::LiveState;
 use crate::threads;
 
 /// SIGINT and SIGTERM end a command within five seconds; one is left for the process itself.
@@ -115,59 +115,10 @@ pub(super) async fn interrupted() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits for a torrent's metadata and storage as long as `TORRENT_TIMEOUT` allows. Checking files on disk doesn't count.
-pub(crate) async fn metadata(torrent: &Torrent, timeout: Duration) -> Result<std::sync::Arc<Ready>, Failure> {
-    let mut patience = std::pin::pin!(tokio::time::sleep(timeout));
-    let mut ready = std::pin::pin!(torrent.wait_ready());
-    loop {
-        tokio::select! {
-            done = ready.as_mut() => return done,
-            () = patience.as_mut() => {
-                let status = torrent.status();
-                if status.state == State::Metadata {
-                    return Err(no_metadata(&status, timeout));
-                }
-                patience.as_mut().reset(tokio::time::Instant::now() + timeout);
-            }
-        }
-    }
-}
-
-/// Why a torrent's metadata isn't there after so long, and what to do.
-pub(crate) fn no_metadata(status: &Status, timeout: Duration) -> Failure {
-    let (known, connected) = (status.snapshot.known, status.snapshot.connected);
-    let advice = match (known, connected) {
-        (0, _) => "no peer was found: check the link, or name trackers (--tracker) or peers (--peer)",
-        (_, 0) => "peers are known, but none answers: is there a firewall in between?",
-        _ => "the peers don't have it either, or don't tell: try again later",
-    };
-    Failure::work(format!(
-        "no metadata within {:.0} s ({known} peers known, {connected} connected): {advice}, \
-         or wait longer with TORRENT_TIMEOUT (--torrent-timeout)",
-        timeout.as_secs_f64()
-    ))
-}
-
 /// Adds a torrent's live state to a JSON object, in the shape of the HTTP API.
 pub(crate) fn add_live_state(line: &mut serde_json::Value, status: &Status) {
-    let snapshot = &status.snapshot;
-    line["state"] = status.state.as_str().into();
-    line["progress"] = status.fraction().into();
-    line["downloadRate"] = snapshot.download_rate.into();
-    line["uploadRate"] = snapshot.upload_rate.into();
-    line["peers"] = serde_json::json!({
-        "connected": snapshot.connected, "known": snapshot.known, "seeds": snapshot.seeds,
-    });
-    let (memory, spills) = (&status.memory, &status.spills);
-    line["memory"] = serde_json::json!({
-        "usedBytes": memory.used_bytes, "peakBytes": memory.peak_bytes, "limitBytes": memory.limit_bytes,
-    });
-    line["spills"] =
-        serde_json::json!({"spilledBytes": spills.spilled_bytes, "readBackBytes": spills.read_back_bytes});
-    if let Some((done, total)) = status.checked {
-        line["checked"] = serde_json::json!({"done": done, "total": total});
-    }
-    if let Some(error) = &status.error {
-        line["error"] = error.as_str().into();
+    let live = serde_json::to_value(LiveState::new(status));
+    if let (Some(line), Ok(serde_json::Value::Object(live))) = (line.as_object_mut(), live) {
+        line.extend(live);
     }
 }

@@ -202,7 +202,7 @@ pub(super) async fn metadata(
     timeout: Duration,
 ) -> Result<Arc<Ready>, Failure> {
     let mut seen = torrent.watch();
-    let mut ready = std::pin::pin!(session::metadata(torrent, timeout));
+    let mut ready = std::pin::pin!(torrent.wait_metadata(timeout));
     loop {
         tokio::select! {
             done = ready.as_mut() => return done,

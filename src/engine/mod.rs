@@ -14,6 +14,7 @@ mod limits;
 mod link;
 mod listen;
 mod open;
+mod patience;
 mod rates;
 mod readers;
 mod receive;

@@ -213,7 +213,7 @@ impl Shared {
 
     async fn metadata(&self, torrent: &Torrent) -> Result<Arc<Ready>, Refusal> {
         let timeout = self.config.tuning.torrent_timeout;
-        let waited = crate::cli::session::metadata(torrent, timeout).await;
+        let waited = torrent.wait_metadata(timeout).await;
         waited.map_err(|failure| match torrent.status().error {
             Some(reason) => Refusal::new(Code::TorrentFailed, reason),
             None => Refusal::from_failure(Code::NoMetadata, &failure),

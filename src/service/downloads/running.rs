@@ -12,7 +12,6 @@ use tracing::{info, warn};
 use super::content::{self, Content};
 use super::kept::{After, Kept, Run, State};
 use super::{BEGUN_AT_ONCE_MAX, RUNNING_MAX, RUNNING_PER_USER_MAX, places};
-use crate::cli::session::no_metadata;
 use crate::config::service::DownloadSettings;
 use crate::engine::torrent::Ready;
 use crate::engine::{Remembered, Torrent};
@@ -168,7 +167,7 @@ impl Shared {
             Some(info) => return Some(info),
             None if status.fault.is_some() => state.hear_fault(&status),
             None if now.duration_since(begun) >= timeout => {
-                let detail = no_metadata(&status, timeout).to_string();
+                let detail = status.no_metadata(timeout).to_string();
                 state.is_troubled("no_metadata", detail, After::Meanwhile);
             }
             None => {}
