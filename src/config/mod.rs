@@ -23,7 +23,7 @@ pub use options::{GlobalOptions, HttpOptions, SwarmOptions, TuningOptions};
 pub use service::{ServiceOptions, ServiceSettings};
 
 use afflux_stream::{BaseUrl, HostPolicy, ProxyPolicy, ServerConfig, Tls, TlsSettings};
-use afflux_swarm::StrategyName;
+use afflux_swarm::{Source, StrategyName};
 use ipnet::IpNet;
 
 use crate::failure::Failure;
@@ -164,6 +164,15 @@ impl File {
 }
 
 impl SwarmSettings {
+    /// Those of these addresses that may be dialled. Attack: a link, a tracker or a DHT node names places of the owner's own network, to
+    /// have us knock there. Who was given by the owner, or came to us from there, is no stranger's word.
+    pub fn peers_allowed(&self, mut addrs: Vec<SocketAddr>, source: Source) -> Vec<SocketAddr> {
+        if !self.allow_local_addresses && !matches!(source, Source::Given | Source::Incoming | Source::Lsd) {
+            addrs.retain(|addr| afflux_tracker::is_global(addr.ip()));
+        }
+        addrs
+    }
+
     /// Refuses `--strategy` where it would change nothing; `because` completes the sentence.
     pub fn refuse_strategy(&self, because: &str) -> Result<(), Failure> {
         match self.strategy {
@@ -271,6 +280,21 @@ mod tests {
         assert_eq!(tuning.peer_timeout, Duration::from_secs(2));
         assert_eq!(tuning.torrent_timeout, Duration::from_secs(7));
         assert_eq!(tuning.stream_timeout, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn only_the_owner_names_peers_of_the_own_network() {
+        let settings = SwarmOptions::default().settle(SwarmOptions::default()).unwrap();
+        let all: Vec<SocketAddr> =
+            ["127.0.0.1:1", "192.168.1.1:80", "[::1]:2", "[fe80::1]:3", "100.64.0.1:4", "8.8.8.8:5"]
+                .map(|addr| addr.parse().unwrap())
+                .to_vec();
+        for source in [Source::Magnet, Source::Tracker, Source::Dht, Source::Pex] {
+            assert_eq!(settings.peers_allowed(all.clone(), source), all[5..], "{source:?}");
+        }
+        assert_eq!(settings.peers_allowed(all.clone(), Source::Given), all);
+        let open = SwarmSettings { allow_local_addresses: true, ..settings };
+        assert_eq!(open.peers_allowed(all.clone(), Source::Magnet), all);
     }
 
     #[test]

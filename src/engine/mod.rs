@@ -588,6 +588,11 @@ impl Torrent {
         let _ = self.inbox.send(Input::Candidates { addrs, source: afflux_swarm::Source::Given }).await;
     }
 
+    /// Peers that a magnet link names (`x.pe`): none of the owner's own network, unless that is allowed.
+    pub async fn add_named_peers(&self, addrs: Vec<SocketAddr>) {
+        let _ = self.inbox.send(Input::Candidates { addrs, source: afflux_swarm::Source::Magnet }).await;
+    }
+
     /// What its readers want at this moment, oldest reader first; warm-ups aren't readers.
     pub fn windows(&self) -> Vec<Window> {
         self.readers.windows()
@@ -671,7 +676,8 @@ fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, opti
     };
     let mut swarm = Swarm::new(config, source.hashes(), None, shared.seed(), now);
     swarm.add_candidates(&shared.config.swarm.peers, afflux_swarm::Source::Given, now);
-    swarm.add_candidates(&source.peers(), afflux_swarm::Source::Magnet, now);
+    let named = shared.config.swarm.peers_allowed(source.peers(), afflux_swarm::Source::Magnet);
+    swarm.add_candidates(&named, afflux_swarm::Source::Magnet, now);
     let (inbox_sender, inbox) = mpsc::channel(torrent::INBOX_MAX);
     let (info_sender, info_known) = watch::channel(None);
     let (ready_sender, ready) = watch::channel(None);

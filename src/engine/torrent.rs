@@ -309,7 +309,10 @@ impl Task {
             Input::Storage(event) => self.judge(event, now),
             Input::Opened(Ok(opened)) => self.opened(*opened, now),
             Input::Opened(Err(reason)) => self.fail(reason),
-            Input::Candidates { addrs, source } => self.config.swarm.add_candidates(&addrs, source, now),
+            Input::Candidates { addrs, source } => {
+                let addrs = self.config.shared.config.swarm.peers_allowed(addrs, source);
+                self.config.swarm.add_candidates(&addrs, source, now);
+            }
             Input::Prioritize(priorities, done) => self.prioritize(priorities, done),
             Input::Saved => self.saved(now),
             Input::Sorted(outcome) => self.sorted(outcome, now),

@@ -105,7 +105,7 @@ fn a_magnet_names_its_peer() {
     let magnet = format!("{}&x.pe={}", share.magnet(), seeder.address);
     let download =
         Afflux::new(&share.scratch, "download").args(["download", &magnet, "-o"]).arg(&share.fetched);
-    download.args(ALONE).succeed();
+    download.args(ALONE).arg("--allow-local-addresses").succeed();
     share.assert_fetched();
 }
 
@@ -136,6 +136,7 @@ fn the_dht_of_libtorrent_tells_us_of_libtorrent() {
             "0",
             "--dht-bootstrap",
             bootstrap,
+            "--allow-local-addresses",
             "-o",
         ])
         .arg(&share.fetched)
@@ -169,7 +170,13 @@ fn a_dht_of_mainline_nodes_tells_us_of_a_peer() {
     let announced = runtime.block_on(announcer.as_async().announce_peer(hash, Some(port)));
     announced.expect("the testnet takes announces");
     let mut download = Afflux::new(&share.scratch, "download").args(["download", &share.magnet(), "-o"]);
-    download = download.arg(&share.fetched).args(["--bind", "127.0.0.1", "--peer-port", "0"]);
+    download = download.arg(&share.fetched).args([
+        "--bind",
+        "127.0.0.1",
+        "--peer-port",
+        "0",
+        "--allow-local-addresses",
+    ]);
     for node in testnet.bootstrap.iter().take(3) {
         download = download.args(["--dht-bootstrap", node]);
     }

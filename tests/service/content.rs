@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::daemon::{Daemon, Options, Person};
 use crate::film::{Film, MIB, film_bytes};
 use crate::harness::payload::noise;
+use crate::harness::wait_for;
 use crate::http::Ask;
 use crate::isolation::listen;
 use crate::web::{Page, Web};
@@ -290,5 +291,26 @@ fn a_page_of_another_site_gets_nothing_by_another_name() {
         let body = Value::String(String::new());
         assert_eq!(forged(origin).json(&body).send().problem().0, 403, "{origin}");
     }
+    daemon.end();
+}
+
+#[test]
+fn a_link_that_names_places_of_this_network_has_nobody_knock_there() {
+    let door = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    door.set_nonblocking(true).expect("a socket of our own");
+    let film = Film::new(90, MIB);
+    let address = door.local_addr().expect("a bound socket has an address");
+    let link = format!("{}&x.pe={address}", film.magnet());
+    let daemon = Options::default().env("TORRENT_TIMEOUT", "1500").start();
+    let viewer = daemon.viewer("anna");
+    let (status, code) = viewer.post("/api/torrents/parse", &json!({ "magnet": link })).problem();
+    assert_eq!((status, code.as_str()), (504, "no_metadata"));
+    viewer.post("/api/downloads", &json!({ "magnet": link })).value();
+    let waiting = format!("/api/downloads/{}", film.hash);
+    wait_for("the download looks in vain", || {
+        (viewer.get(&waiting).value()["error"]["code"] == "no_metadata").then_some(())
+    });
+    let knocked = door.accept();
+    assert!(knocked.is_err(), "{knocked:?}");
     daemon.end();
 }

@@ -104,7 +104,7 @@ impl Shared {
         let torrent = using.torrent();
         if matches!(source, Source::Torrent(_)) && !peers.is_empty() {
             // The link named them, and a .torrent can't.
-            torrent.add_peers(peers).await;
+            torrent.add_named_peers(peers).await;
         }
         let sent_before = torrent.status().totals.payload_sent;
         let mut state = kept.state();
