@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -113,15 +113,20 @@ impl FromStr for BaseUrl {
     }
 }
 
-/// Whether an authority is a host and perhaps a port, without a user's name.
+/// Whether an authority is a host and perhaps a port, without a user's name, and with brackets around nothing but an IPv6 address.
 pub(super) fn is_plain(authority: &Authority) -> bool {
     let text = authority.as_str();
-    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
-    let port_fits = text.ends_with(']')
-        || text
-            .rsplit_once(':')
-            .is_none_or(|(_, port)| port.contains(']') || port.is_empty() || port.parse::<u16>().is_ok());
-    !authority.host().is_empty() && text.bytes().all(legal) && port_fits
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => (text, ""),
+    };
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    let host_fits = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => !host.is_empty() && host.bytes().all(legal),
+    };
+    let digits = port.bytes().all(|b| b.is_ascii_digit());
+    host_fits && digits && (port.is_empty() || port.parse::<u16>().is_ok())
 }
 
 /// What the headers say that may be believed.
@@ -356,6 +361,30 @@ mod tests {
         let (believed, _) = heard(PROXY, &[("forwarded", value)]);
         assert_eq!(believed.client, "[2001:db8::7]:4711".parse().unwrap());
         assert_eq!((believed.secure, believed.host.unwrap().as_str()), (true, "tv.example:8443"));
+    }
+
+    #[test]
+    fn brackets_are_around_ipv6_addresses_and_nothing_else() {
+        let is = |text: &str| text.parse::<Authority>().is_ok_and(|authority| is_plain(&authority));
+        for plain in
+            ["tv.example", "tv.example:80", "127.0.0.1:8080", "[::1]", "[2001:db8::1]:443", "localhost:"]
+        {
+            assert!(is(plain), "{plain}");
+        }
+        for odd in [
+            "tv.ex[::1]:80",
+            "[::1]tv.ex",
+            "[tv.ex]",
+            "[::1",
+            "::1",
+            "a:b:80",
+            "a:+80",
+            "a:65536",
+            "me@a",
+            "[]:80",
+        ] {
+            assert!(!is(odd), "{odd}");
+        }
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Work for Service {
                 ),
                 rows: vec![
                     Row::new("held", "sessions that kept 99 % of their rate", Unit::Count),
-                    Row::new("per_session", "memory that a session adds", Unit::Mib),
+                    Row::new("per_session", "KiB that a session adds", Unit::Count),
                     Row::new("processor", "of a core", Unit::Share),
                     resident.clone(),
                 ],
@@ -134,7 +134,7 @@ impl Service {
         let spent = cpu_of(id).saturating_sub(cpu).as_secs_f64() / began.elapsed().as_secs_f64();
         let memory = memory_of(id);
         let held = rates.iter().filter(|&&rate| rate >= 0.99 * VIEWER_RATE as f64).count();
-        let added = memory.anon.saturating_sub(before) as f64 / (MIB * self.viewers) as f64;
+        let added = memory.anon.saturating_sub(before) as f64 / (1024 * self.viewers) as f64;
         Ok(Figures::from([
             ("held", Some(held as f64)),
             ("per_session", Some(added)),
@@ -192,11 +192,12 @@ impl Service {
     /// The daemon as a household has it, with the file complete on its disk.
     fn afflux(&self, turn: &Turn, users: u64, more: &[&str]) -> Result<Server> {
         let hash = self.payload.info_hash();
-        let streams = turn.folder.join("streams");
+        // Beside the payload, where a second name costs nothing; links of the other kind aren't followed.
+        let streams = turn.workshop.memory.path().join("streams");
         let folder = streams.join(&hash);
+        let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder)?;
-        fs::hard_link(&self.payload.file, folder.join(Payload::NAME))
-            .or_else(|_| std::os::unix::fs::symlink(&self.payload.file, folder.join(Payload::NAME)))?;
+        fs::hard_link(&self.payload.file, folder.join(Payload::NAME))?;
         let host = free_address()?;
         let (program, state) = (&turn.workshop.programs.afflux, turn.folder.join("state"));
         let mut daemon = command(program, turn.folder);
@@ -204,7 +205,7 @@ impl Service {
         daemon.args(["--storage", "disk", "--download-dir"]).arg(&streams);
         daemon.args(["--no-dht", "--bind", "127.0.0.1", "--peer-port", "0"]);
         // Nobody is refused: what is measured is the work, not the limits.
-        daemon.args(["--stream-rate-limit", "1000000", "--max-http-conns", "4096"]).args(more);
+        daemon.args(["--stream-rate-limit", "100000", "--max-http-conns", "4096"]).args(more);
         let mut process = Process::start(daemon, turn.folder, "afflux")?;
         process.hear(PATIENCE, |line| line.contains("\"listening\"").then_some(()))?;
         let (torrent, _tracker) = self.payload.torrent(turn.folder, &[])?;
@@ -245,7 +246,7 @@ impl Server {
         if self.users.is_empty() {
             return Ok(vec![self.base.clone(); count as usize]);
         }
-        let session = self.at(&format!("/api/stream/{}", self.hash));
+        let session = self.at(&format!("/api/stream/{}?file=0", self.hash));
         let json = "Accept: application/json".to_owned();
         let url = |user: &String| {
             let answer = Response::fetch_with(&session, &[user.clone(), json.clone()])?;
@@ -271,10 +272,8 @@ impl Server {
 
 fn token(program: &Path, folder: &Path, state: &Path, user: &str) -> Result<String> {
     let text = |path: &Path| path.to_str().map(str::to_owned).context("the path is not UTF-8");
-    let scopes = ["--scope", "stream", "--scope", "torrents:read", "--scope", "torrents:write"];
     let said = Command::new(&text(program)?, folder)
         .args(["--data-dir", &text(state)?, "token", "--user", user])
-        .args(scopes)
         .output()?;
     Ok(said.trim().to_owned())
 }
