@@ -164,10 +164,10 @@ impl File {
 }
 
 impl SwarmSettings {
-    /// Those of these addresses that may be dialled. Attack: a link, a tracker or a DHT node names places of the owner's own network, to
+    /// Those of these addresses that may be dialled. Attack: a link, a tracker or a peer names places of the owner's own network, to
     /// have us knock there. Who was given by the owner, or came to us from there, is no stranger's word.
     pub fn peers_allowed(&self, mut addrs: Vec<SocketAddr>, source: Source) -> Vec<SocketAddr> {
-        if !self.allow_local_addresses && !matches!(source, Source::Given | Source::Incoming | Source::Lsd) {
+        if !self.allow_local_addresses && matches!(source, Source::Magnet | Source::Tracker | Source::Pex) {
             addrs.retain(|addr| afflux_tracker::is_global(addr.ip()));
         }
         addrs
@@ -289,7 +289,7 @@ mod tests {
             ["127.0.0.1:1", "192.168.1.1:80", "[::1]:2", "[fe80::1]:3", "100.64.0.1:4", "8.8.8.8:5"]
                 .map(|addr| addr.parse().unwrap())
                 .to_vec();
-        for source in [Source::Magnet, Source::Tracker, Source::Dht, Source::Pex] {
+        for source in [Source::Magnet, Source::Tracker, Source::Pex] {
             assert_eq!(settings.peers_allowed(all.clone(), source), all[5..], "{source:?}");
         }
         assert_eq!(settings.peers_allowed(all.clone(), Source::Given), all);

@@ -136,7 +136,6 @@ fn the_dht_of_libtorrent_tells_us_of_libtorrent() {
             "0",
             "--dht-bootstrap",
             bootstrap,
-            "--allow-local-addresses",
             "-o",
         ])
         .arg(&share.fetched)
