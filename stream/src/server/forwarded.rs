@@ -123,7 +123,7 @@ pub(super) fn is_plain(authority: &Authority) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     let host_fits = match host.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
-        None => !host.is_empty() && host.bytes().all(legal),
+        None => !host.is_empty() && !host.starts_with('.') && host.bytes().all(legal),
     };
     let digits = port.bytes().all(|b| b.is_ascii_digit());
     host_fits && digits && (port.is_empty() || port.parse::<u16>().is_ok())
@@ -381,6 +381,8 @@ mod tests {
             "a:+80",
             "a:65536",
             "me@a",
+            "..:3",
+            ".a",
             "[]:80",
         ] {
             assert!(!is(odd), "{odd}");
