@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use afflux_peer::{CloseReason, Command, Connection, Event, Severity};
 use afflux_swarm::{Gauges, Parting, PeerKey};
+use bytes::Bytes;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -32,11 +33,13 @@ const WRITE_SLICES_MAX: usize = 64;
 const IDLE: Duration = Duration::from_secs(60);
 
 /// What a torrent says to a link.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum ToLink {
     /// For the connection, in order.
     Commands(Vec<Command>),
-    /// The metadata is known now.
+    /// The metadata is known now: it is served, though storage may still be opened or checked.
+    Metadata(Bytes),
+    /// Storage is there: pieces may be told and transferred.
     Ready(Arc<Ready>),
 }
 
@@ -190,8 +193,8 @@ impl Running {
                     self.link.connection.handle_command(command, now);
                 }
             }
+            Some(ToLink::Metadata(info)) => self.link.connection.set_metadata(info),
             Some(ToLink::Ready(ready)) => {
-                self.link.connection.set_metadata(ready.info.raw.clone());
                 let learnt = self.link.connection.learn_layout(Arc::clone(&ready.layout), now);
                 self.link.ready = Some(ready);
                 learnt.map_err(|violation| self.violated(violation))?;

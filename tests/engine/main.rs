@@ -10,3 +10,4 @@ mod faults;
 mod files;
 mod house;
 mod memory;
+mod metadata;

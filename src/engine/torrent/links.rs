@@ -68,11 +68,13 @@ impl Task {
         let config = self.config.shared.connection_config(addr, direction);
         let ready = self.ready.clone();
         let layout = ready.as_ref().map(|ready| Arc::clone(&ready.layout));
-        let metadata_size = ready.as_ref().map(|ready| ready.info.raw.len() as u32);
+        // Known before storage is there: a peer that is refused metadata asks again only after a minute (libtorrent).
+        let metadata = self.config.info.borrow().as_ref().map(|info| info.raw.clone());
+        let metadata_size = metadata.as_ref().map(|raw| raw.len() as u32);
         let seed = self.config.shared.seed();
         let mut connection = Connection::new(config, &handshake, layout, metadata_size, seed, now);
-        if let Some(ready) = &ready {
-            connection.set_metadata(ready.info.raw.clone());
+        if let Some(raw) = metadata {
+            connection.set_metadata(raw);
         }
         let (sender, commands) = mpsc::channel(COMMAND_BATCHES_MAX);
         tokio::spawn(link::run(Link {
@@ -90,6 +92,16 @@ impl Task {
         let dialled = direction == Direction::Outgoing;
         let outbox = Vec::new();
         self.peers.insert(peer, Peer { addr, dialled, commands: sender, outbox, last, totals, reserves });
+    }
+
+    /// Something for all links, at once.
+    pub(super) fn tell_links(&mut self, message: &ToLink) {
+        for peer in self.peers.values_mut() {
+            // A link whose channel is full is closed at the next flush.
+            if peer.commands.try_send(message.clone()).is_err() {
+                peer.outbox.resize(OUTBOX_COMMANDS_MAX + 1, Command::NotInterested);
+            }
+        }
     }
 
     pub(super) fn hear(&mut self, peer: PeerKey, mut report: LinkReport, now: Instant) {

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use afflux_metainfo::Bitfield;
 use afflux_metainfo::info::Info;
-use afflux_peer::Command;
 use afflux_storage::{Event as StorageEvent, disk};
 use tracing::{debug, info, warn};
 
@@ -13,7 +12,7 @@ use super::super::halt::{Due, Halt};
 use super::super::link::ToLink;
 use super::super::open::{self, Opened};
 use super::super::status::Fault;
-use super::{EARLY_VERDICT_MAX, Input, OUTBOX_COMMANDS_MAX, Ready, SAVE_INTERVAL, Task};
+use super::{EARLY_VERDICT_MAX, Input, Ready, SAVE_INTERVAL, Task};
 
 impl Task {
     /// A verdict on a piece may overtake the report of its last block, which comes from another thread. It waits for
@@ -91,6 +90,7 @@ impl Task {
         self.opening = true;
         let info = Arc::new(info);
         self.config.info.send_replace(Some(Arc::clone(&info)));
+        self.tell_links(&ToLink::Metadata(info.raw.clone()));
         if info.private {
             self.config.discovery.leave_dht();
         }
@@ -163,12 +163,7 @@ impl Task {
                 ready.store.discard(partial.piece);
             }
         }
-        for peer in self.peers.values_mut() {
-            // A link whose channel is full is closed at the next flush.
-            if peer.commands.try_send(ToLink::Ready(Arc::clone(&ready))).is_err() {
-                peer.outbox.resize(OUTBOX_COMMANDS_MAX + 1, Command::NotInterested);
-            }
-        }
+        self.tell_links(&ToLink::Ready(Arc::clone(&ready)));
         self.ready = Some(Arc::clone(&ready));
         self.apply_priorities();
         self.want_only_what_is_there(now);
