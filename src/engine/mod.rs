@@ -9,6 +9,7 @@ mod discover;
 mod erase;
 mod greet;
 mod halt;
+mod handle;
 mod library;
 mod limits;
 mod link;
@@ -23,6 +24,7 @@ mod room;
 mod serve;
 mod shares;
 mod slots;
+mod start;
 mod status;
 #[cfg(test)]
 mod testing;
@@ -31,7 +33,7 @@ mod turns;
 mod unchokes;
 mod viewing;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -39,34 +41,31 @@ use std::time::{Duration, Instant};
 
 use afflux_metainfo::info::Info;
 use afflux_metainfo::limits::TORRENT_BYTES_MAX;
-use afflux_metainfo::magnet::PeerAddress;
-use afflux_metainfo::{FileIndex, InfoHash, PeerId};
+use afflux_metainfo::{InfoHash, PeerId};
 use afflux_peer::Direction;
 use afflux_storage::{Allocation, Disk, DiskConfig, Kind, Ledger, Pool};
+use afflux_swarm::StrategyName;
 use afflux_swarm::shaper::Limits;
-use afflux_swarm::trace::Stall;
-use afflux_swarm::{Priority, StrategyName, Swarm, Window};
 use dashmap::DashMap;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 pub use self::erase::Remembered;
+pub use self::handle::{Replaced, Search, Torrent};
 pub use self::library::TorrentMedia;
 pub use self::limits::EngineLimits;
-use self::open::Place;
+use self::rates::Rates;
 pub use self::rates::UserShare;
-use self::rates::{Rates, TorrentDial};
 pub use self::readers::WarmUp;
-use self::readers::{Readers, ViewingKey};
 use self::shares::{Shares, Use};
 use self::slots::Slots;
 pub use self::status::{Fault, Memory, State, Status, TrackerCount};
-use self::torrent::{Greeted, Input, Ready, TaskConfig};
+use self::torrent::Greeted;
 use self::turns::Turns;
 use self::unchokes::Unchokes;
 pub use self::viewing::Viewing;
-use crate::announce::{self, AnnounceConfig, Totals};
+use crate::announce::{self};
 use crate::config::{SwarmSettings, Tuning, options};
 use crate::dht::{self, DhtConfig, DhtHandle};
 use crate::failure::Failure;
@@ -77,10 +76,6 @@ use crate::threads;
 
 /// What we call ourselves (BEP 10 `v`, user agent, `Server`).
 pub const CLIENT: &str = concat!("Afflux/", env!("CARGO_PKG_VERSION"));
-/// Dials of one torrent under way at once.
-const DIALS_MAX: u32 = 20;
-/// Connections of one address to one torrent. More are a swarm behind one router, or a test on loopback.
-const PEERS_PER_ADDRESS_MAX: u32 = 16;
 /// Memory that nobody has used for so long is given back: what is on disk too, and films in memory that nobody reads.
 const UNREAD_MAX: Duration = Duration::from_secs(30);
 /// The whole of a tracker's or web server's answer must be here by then.
@@ -166,52 +161,6 @@ impl AddOptions {
             hold: false,
         }
     }
-}
-
-/// Where to look for more peers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Search {
-    /// Trackers are asked as soon as they allow it.
-    Trackers,
-    /// The DHT is asked.
-    Dht,
-    /// Both, and whoever is known and didn't answer or parted is tried again before their time.
-    Everywhere,
-}
-
-/// A run of a torrent that another one replaces: it ends, off this task, when this is dropped.
-#[derive(Debug)]
-#[must_use = "the run ends when this is dropped"]
-pub struct Replaced(Torrent);
-
-impl Replaced {
-    /// Ends the run, and gives its peers to the one that goes on.
-    pub async fn hand_over(self, to: &Torrent) {
-        let peers = self.0.peers().await;
-        self.0.stop().await;
-        to.add_peers(peers).await;
-    }
-}
-
-impl Drop for Replaced {
-    fn drop(&mut self) {
-        let torrent = self.0.clone();
-        tokio::spawn(async move { torrent.stop().await });
-    }
-}
-
-/// A torrent of a running engine; all clones are the same.
-#[derive(Clone, Debug)]
-pub struct Torrent {
-    info_hash: InfoHash,
-    name: Arc<str>,
-    streamed: bool,
-    inbox: mpsc::Sender<Input>,
-    info: watch::Receiver<Option<Arc<Info>>>,
-    ready: watch::Receiver<Option<Arc<Ready>>>,
-    status: watch::Receiver<Status>,
-    readers: Arc<Readers>,
-    rates: TorrentDial,
 }
 
 impl Engine {
@@ -346,7 +295,7 @@ impl Engine {
         match self.shared.torrents.entry(info_hash) {
             dashmap::Entry::Occupied(known) => Ok(known.get().clone()),
             dashmap::Entry::Vacant(free) => {
-                let torrent = start_torrent(&self.shared, source, info, options);
+                let torrent = start::start(&self.shared, source, info, options);
                 free.insert(torrent.clone());
                 Ok(torrent)
             }
@@ -362,7 +311,7 @@ impl Engine {
     ) -> Result<(Torrent, Option<Replaced>), Failure> {
         self.check(source, &options.kind)?;
         let info = self.shared.known_info(source, &options.kind);
-        let torrent = start_torrent(&self.shared, source, info, options);
+        let torrent = start::start(&self.shared, source, info, options);
         let old = self.shared.torrents.insert(source.hashes().wire(), torrent.clone());
         Ok((torrent, old.map(Replaced)))
     }
@@ -488,158 +437,6 @@ impl Shared {
     }
 }
 
-impl Torrent {
-    /// The hash it is known by on the wire.
-    pub fn info_hash(&self) -> InfoHash {
-        self.info_hash
-    }
-
-    /// Its name, as far as it was known at the start.
-    pub fn name(&self) -> String {
-        self.ready.borrow().as_ref().map_or_else(|| self.name.to_string(), |ready| ready.info.name.clone())
-    }
-
-    /// Whether both are the same run of the same torrent.
-    pub fn is(&self, other: &Self) -> bool {
-        self.inbox.same_channel(&other.inbox)
-    }
-
-    /// Whether only what its readers need is kept of it.
-    pub fn is_streamed(&self) -> bool {
-        self.streamed
-    }
-
-    /// How it is doing.
-    pub fn status(&self) -> Status {
-        self.status.borrow().clone()
-    }
-
-    /// The metadata once it is known, also where storage can't be opened with it.
-    pub fn info(&self) -> Option<Arc<Info>> {
-        self.info.borrow().clone()
-    }
-
-    /// Metadata and storage, once they are there.
-    pub fn ready(&self) -> Option<Arc<Ready>> {
-        self.ready.borrow().clone()
-    }
-
-    /// Waits for metadata and storage; the error is why there won't be any.
-    pub async fn wait_ready(&self) -> Result<Arc<Ready>, Failure> {
-        let (mut ready, mut status) = (self.ready.clone(), self.status.clone());
-        loop {
-            if let Some(ready) = ready.borrow_and_update().clone() {
-                return Ok(ready);
-            }
-            if let Some(error) = status.borrow_and_update().error.clone() {
-                return Err(Failure::work(error));
-            }
-            tokio::select! {
-                changed = ready.changed() => changed.map_err(|_| ended())?,
-                changed = status.changed() => changed.map_err(|_| ended())?,
-            }
-        }
-    }
-
-    /// Waits for the next look at how it is doing.
-    pub async fn next_status(&self, seen: &mut watch::Receiver<Status>) -> Result<Status, Failure> {
-        seen.changed().await.map_err(|_| ended())?;
-        Ok(seen.borrow_and_update().clone())
-    }
-
-    /// A receiver of looks.
-    pub fn watch(&self) -> watch::Receiver<Status> {
-        self.status.clone()
-    }
-
-    /// Fetches only these files from now on (a bit per file).
-    pub async fn select(&self, files: Vec<bool>) {
-        let priority = |wanted| if wanted { Priority::Normal } else { Priority::Off };
-        self.prioritize(files.into_iter().map(priority).collect()).await;
-    }
-
-    /// Fetches files in this order from now on (a priority per file); those that are off are not fetched. Remembered.
-    ///
-    /// Once the torrent is ready this returns when [`Self::status`] counts by the new priorities: whoever waits for
-    /// the end doesn't take the old one for it.
-    pub async fn prioritize(&self, files: Vec<Priority>) {
-        let (done, counted) = oneshot::channel();
-        let _ = self.inbox.send(Input::Prioritize(files, done)).await;
-        // Answered by dropping it, also when storage refused (the status says why) or the torrent is gone.
-        let _ = counted.await;
-    }
-
-    /// Gives a file another path below the download folder. Remembered.
-    pub async fn rename(&self, file: FileIndex, path: Vec<String>) -> Result<(), Failure> {
-        let (done, answer) = oneshot::channel();
-        self.inbox.send(Input::Rename { file, path, done }).await.map_err(|_| ended())?;
-        answer.await.map_err(|_| ended())?
-    }
-
-    /// Moves all files to another folder; the torrent goes on from there. Who adds it again has to name that folder.
-    pub async fn move_to(&self, dir: PathBuf) -> Result<(), Failure> {
-        let (done, answer) = oneshot::channel();
-        self.inbox.send(Input::Move { dir, done }).await.map_err(|_| ended())?;
-        answer.await.map_err(|_| ended())?
-    }
-
-    /// Peers to try.
-    pub async fn add_peers(&self, addrs: Vec<SocketAddr>) {
-        let _ = self.inbox.send(Input::Candidates { addrs, source: afflux_swarm::Source::Given }).await;
-    }
-
-    /// Peers that a magnet link names (`x.pe`): none of the owner's own network, unless that is allowed.
-    pub async fn add_named_peers(&self, addrs: Vec<SocketAddr>) {
-        let _ = self.inbox.send(Input::Candidates { addrs, source: afflux_swarm::Source::Magnet }).await;
-    }
-
-    /// What its readers want at this moment, oldest reader first; warm-ups aren't readers.
-    pub fn windows(&self) -> Vec<Window> {
-        self.readers.windows()
-    }
-
-    /// Fetches the head and the tail of a file before anybody reads it: players begin with both. Until the
-    /// answer is dropped.
-    pub fn warm_up(&self, ready: &Ready, file: FileIndex, bytes: u64) -> WarmUp {
-        WarmUp::ends(&self.readers, ViewingKey::default(), ready, file, bytes)
-    }
-
-    /// Chooses by another strategy from now on; nothing that is there or on its way is lost. Refused for a torrent in
-    /// memory, which can't keep what no reader needs soon.
-    pub async fn set_strategy(&self, strategy: StrategyName) -> Result<(), Failure> {
-        let (done, answer) = oneshot::channel();
-        self.inbox.send(Input::SetStrategy(strategy, done)).await.map_err(|_| ended())?;
-        answer.await.map_err(|_| ended())?
-    }
-
-    /// Why readers waited: the waits that ended after `since`, and those that go on, the oldest first.
-    pub async fn stalls(&self, since: Option<Instant>) -> Result<Vec<Stall>, Failure> {
-        let (reply, answer) = oneshot::channel();
-        self.inbox.send(Input::Stalls { since, reply }).await.map_err(|_| ended())?;
-        answer.await.map_err(|_| ended())
-    }
-
-    /// Looks for more peers: a reader waits.
-    pub async fn find_more_peers(&self, search: Search) {
-        let _ = self.inbox.send(Input::NeedPeers(search)).await;
-    }
-
-    /// The addresses of peers that it has found and is connected to.
-    async fn peers(&self) -> Vec<SocketAddr> {
-        let (reply, answer) = oneshot::channel();
-        let _ = self.inbox.send(Input::Peers(reply)).await;
-        // A torrent that is gone has none.
-        answer.await.unwrap_or_default()
-    }
-
-    async fn stop(&self) {
-        let (done, stopped) = oneshot::channel();
-        if self.inbox.send(Input::Stop(done)).await.is_ok() {
-            let _ = stopped.await;
-        }
-    }
-}
-
 /// Gives memory back that nobody uses, for as long as the engine lives.
 async fn forget_unused(shared: std::sync::Weak<Shared>) {
     loop {
@@ -648,119 +445,6 @@ async fn forget_unused(shared: std::sync::Weak<Shared>) {
         shared.disk.spill_idle();
         shared.pool.forget_unused();
     }
-}
-
-fn ended() -> Failure {
-    Failure::work("the torrent was ended")
-}
-
-fn start_torrent(shared: &Arc<Shared>, source: &Source, info: Option<Info>, options: AddOptions) -> Torrent {
-    let info_hash = source.hashes().wire();
-    let private = source.private() || info.as_ref().is_some_and(|info| info.private);
-    let (open_bytes_max, keep_bytes_max) = shared.first_split(&options.kind);
-    let now = Instant::now();
-    let unchokes = shared.unchokes.torrent();
-    let config = afflux_swarm::Config {
-        peers_max: shared.torrent_connections_max.load(Ordering::Relaxed),
-        dials_max: DIALS_MAX,
-        peers_per_address_max: PEERS_PER_ADDRESS_MAX,
-        open_bytes_max,
-        keep_bytes_max,
-        unread_max: matches!(options.kind, Kind::Memory).then_some(UNREAD_MAX),
-        strategy: options.strategy,
-        duplicate_percent: shared.config.tuning.duplicate_percent,
-        unchoke_slots: unchokes.slots(0, now),
-        local_peer_id: shared.peer_id,
-        private,
-        serve: true,
-    };
-    let mut swarm = Swarm::new(config, source.hashes(), None, shared.seed(), now);
-    swarm.add_candidates(&shared.config.swarm.peers, afflux_swarm::Source::Given, now);
-    let named = shared.config.swarm.peers_allowed(source.peers(), afflux_swarm::Source::Magnet);
-    swarm.add_candidates(&named, afflux_swarm::Source::Magnet, now);
-    let (inbox_sender, inbox) = mpsc::channel(torrent::INBOX_MAX);
-    let (info_sender, info_known) = watch::channel(None);
-    let (ready_sender, ready) = watch::channel(None);
-    let (status_sender, status) = watch::channel(Status::default());
-    let (totals_sender, totals) =
-        watch::channel(Totals { left: torrent::BYTES_LEFT_UNKNOWN, ..Totals::default() });
-    let readers = Arc::new(Readers::default());
-    let streamed = options.kind.is_evictable();
-    let discovery = start_discovery(shared, source, private, &inbox_sender, totals);
-    let rates = shared.rates.torrent(Limits::default(), now);
-    let dial = rates.dial();
-    let task = TaskConfig {
-        shared: Arc::clone(shared),
-        place: Place {
-            info_hash,
-            resume_dir: shared.resume_dir(&options.kind),
-            kind: options.kind,
-            read_only: options.read_only,
-            recheck: options.recheck,
-            overwrite: options.overwrite,
-            allocation: options.allocation,
-        },
-        hold: options.hold,
-        inbox,
-        to_self: inbox_sender.clone(),
-        swarm,
-        rates,
-        unchokes,
-        readers: Arc::clone(&readers),
-        info: info_sender,
-        ready: ready_sender,
-        status: status_sender,
-        totals: totals_sender,
-        discovery,
-    };
-    torrent::start(task, info);
-    let name = source.name().into();
-    let inbox = inbox_sender;
-    Torrent { info_hash, name, streamed, inbox, info: info_known, ready, status, readers, rates: dial }
-}
-
-fn start_discovery(
-    shared: &Arc<Shared>,
-    source: &Source,
-    private: bool,
-    torrent: &mpsc::Sender<Input>,
-    totals: watch::Receiver<Totals>,
-) -> discover::Discovery {
-    let info_hash = source.hashes().wire();
-    let mut discovery = discover::Discovery::new();
-    let mut tiers = source.trackers();
-    tiers.extend(shared.config.swarm.trackers.iter().map(|url| vec![url.clone()]));
-    if !tiers.is_empty() {
-        let config = AnnounceConfig {
-            tiers,
-            info_hash,
-            peer_id: shared.peer_id,
-            port: shared.port,
-            timeout: shared.config.tuning.announce_timeout,
-        };
-        let (shared, torrent) = (Arc::clone(&shared.announces), torrent.clone());
-        discovery.set_trackers(discover::Trackers { config, shared, totals, torrent });
-        // With a .torrent it is soon known what is left, and the first announce says it. A magnet can't wait.
-        if matches!(source, Source::Magnet(_)) {
-            discovery.start_trackers();
-        }
-    }
-    if let Some(dht) = shared.dht.clone().filter(|_| !private) {
-        for (host, port) in source.nodes() {
-            if let Ok(address) = host.parse::<IpAddr>() {
-                dht.add_node(SocketAddr::new(address, port));
-            }
-        }
-        discovery.join_dht(dht, info_hash, shared.port, torrent.clone());
-    }
-    if let Source::Magnet(magnet) = source {
-        for peer in &magnet.peers {
-            if let PeerAddress::Named { host, port } = peer {
-                discovery.resolve(host.clone(), *port, torrent.clone());
-            }
-        }
-    }
-    discovery
 }
 
 fn start_dht(config: &EngineConfig, port: u16) -> Option<DhtHandle> {
