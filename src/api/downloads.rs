@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::answers::{Answer, RawBytes, bad_request, json, nothing};
-use super::input::{self, Asked, Hash, Json, SourceBody};
+use super::input::{self, Asked, Hash, HashPath, Json, SourceBody};
 use super::torrents::{DropQuery, SourceForm};
 use crate::auth::Identity;
 use crate::service::refusal::Refusal;
@@ -153,8 +153,7 @@ pub(super) async fn add(
 
 /// Tells what a download is at.
 #[utoipa::path(get, path = "/api/downloads/{hash}", tag = "downloads",
-    params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
-        pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$")),
+    params(HashPath),
     responses((status = 200, description = "What it is at", body = DownloadStatus)))]
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
@@ -166,8 +165,7 @@ pub(super) async fn show(
 
 /// Changes a download: which files, their order, limits, how long it is seeded, whether it goes on.
 #[utoipa::path(patch, path = "/api/downloads/{hash}", tag = "downloads",
-    params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
-        pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$")),
+    params(HashPath),
     request_body = DownloadChanges,
     responses((status = 200, description = "What it is at", body = DownloadStatus)))]
 pub(super) async fn change(
@@ -181,8 +179,7 @@ pub(super) async fn change(
 
 /// Stops a download. What is there stays, and can be streamed.
 #[utoipa::path(post, path = "/api/downloads/{hash}/pause", tag = "downloads",
-    params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
-        pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$")),
+    params(HashPath),
     responses((status = 200, description = "What it is at", body = DownloadStatus)))]
 pub(super) async fn pause(
     State(api): State<Arc<Api>>,
@@ -194,8 +191,7 @@ pub(super) async fn pause(
 
 /// Lets a download go on, also one that failed.
 #[utoipa::path(post, path = "/api/downloads/{hash}/resume", tag = "downloads",
-    params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
-        pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$")),
+    params(HashPath),
     responses((status = 200, description = "What it is at", body = DownloadStatus)))]
 pub(super) async fn resume(
     State(api): State<Arc<Api>>,
@@ -207,8 +203,7 @@ pub(super) async fn resume(
 
 /// Forgets a download. Its files stay, unless `data=delete` says otherwise and nobody else needs them.
 #[utoipa::path(delete, path = "/api/downloads/{hash}", tag = "downloads",
-    params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
-        pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"), DropQuery),
+    params(HashPath, DropQuery),
     responses((status = 204, description = "It is gone")))]
 pub(super) async fn remove(
     State(api): State<Arc<Api>>,

@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::answers::bad_request;
 use crate::service::SourceInput;
@@ -230,6 +230,15 @@ pub(super) fn user(text: &str) -> Result<User, Refusal> {
     text.parse().map_err(|error: BadUser| bad_request(error.to_string()))
 }
 
+/// The `{hash}` of a route, as it comes.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct HashPath {
+    /// Info-hash: 40 (v1) or 64 (v2) hex digits
+    #[param(pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$")]
+    hash: String,
+}
+
 /// The `{hash}` of a route: v1 (40 hex) or v2 (64 hex), any case.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hash(pub(super) InfoHashes);
@@ -238,7 +247,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Hash {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
+        let Path(HashPath { hash: text }) = Path::from_request_parts(parts, state)
             .await
             .map_err(|error| Refusal::new(Code::BadHash, error.body_text()))?;
         if !matches!(text.len(), 40 | 64) {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::answers::{Answer, RawBytes, json, nothing};
-use super::input::{Asked, Hash, Json};
+use super::input::{Asked, Hash, HashPath, Json};
 use super::{Api, wants_json};
 use crate::auth::Identity;
 use crate::service::Start;
@@ -39,8 +39,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, Extension(identity): Exten
 /// With `Accept: application/json` the session, with URLs for players; otherwise the file itself, with ranges (RFC 9110).
 /// A hash that nobody named is looked up in the DHT.
 #[utoipa::path(get, path = "/api/stream/{hash}", tag = "streams",
-    params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
-        pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"), StartQuery),
+    params(HashPath, StartQuery),
     responses(
         (status = 200, description = "The session, or the whole file",
             content((StreamSession = "application/json"), (RawBytes = "*/*"))),
@@ -77,8 +76,7 @@ fn absolute(mut session: StreamSession, base: &BaseUrl) -> StreamSession {
 
 /// Ends this user's session, and its URLs.
 #[utoipa::path(delete, path = "/api/stream/{hash}", tag = "streams",
-    params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
-        pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$")),
+    params(HashPath),
     responses((status = 204, description = "It is over")))]
 pub(super) async fn stop(
     State(api): State<Arc<Api>>,
@@ -91,8 +89,7 @@ pub(super) async fn stop(
 
 /// Tells what this user's session is at.
 #[utoipa::path(get, path = "/api/stream/{hash}/status", tag = "streams",
-    params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
-        pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$")),
+    params(HashPath),
     responses((status = 200, description = "What it is at", body = StreamStatus)))]
 pub(super) async fn status(
     State(api): State<Arc<Api>>,
@@ -104,8 +101,7 @@ pub(super) async fn status(
 
 /// Tells why readers of the torrent waited.
 #[utoipa::path(get, path = "/api/stream/{hash}/trace", tag = "streams",
-    params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
-        pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$")),
+    params(HashPath),
     responses((status = 200, description = "The waits, the oldest first", body = Trace)))]
 pub(super) async fn trace(
     State(api): State<Arc<Api>>,
@@ -117,8 +113,7 @@ pub(super) async fn trace(
 
 /// Fetches a place before the player asks for it.
 #[utoipa::path(post, path = "/api/stream/{hash}/seek", tag = "streams",
-    params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
-        pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$")),
+    params(HashPath),
     request_body = SeekWish,
     responses((status = 200, description = "Where that is", body = SeekAnswer)))]
 pub(super) async fn seek(
@@ -132,8 +127,7 @@ pub(super) async fn seek(
 
 /// Stops fetching for this session; what is there can be read on.
 #[utoipa::path(post, path = "/api/stream/{hash}/pause", tag = "streams",
-    params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
-        pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$")),
+    params(HashPath),
     responses((status = 200, description = "What it is at", body = StreamStatus)))]
 pub(super) async fn pause(
     State(api): State<Arc<Api>>,
@@ -145,8 +139,7 @@ pub(super) async fn pause(
 
 /// Fetches on.
 #[utoipa::path(post, path = "/api/stream/{hash}/resume", tag = "streams",
-    params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
-        pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$")),
+    params(HashPath),
     responses((status = 200, description = "What it is at", body = StreamStatus)))]
 pub(super) async fn resume(
     State(api): State<Arc<Api>>,

@@ -15,7 +15,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answers::{Answer, RawBytes, bad_request, json, nothing};
-use super::input::{self, Asked, Hash, Json, SourceBody};
+use super::input::{self, Asked, Hash, HashPath, Json, SourceBody};
 use super::{Api, wants_json};
 use crate::auth::Identity;
 use crate::service::refusal::Refusal;
@@ -121,8 +121,7 @@ pub(super) async fn list(
 
 /// Tells what a torrent says and how it is doing.
 #[utoipa::path(get, path = "/api/torrents/{hash}/info", tag = "torrents",
-    params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
-        pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$")),
+    params(HashPath),
     responses((status = 200, description = "The torrent", body = LiveTorrent)))]
 pub(super) async fn info(
     State(api): State<Arc<Api>>,
@@ -149,8 +148,7 @@ fn strategies() -> Object {
 
 /// Changes a running torrent.
 #[utoipa::path(patch, path = "/api/torrents/{hash}", tag = "torrents",
-    params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
-        pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$")),
+    params(HashPath),
     request_body = TorrentChanges,
     responses((status = 200, description = "How it is doing", body = ChangedTorrent)))]
 pub(super) async fn change(
@@ -190,8 +188,7 @@ pub(super) enum Data {
 
 /// Lets a torrent go: forgets that this user named it, and ends the user's session and download of it.
 #[utoipa::path(delete, path = "/api/torrents/{hash}", tag = "torrents",
-    params(("hash" = String, Path, description = "Info-hash: 40 (v1) or 64 (v2) hex digits",
-        pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"), DropQuery),
+    params(HashPath, DropQuery),
     responses((status = 204, description = "It is gone")))]
 pub(super) async fn drop(
     State(api): State<Arc<Api>>,
