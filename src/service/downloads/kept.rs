@@ -262,17 +262,13 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::database::Progress;
-
-    const SETTINGS: DownloadSettings = DownloadSettings { seed_ratio: 1.0, seed_time: None };
-
-    fn state() -> State {
+impl Kept {
+    /// A download of which only this is said.
+    pub(super) fn for_tests(user: &str, nth: u8, progress: crate::database::Progress) -> Self {
         let row = Download {
-            user: "anna".parse().unwrap(),
-            info_hash: InfoHash([1; 20]),
-            folder: "".into(),
+            user: user.parse().expect("a name"),
+            info_hash: InfoHash([nth; 20]),
+            folder: "/films".into(),
             files: None,
             sequential: false,
             paused: false,
@@ -280,11 +276,23 @@ mod tests {
             upload_limit: None,
             seed_ratio: None,
             seed_seconds: None,
-            added_at: 1,
-            progress: Progress::default(),
+            added_at: u64::from(nth),
+            progress,
             error: None,
         };
-        let kept = Kept::new(row, "film".to_owned(), Arc::new(Account::for_tests("anna")));
+        Self::new(row, "film".to_owned(), Arc::new(Account::for_tests(user)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Progress;
+
+    const SETTINGS: DownloadSettings = DownloadSettings { seed_ratio: 1.0, seed_time: None };
+
+    fn state() -> State {
+        let kept = Kept::for_tests("anna", 1, Progress::default());
         kept.state.into_inner().unwrap()
     }
 

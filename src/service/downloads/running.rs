@@ -368,27 +368,11 @@ fn places_for(all: Vec<Arc<Kept>>, settings: &DownloadSettings, now: Instant) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::{Download, Progress};
-    use crate::service::accounts::Account;
-    use afflux_metainfo::InfoHash;
+    use crate::database::Progress;
 
     fn kept(name: &str, nth: u8, finished: bool) -> Arc<Kept> {
-        let row = Download {
-            user: name.parse().unwrap(),
-            info_hash: InfoHash([nth; 20]),
-            folder: "/films".into(),
-            files: None,
-            sequential: false,
-            paused: false,
-            download_limit: None,
-            upload_limit: None,
-            seed_ratio: None,
-            seed_seconds: None,
-            added_at: u64::from(nth),
-            progress: Progress { finished_at: finished.then_some(1), ..Progress::default() },
-            error: None,
-        };
-        Arc::new(Kept::new(row, String::new(), Arc::new(Account::for_tests(name))))
+        let progress = Progress { finished_at: finished.then_some(1), ..Progress::default() };
+        Arc::new(Kept::for_tests(name, nth, progress))
     }
 
     #[test]
