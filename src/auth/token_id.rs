@@ -59,7 +59,8 @@ impl FromStr for TokenId {
             let pair = std::str::from_utf8(pair).map_err(|_| BadTokenId)?;
             *byte = u8::from_str_radix(pair, 16).map_err(|_| BadTokenId)?;
         }
-        Ok(Self(bytes))
+        // What stands for no token can't be named: whoever has none would be shut out with it.
+        if bytes == Self::NONE.0 { Err(BadTokenId) } else { Ok(Self(bytes)) }
     }
 }
 
@@ -91,7 +92,7 @@ mod tests {
         let id = TokenId::of_jti("afflux", "1");
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(TokenId::from(*id.as_bytes()), id);
-        for wrong in ["", "0", &"0".repeat(63), &"+1".repeat(32), &"é".repeat(32)] {
+        for wrong in ["", "0", &"0".repeat(63), &"0".repeat(64), &"+1".repeat(32), &"é".repeat(32)] {
             assert_eq!(wrong.parse::<TokenId>(), Err(BadTokenId), "{wrong:?}");
         }
     }

@@ -36,6 +36,8 @@ pub struct SavedSession {
     pub token_max_rate: Option<u64>,
     /// What the player called itself.
     pub client: Option<String>,
+    /// The tokens it was watched with, the newest last.
+    pub tokens: Vec<[u8; 32]>,
 }
 
 /// The table of sessions.
@@ -82,8 +84,8 @@ fn save(connection: &Transaction<'_>, session: &SavedSession) -> Result<(), Data
         sql::keep_below(connection, "SELECT count(*) FROM sessions", [], BOUND)?;
     }
     let sql = "INSERT OR REPLACE INTO sessions (id, user, info_hash, file, created_at, last_used, expires_at, paused, \
-               position, token_max_rate, client) VALUES (:id, :user, :info_hash, :file, :created_at, :last_used, \
-               :expires_at, :paused, :position, :token_max_rate, :client)";
+               position, token_max_rate, client, tokens) VALUES (:id, :user, :info_hash, :file, :created_at, :last_used, \
+               :expires_at, :paused, :position, :token_max_rate, :client, :tokens)";
     let values: &[(&str, &dyn ToSql)] = named_params! {
         ":id": session.id.0,
         ":user": session.user.as_str(),
@@ -96,6 +98,7 @@ fn save(connection: &Transaction<'_>, session: &SavedSession) -> Result<(), Data
         ":position": number(session.position),
         ":token_max_rate": number_if(session.token_max_rate),
         ":client": session.client.as_deref().map(sql::text),
+        ":tokens": session.tokens.as_flattened(),
     };
     sql::change(connection, sql, values).map(drop)
 }
@@ -118,5 +121,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<SavedSession> {
         position: sql::whole(row, "position")?,
         token_max_rate: sql::whole_if(row, "token_max_rate")?,
         client: row.get("client")?,
+        tokens: row.get_ref("tokens")?.as_blob()?.as_chunks().0.to_vec(),
     })
 }

@@ -2,20 +2,20 @@
 //!
 //! An account is a row of the database that is kept at hand; what users were sent is counted here and written down now and then.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::events::Event;
 use super::refusal::{Code, Refusal};
+use super::revoked::Revoked;
 use super::{ServiceConfig, unix_now};
 use crate::auth::{Identity, TokenId};
 use crate::database::limits::REVOCATION_GRACE_SECONDS;
@@ -38,8 +38,7 @@ pub(super) struct Accounts {
     database: Database,
     defaults: UserLimits,
     accounts: DashMap<User, Arc<Account>>,
-    /// Until when each would have been good.
-    revoked: Mutex<BTreeMap<TokenId, u64>>,
+    revoked: Arc<Revoked>,
 }
 
 /// One user.
@@ -82,7 +81,7 @@ impl Accounts {
             database: database.clone(),
             defaults,
             accounts: DashMap::new(),
-            revoked: Mutex::new(revoked.collect()),
+            revoked: Arc::new(Revoked::new(revoked)),
         })
     }
 
@@ -138,6 +137,7 @@ impl Accounts {
     pub(super) async fn set_disabled(&self, user: &User, disabled: bool) -> Result<(), Refusal> {
         self.database.users().set_disabled(user, disabled, unix_now()).await?;
         self.get(user).disabled.store(disabled, Ordering::Relaxed);
+        self.revoked.tell();
         Ok(())
     }
 
@@ -150,23 +150,20 @@ impl Accounts {
 
     /// Whether a token was revoked.
     pub(super) fn is_revoked(&self, token: &TokenId) -> bool {
-        self.revoked().contains_key(token)
+        self.revoked.contains(token)
     }
 
     /// Revokes a token, for good.
     pub(super) async fn revoke(&self, token: TokenId, expires: u64, reason: &str) -> Result<(), Refusal> {
         let revocation = Revocation { token_id: token.to_string(), expires, reason: reason.to_owned() };
         self.database.revocations().revoke(revocation).await?;
-        let mut revoked = self.revoked();
-        let until = revoked.entry(token).or_insert(expires);
-        *until = expires.max(*until);
+        self.revoked.add(token, expires);
         Ok(())
     }
 
     /// Forgets revoked tokens that are of no use anyway. As long after their time as the database does.
     pub(super) fn forget_revoked(&self, now: u64) {
-        let before = now.saturating_sub(REVOCATION_GRACE_SECONDS);
-        self.revoked().retain(|_, expires| *expires >= before);
+        self.revoked.forget(now.saturating_sub(REVOCATION_GRACE_SECONDS));
     }
 
     /// Forgets accounts that nobody uses.
@@ -198,10 +195,6 @@ impl Accounts {
 
     fn at_hand(&self) -> Vec<Arc<Account>> {
         self.accounts.iter().map(|account| Arc::clone(&account)).collect()
-    }
-
-    fn revoked(&self) -> MutexGuard<'_, BTreeMap<TokenId, u64>> {
-        self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -340,6 +333,9 @@ impl Account {
 pub struct Listening {
     account: Arc<Account>,
     events: broadcast::Receiver<(User, Event)>,
+    token: TokenId,
+    revoked: Arc<Revoked>,
+    taken: watch::Receiver<()>,
     /// When the token's time is over.
     until: Instant,
     /// The service ends.
@@ -348,11 +344,12 @@ pub struct Listening {
 
 impl Listening {
     pub(super) fn begin(
-        account: Arc<Account>,
+        accounts: &Accounts,
         who: &Identity,
         events: broadcast::Receiver<(User, Event)>,
         stop: CancellationToken,
     ) -> Result<Self, Refusal> {
+        let account = accounts.get(&who.user);
         if account.listeners.fetch_add(1, Ordering::Relaxed) >= LISTENERS_MAX {
             account.listeners.fetch_sub(1, Ordering::Relaxed);
             let detail =
@@ -360,7 +357,9 @@ impl Listening {
             return Err(Refusal::new(Code::RateLimited, detail));
         }
         let left = Duration::from_secs(who.expires.saturating_sub(unix_now()).min(LISTENING_MAX));
-        Ok(Self { account, events, until: Instant::now() + left, stop })
+        let revoked = Arc::clone(&accounts.revoked);
+        let (token, taken) = (who.token, revoked.listen());
+        Ok(Self { account, events, token, revoked, taken, until: Instant::now() + left, stop })
     }
 
     /// Who listens.
@@ -373,14 +372,19 @@ impl Listening {
     /// # Errors
     /// [`RecvError::Lagged`] if some were missed, [`RecvError::Closed`] when it is over.
     pub async fn next(&mut self) -> Result<(User, Event), RecvError> {
-        if self.account.check_enabled().is_err() {
-            return Err(RecvError::Closed);
+        while self.may_listen() {
+            tokio::select! {
+                _ = self.taken.changed() => {}
+                event = self.events.recv() => return event,
+                () = tokio::time::sleep_until(self.until) => break,
+                () = self.stop.cancelled() => break,
+            }
         }
-        tokio::select! {
-            event = self.events.recv() => event,
-            () = tokio::time::sleep_until(self.until) => Err(RecvError::Closed),
-            () = self.stop.cancelled() => Err(RecvError::Closed),
-        }
+        Err(RecvError::Closed)
+    }
+
+    fn may_listen(&self) -> bool {
+        self.account.check_enabled().is_ok() && !self.revoked.contains(&self.token)
     }
 }
 

@@ -33,8 +33,7 @@ impl StreamingService {
     /// # Errors
     /// The user has as many as it may have.
     pub fn begin_listening(&self, who: &Identity) -> Result<Listening, Refusal> {
-        let account = self.shared.accounts.get(&who.user);
-        Listening::begin(account, who, self.shared.events.listen(), self.shared.stop.clone())
+        Listening::begin(&self.shared.accounts, who, self.shared.events.listen(), self.shared.stop.clone())
     }
 
     /// Users by name, those after `after`.
@@ -77,13 +76,13 @@ impl StreamingService {
         Ok(self.account(row).await)
     }
 
-    /// Revokes a token for good.
+    /// Revokes a token for good. Sessions that were watched with it end, and whoever listens with it.
     ///
     /// # Errors
     /// The database can't be written, or holds as many as it may.
     pub async fn revoke(&self, token: TokenId, expires: Option<u64>, reason: &str) -> Result<(), Refusal> {
         let expires = expires.unwrap_or_else(|| unix_now() + TOKEN_LIFE_MAX);
-        self.shared.accounts.revoke(token, expires, reason).await
+        self.shared.revoke(token, expires, reason).await
     }
 
     async fn account(&self, row: KnownUser) -> UserAccount {

@@ -38,6 +38,7 @@ mod measures;
 mod reading;
 pub mod refusal;
 mod retention;
+mod revoked;
 mod rounds;
 mod sessions;
 pub mod shapes;

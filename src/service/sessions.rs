@@ -28,13 +28,16 @@ use super::events::Event;
 use super::refusal::{Code, Refusal};
 use super::torrents::{Files, Purpose, Use};
 use super::{Shared, Start, content, unix_now};
-use crate::auth::Identity;
+use crate::auth::{Identity, TokenId};
 use crate::database::SavedSession;
 use crate::engine::torrent::Ready;
 use crate::engine::{Torrent, Viewing, WarmUp};
 use crate::media_choice;
 use crate::metrics::SessionTally;
 use crate::user::User;
+
+/// Tokens that a session was watched with, of those it knows: a user's devices. The oldest is forgotten for a new one.
+const TOKENS_MAX: usize = 16;
 
 /// One user's watching of one torrent.
 #[derive(Debug)]
@@ -72,6 +75,8 @@ pub(super) struct State {
     pub(super) received: Grown,
     pub(super) wasted: Grown,
     pub(super) peers_max: u32,
+    /// The tokens it was watched with, the newest last: who holds its URLs got them with one of these.
+    tokens: Vec<TokenId>,
     /// What of its figures is in the metrics.
     pub(super) tally: SessionTally,
     /// When it was last written down, and whether something changed since.
@@ -150,6 +155,15 @@ impl State {
     pub(super) fn opened(&self) -> Option<&Opened> {
         self.opened.as_ref()
     }
+
+    /// Somebody watches who came with this token.
+    fn note_token(&mut self, token: TokenId) {
+        self.tokens.retain(|known| *known != token);
+        if self.tokens.len() >= TOKENS_MAX {
+            self.tokens.remove(0);
+        }
+        self.tokens.push(token);
+    }
 }
 
 impl Shared {
@@ -171,7 +185,16 @@ impl Shared {
                 (session, true)
             }
         };
-        session.state().machine.touch(Instant::now());
+        {
+            let mut state = session.state();
+            state.machine.touch(Instant::now());
+            state.note_token(who.token);
+        }
+        // Noted first, asked then: whoever revokes it does it the other way round, so one of both ends this.
+        if self.accounts.is_revoked(&who.token) {
+            self.end_session(session.id, "revoked").await;
+            return Err(no_stream());
+        }
         let opened = match session.open(self).await {
             Ok(opened) => opened,
             Err(refusal) => {
@@ -220,6 +243,7 @@ impl Shared {
             position: 0,
             token_max_rate: who.max_rate,
             client: None,
+            tokens: Vec::new(),
         };
         let session = Arc::new(self.session(&row, account, using));
         let inserted = self.sessions.insert(&session, own_max, all_max)?;
@@ -251,6 +275,7 @@ impl Shared {
             received: Grown::from(torrent.totals.payload_received),
             wasted: Grown::from(analytics::wasted(&torrent)),
             peers_max: 0,
+            tokens: row.tokens.iter().copied().map(TokenId::from).collect(),
             tally: SessionTally::default(),
             saved: None,
         };
@@ -355,6 +380,15 @@ impl Shared {
         }
     }
 
+    /// Revokes a token, and ends what was begun or joined with it: its holder has those sessions' URLs.
+    pub(super) async fn revoke(&self, token: TokenId, expires: u64, reason: &str) -> Result<(), Refusal> {
+        self.accounts.revoke(token, expires, reason).await?;
+        for id in self.sessions.watched_with(&token) {
+            self.end_session(id, "revoked").await;
+        }
+        Ok(())
+    }
+
     /// Ends a session: its readers, its URLs, its use of the torrent.
     pub(super) async fn end_session(&self, id: SessionId, reason: &'static str) {
         let Some((user, hash, session)) = self.sessions.remove(id) else { return };
@@ -392,6 +426,7 @@ impl Shared {
                 position: state.machine.place().offset,
                 token_max_rate: state.max_rate,
                 client: state.machine.figures(Instant::now()).client,
+                tokens: state.tokens.iter().map(|token| *token.as_bytes()).collect(),
             }
         };
         if let Err(error) = self.database.sessions().save(row).await {

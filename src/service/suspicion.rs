@@ -223,7 +223,7 @@ impl Shared {
             // Nothing to revoke: whoever starts a daemon without accounts can't ask for it.
             Culprit::Token(who) if who.token == TokenId::NONE => {}
             Culprit::Token(who) => {
-                if let Err(error) = self.accounts.revoke(who.token, who.expires, detail).await {
+                if let Err(error) = self.revoke(who.token, who.expires, detail).await {
                     warn!(%error, user = %who.user, "a token can't be revoked");
                 }
             }

@@ -92,6 +92,33 @@ fn a_revoked_token_stays_revoked_after_a_restart() {
 }
 
 #[test]
+fn what_was_begun_with_a_token_ends_when_it_is_revoked() {
+    let films = [Film::new(1, 4 * MIB), Film::new(2, 4 * MIB), Film::new(3, MIB)];
+    // Slow, so that there is still something to come.
+    let seeders = ["127.0.2.21", "127.0.2.22", "127.0.2.23"];
+    let seeders: Vec<_> =
+        films.iter().zip(seeders).map(|(film, address)| film.slow_seeder(address, MIB / 2)).collect();
+    let mut daemon = Options::default().peers(&seeders.iter().collect::<Vec<_>>()).start();
+    let object = daemon.mint(&["--user", "anna", "--scope", VIEWER]);
+    let (lost, kept) = (daemon.bearer(object["token"].as_str().expect("a token")), daemon.viewer("anna"));
+    let [lost_url, kept_url, joined_url] =
+        [lost.watch(&films[0]), kept.watch(&films[1]), kept.watch(&films[2])];
+    lost.watch(&films[2]);
+    let urls = [&lost_url, &kept_url, &joined_url];
+    // Of sessions that nobody has asked for since, too.
+    daemon.restart("KILL");
+    let mut playing = Ask::get(&lost_url).send();
+    assert_eq!(playing.next(100_000), &films[0].bytes()[..100_000]);
+    let events = lost.get("/api/events");
+    let admin = daemon.admin();
+    assert_eq!(admin.post("/api/revocations", &json!({"id": object["tokenId"]})).status, 204);
+    assert!(100_000 + playing.until_cut().len() < films[0].bytes().len(), "the stream went on");
+    events.until_cut();
+    let statuses = urls.map(|url| Ask::get(url).range(0, 999).send().status);
+    assert_eq!(statuses, [410, 206, 410], "its own, another token's, and the one that both watched");
+}
+
+#[test]
 fn who_is_disabled_loses_streams_and_gets_back_in_when_enabled() {
     let film = Film::new(1, 4 * MIB);
     // Slow, so that there is still something to come.

@@ -45,7 +45,8 @@ CREATE TABLE sessions (
     paused         INTEGER NOT NULL CHECK (paused IN (0, 1)),
     position       INTEGER NOT NULL CHECK (position >= 0),
     token_max_rate INTEGER CHECK (token_max_rate >= 0),
-    client         TEXT
+    client         TEXT,
+    tokens         BLOB NOT NULL CHECK (length(tokens) % 32 = 0)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_by_user ON sessions (user);
 

@@ -96,7 +96,7 @@ async fn a_user_who_names_long_torrents_forgets_the_least_used() {
 async fn sessions_and_downloads_beyond_their_bounds_are_refused() {
     let (_folder, database) = begin();
     let insert = "INSERT INTO sessions SELECT unhex(printf('%032x', n)), 'anna', zeroblob(20), 0, 1, 1, 1, 0, 0, NULL, \
-                  NULL FROM numbers";
+                  NULL, zeroblob(0) FROM numbers";
     make(&database, SESSIONS_MAX, insert).await;
     assert!(is_too_many(database.sessions().save(session("anna", 200)).await));
     database.sessions().purge(1).await.unwrap();

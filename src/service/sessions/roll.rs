@@ -9,6 +9,7 @@ use afflux_stream::token::SessionId;
 use dashmap::DashMap;
 
 use super::Session;
+use crate::auth::TokenId;
 use crate::database::SavedSession;
 use crate::service::refusal::{Code, Refusal};
 use crate::service::unix_now;
@@ -69,6 +70,15 @@ impl Sessions {
     pub(in crate::service) fn of(&self, user: &User) -> Vec<SessionId> {
         let roll = self.roll();
         roll.by_pair.iter().filter(|((other, _), _)| other == user).map(|(_, &id)| id).collect()
+    }
+
+    /// All sessions that were begun or joined with a token.
+    pub(in crate::service) fn watched_with(&self, token: &TokenId) -> Vec<SessionId> {
+        let awake = self.awake().into_iter().filter(|session| session.state().tokens.contains(token));
+        let mut ids: Vec<_> = awake.map(|session| session.id).collect();
+        let asleep = self.all_asleep().into_iter().filter(|row| row.tokens.contains(token.as_bytes()));
+        ids.extend(asleep.map(|row| row.id));
+        ids
     }
 
     /// Whose a session is or was: what its tokens are bound to.
