@@ -43,7 +43,7 @@ const DATAGRAM_BYTES_MAX: usize = 8 * 1024;
 /// How long peers wait for the torrent to take them. A torrent that hangs must not hold a slot that others need.
 const DELIVER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Commands waiting for the task. They are level-triggered wishes; when four wait, a fifth adds nothing.
+/// Commands waiting for the task. Most are level-triggered wishes; when four wait, a fifth adds nothing.
 const COMMANDS_MAX: usize = 4;
 
 /// What a torrent has moved, as trackers want to know it.
@@ -122,6 +122,7 @@ enum AnnounceError {
 }
 
 enum Command {
+    Add(Vec<Vec<String>>),
     AnnounceNow,
     Completed,
     Stop(oneshot::Sender<()>),
@@ -170,6 +171,15 @@ impl Announcer {
 }
 
 impl AnnouncerHandle {
+    /// Takes further tiers; those that are new are asked at once.
+    pub fn add(&self, tiers: Vec<Vec<String>>) -> impl Future<Output = ()> + use<> {
+        let commands = self.commands.clone();
+        async move {
+            // Fails only when the task has ended.
+            let _ = commands.send(Command::Add(tiers)).await;
+        }
+    }
+
     /// More peers are wanted: each tracker is asked as soon as its own least wait allows.
     pub fn announce_now(&self) {
         // Full means that a wish like this one waits already.
@@ -225,6 +235,7 @@ impl Task {
             let deadline = self.tiers.deadline();
             tokio::select! {
                 command = commands.recv() => match command {
+                    Some(Command::Add(tiers)) => self.tiers.add(&tiers, Instant::now()),
                     Some(Command::AnnounceNow) => self.tiers.announce_now(Instant::now()),
                     Some(Command::Completed) => self.tiers.completed(Instant::now()),
                     Some(Command::Stop(done)) => break Some(done),

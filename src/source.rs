@@ -20,6 +20,17 @@ pub enum Source {
     Magnet(Box<Magnet>),
 }
 
+/// Where a source says that a torrent's peers are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ways {
+    /// Trackers in tiers (BEP 12).
+    pub trackers: Vec<Vec<String>>,
+    /// Addresses of peers.
+    pub peers: Vec<SocketAddr>,
+    /// Host names and ports of peers.
+    pub named_peers: Vec<(String, u16)>,
+}
+
 impl Source {
     /// Reads what `text` names. A URL is fetched (with `fetcher`'s limits and address policy).
     pub async fn resolve(text: &str, fetcher: &Fetcher) -> Result<Self, Failure> {
@@ -115,6 +126,21 @@ impl Source {
                 })
                 .collect(),
         }
+    }
+
+    /// Peers named in the source itself by host names, still to be looked up.
+    pub fn named_peers(&self) -> Vec<(String, u16)> {
+        let Self::Magnet(magnet) = self else { return Vec::new() };
+        let named = magnet.peers.iter().filter_map(|peer| match peer {
+            PeerAddress::Socket(_) => None,
+            PeerAddress::Named { host, port } => Some((host.clone(), *port)),
+        });
+        named.collect()
+    }
+
+    /// Where it says that peers are found.
+    pub fn ways(&self) -> Ways {
+        Ways { trackers: self.trackers(), peers: self.peers(), named_peers: self.named_peers() }
     }
 
     /// DHT nodes named in the source (BEP 5, `nodes`).

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use afflux_metainfo::InfoHash;
+use afflux_metainfo::limits::{MAGNET_PEERS_MAX, TRACKERS_MAX};
 use afflux_swarm::Source;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -21,13 +22,18 @@ const LOOKUP_INTERVAL_MIN: Duration = Duration::from_secs(3);
 const LOOKUP_INTERVAL_MAX: Duration = Duration::from_secs(10 * 60);
 /// Messages of peers that wait for the torrent; whoever finds more waits.
 const FOUND_MAX: usize = 16;
+/// Tasks of one torrent that look for peers, names being resolved among them: a link names a dozen peers, and the same
+/// torrent is named again and again.
+const TASKS_MAX: usize = 2 * MAGNET_PEERS_MAX;
 
 /// One torrent's sources of peers.
 #[derive(Debug)]
 pub(super) struct Discovery {
     announcer: Option<AnnouncerHandle>,
-    /// Trackers that aren't told anything before it's known what is left.
-    waiting: Option<Trackers>,
+    /// What an announcer will need, until there is one.
+    trackers: Option<Trackers>,
+    /// What is left is known, so that trackers can be told. Those that come later are asked at once.
+    is_told: bool,
     dht: Option<Lookups>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -52,24 +58,44 @@ struct Lookups {
 impl Discovery {
     /// Nothing yet.
     pub(super) fn new() -> Self {
-        Self { announcer: None, waiting: None, dht: None, tasks: Vec::new() }
+        Self { announcer: None, trackers: None, is_told: false, dht: None, tasks: Vec::new() }
     }
 
-    /// Has trackers, but doesn't ask them yet.
+    /// Knows its trackers, if it has any, but doesn't ask them yet.
     pub(super) fn set_trackers(&mut self, trackers: Trackers) {
-        self.waiting = Some(trackers);
+        self.trackers = Some(trackers);
     }
 
-    /// Announces from now on.
+    /// Announces from now on, as soon as there is a tracker.
     pub(super) fn start_trackers(&mut self) {
-        let Some(Trackers { config, shared, totals, torrent }) = self.waiting.take() else { return };
+        self.is_told = true;
+        let has_some = |trackers: &mut Trackers| !trackers.config.tiers.is_empty();
+        let Some(Trackers { config, shared, totals, torrent }) = self.trackers.take_if(has_some) else {
+            return;
+        };
         let (sender, found) = mpsc::channel(FOUND_MAX);
-        self.tasks.push(tokio::spawn(forward(found, torrent, Source::Tracker)));
+        self.spawn(forward(found, torrent, Source::Tracker));
         let announcer = Announcer::start(config, shared, totals, sender);
         for (url, reason) in announcer.refused() {
             warn!(%url, %reason, "a tracker is left out");
         }
         self.announcer = Some(announcer);
+    }
+
+    /// Has further trackers: somebody else names the same torrent by them.
+    pub(super) fn add_trackers(&mut self, tiers: Vec<Vec<String>>) {
+        if let Some(announcer) = &self.announcer {
+            return self.spawn(announcer.add(tiers));
+        }
+        let Some(trackers) = &mut self.trackers else { return };
+        for tier in tiers {
+            if trackers.config.tiers.len() < TRACKERS_MAX && !trackers.config.tiers.contains(&tier) {
+                trackers.config.tiers.push(tier);
+            }
+        }
+        if self.is_told {
+            self.start_trackers();
+        }
     }
 
     /// Looks in the DHT from now on, and announces `port` there.
@@ -94,7 +120,7 @@ impl Discovery {
 
     /// Resolves a host name that the source gives for a peer (`x.pe`).
     pub(super) fn resolve(&mut self, host: String, port: u16, torrent: mpsc::Sender<Input>) {
-        self.tasks.push(tokio::spawn(async move {
+        self.spawn(async move {
             match tokio::net::lookup_host((host.as_str(), port)).await {
                 Ok(addrs) => {
                     let addrs = addrs.take(FOUND_MAX).collect();
@@ -102,7 +128,16 @@ impl Discovery {
                 }
                 Err(error) => debug!(%host, %error, "the magnet's peer can't be resolved"),
             }
-        }));
+        });
+    }
+
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.retain(|task| !task.is_finished());
+        if self.tasks.len() < TASKS_MAX {
+            self.tasks.push(tokio::spawn(task));
+        } else {
+            debug!("what a link names is left out: too much is looked up for this torrent already");
+        }
     }
 
     /// A peer's DHT node (BEP 5, `port`).

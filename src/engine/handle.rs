@@ -16,6 +16,7 @@ use super::readers::{Readers, ViewingKey, WarmUp};
 use super::status::Status;
 use super::torrent::{Input, Ready};
 use crate::failure::Failure;
+use crate::source::Ways;
 
 /// Where to look for more peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,9 +143,10 @@ impl Torrent {
         let _ = self.inbox.send(Input::Candidates { addrs, source: afflux_swarm::Source::Given }).await;
     }
 
-    /// Peers that a magnet link names (`x.pe`): none of the owner's own network, unless that is allowed.
-    pub async fn add_named_peers(&self, addrs: Vec<SocketAddr>) {
-        let _ = self.inbox.send(Input::Candidates { addrs, source: afflux_swarm::Source::Magnet }).await;
+    /// Takes the trackers and peers that another naming of the same torrent brings. Not for a private torrent, whose
+    /// peers come from its own trackers alone (BEP 27).
+    pub async fn learn(&self, ways: Ways) {
+        let _ = self.inbox.send(Input::Learn(ways)).await;
     }
 
     /// What its readers want at this moment, oldest reader first; warm-ups aren't readers.

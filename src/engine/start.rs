@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use afflux_metainfo::info::Info;
-use afflux_metainfo::magnet::PeerAddress;
 use afflux_storage::Kind;
 use afflux_swarm::Swarm;
 use afflux_swarm::shaper::Limits;
@@ -108,20 +107,18 @@ fn discovery(
     let mut discovery = Discovery::new();
     let mut tiers = source.trackers();
     tiers.extend(shared.config.swarm.trackers.iter().map(|url| vec![url.clone()]));
-    if !tiers.is_empty() {
-        let config = AnnounceConfig {
-            tiers,
-            info_hash,
-            peer_id: shared.peer_id,
-            port: shared.port,
-            timeout: shared.config.tuning.announce_timeout,
-        };
-        let (shared, torrent) = (Arc::clone(&shared.announces), torrent.clone());
-        discovery.set_trackers(Trackers { config, shared, totals, torrent });
-        // With a .torrent it is soon known what is left, and the first announce says it. A magnet can't wait.
-        if matches!(source, Source::Magnet(_)) {
-            discovery.start_trackers();
-        }
+    let config = AnnounceConfig {
+        tiers,
+        info_hash,
+        peer_id: shared.peer_id,
+        port: shared.port,
+        timeout: shared.config.tuning.announce_timeout,
+    };
+    let (announces, to_torrent) = (Arc::clone(&shared.announces), torrent.clone());
+    discovery.set_trackers(Trackers { config, shared: announces, totals, torrent: to_torrent });
+    // With a .torrent it is soon known what is left, and the first announce says it. A magnet can't wait.
+    if matches!(source, Source::Magnet(_)) {
+        discovery.start_trackers();
     }
     if let Some(dht) = shared.dht.clone().filter(|_| !private) {
         for (host, port) in source.nodes() {
@@ -131,12 +128,8 @@ fn discovery(
         }
         discovery.join_dht(dht, info_hash, shared.port, torrent.clone());
     }
-    if let Source::Magnet(magnet) = source {
-        for peer in &magnet.peers {
-            if let PeerAddress::Named { host, port } = peer {
-                discovery.resolve(host.clone(), *port, torrent.clone());
-            }
-        }
+    for (host, port) in source.named_peers() {
+        discovery.resolve(host, port, torrent.clone());
     }
     discovery
 }

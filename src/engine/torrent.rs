@@ -40,6 +40,7 @@ use super::unchokes::TorrentUnchokes;
 use super::{Search, Shared, discover};
 use crate::announce::Totals;
 use crate::failure::Failure;
+use crate::source::Ways;
 
 /// Messages that wait for a torrent. Links wait when it's full and stop reading, so a flood stays in the
 /// kernel's buffers; 1,024 are a few milliseconds of work.
@@ -93,6 +94,8 @@ pub(super) enum Input {
         addrs: Vec<SocketAddr>,
         source: Source,
     },
+    /// Somebody names it in another way.
+    Learn(Ways),
     /// Files are wanted so much (a priority per file); answered when the status counts by that.
     Prioritize(Vec<Priority>, oneshot::Sender<()>),
     /// A new torrent is remembered.
@@ -313,6 +316,7 @@ impl Task {
                 let addrs = self.config.shared.config.swarm.peers_allowed(addrs, source);
                 self.config.swarm.add_candidates(&addrs, source, now);
             }
+            Input::Learn(ways) => self.learn(ways, now),
             Input::Prioritize(priorities, done) => self.prioritize(priorities, done),
             Input::Saved => self.saved(now),
             Input::Sorted(outcome) => self.sorted(outcome, now),
@@ -336,6 +340,19 @@ impl Task {
                 let _ = reply.send(self.config.swarm.trace().filter(news).cloned().collect());
             }
             Input::Stop(_) => {}
+        }
+    }
+
+    fn learn(&mut self, ways: Ways, now: Instant) {
+        if self.config.info.borrow().as_ref().is_some_and(|info| info.private) {
+            return;
+        }
+        let peers = self.config.shared.config.swarm.peers_allowed(ways.peers, Source::Magnet);
+        self.config.swarm.add_candidates(&peers, Source::Magnet, now);
+        let discovery = &mut self.config.discovery;
+        discovery.add_trackers(ways.trackers);
+        for (host, port) in ways.named_peers {
+            discovery.resolve(host, port, self.config.to_self.clone());
         }
     }
 

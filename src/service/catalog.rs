@@ -1,5 +1,7 @@
 //! What users named torrents by: kept per user, since a .torrent's trackers may carry its owner's passkey.
 
+use std::collections::BTreeSet;
+
 use afflux_metainfo::InfoHashes;
 use afflux_metainfo::create::Envelope;
 use afflux_metainfo::info::Info;
@@ -56,6 +58,22 @@ impl Named {
         };
         let envelope = Envelope { trackers: self.source.trackers(), web_seeds, ..Envelope::default() };
         Self::by_file(envelope.seal(&info.raw).into())
+    }
+
+    /// The same with the trackers of another naming of it. A private torrent has its own and no others (BEP 27).
+    pub(super) fn with_trackers_of(self, other: &Source) -> Result<Self, Refusal> {
+        let Source::Torrent(torrent) = &self.source else { return Ok(self) };
+        let known: BTreeSet<&String> = torrent.trackers.iter().flatten().collect();
+        let mut more = other.trackers();
+        more.iter_mut().for_each(|tier| tier.retain(|url| !known.contains(url)));
+        more.retain(|tier| !tier.is_empty());
+        if more.is_empty() || torrent.info.private {
+            return Ok(self);
+        }
+        let mut torrent = torrent.clone();
+        torrent.trackers.extend(more);
+        // What is more than a torrent may have is left out when it is read again.
+        Self::by_file(sealed(&torrent).into())
     }
 
     /// The .torrent, once there is one.

@@ -156,6 +156,7 @@ impl Shared {
                 return Err(refusal);
             }
         };
+        self.torrents.learn(&named.source);
         let named = match &named.source {
             Source::Magnet(_) if fetch => self.complete(who, &named).await?,
             _ => named,
@@ -189,7 +190,7 @@ impl Shared {
         if let Some(known) = self.find(who, named.source.hashes()).await?
             && known.file().is_some()
         {
-            return Ok(known);
+            return known.with_trackers_of(&named.source);
         }
         let _turn = self.fetches.try_acquire().map_err(|_| {
             let detail = "many torrents' metadata is being fetched: try again in a moment";

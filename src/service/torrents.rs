@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use afflux_metainfo::limits::{MAGNET_PEERS_MAX, TRACKERS_MAX, WEB_SEEDS_MAX};
-use afflux_metainfo::magnet::Magnet;
 use afflux_metainfo::{FileIndex, InfoHash};
 use afflux_storage::Kind;
 use afflux_swarm::shaper::Limits;
@@ -90,8 +88,6 @@ pub(super) struct Use {
 #[derive(Debug)]
 struct Entry {
     current: watch::Sender<Torrent>,
-    /// What it is looked for by, if it was named by a link.
-    link: Option<Magnet>,
     /// Where it is.
     kind: Kind,
     /// It is in files that stay.
@@ -148,9 +144,9 @@ impl Torrents {
         let is_kept = matches!(purpose, Purpose::Keep { .. });
         let fits = |entry: &&Entry| !entry.has_failed() && (!is_kept || entry.is_in(purpose));
         let fitting = entries.get(&hash).filter(fits);
-        let more = fitting.and_then(|entry| entry.more(source));
-        if fitting.is_none() || more.is_some() {
-            let source = more.as_ref().unwrap_or(source);
+        if let Some(entry) = fitting.filter(|entry| !entry.lacks(source)) {
+            entry.learn(source);
+        } else {
             let was_kept = fitting.is_some_and(|entry| entry.kept);
             let stays = fitting.map(|entry| (entry.kind.clone(), entry.strategy));
             let (kind, strategy) = stays.unwrap_or_else(|| self.place(hash, purpose));
@@ -162,7 +158,7 @@ impl Torrents {
             let entry =
                 entries.entry(hash).or_insert_with(|| Entry::new(torrent.clone(), kind.clone(), strategy));
             entry.goes_on_as(torrent.clone(), kind, strategy);
-            (entry.kept, entry.link) = (was_kept, link_of(source));
+            entry.kept = was_kept;
             // Its readers find the new one from here on.
             if let Some(old) = old {
                 tokio::spawn(async move { old.hand_over(&torrent).await });
@@ -176,6 +172,13 @@ impl Torrents {
         entry.uses.push(Arc::downgrade(&wish));
         entry.unused_since = None;
         Ok(Use { wish, current: entry.current.subscribe() })
+    }
+
+    /// Tells a torrent that runs already of the trackers and peers that this naming of it brings.
+    pub(super) fn learn(&self, source: &Source) {
+        if let Some(entry) = lock(&self.entries).get(&source.hashes().wire()) {
+            entry.learn(source);
+        }
     }
 
     fn place(&self, hash: InfoHash, purpose: &Purpose) -> (Kind, StrategyName) {
@@ -249,7 +252,6 @@ impl Entry {
     fn new(torrent: Torrent, kind: Kind, strategy: StrategyName) -> Self {
         Self {
             current: watch::Sender::new(torrent),
-            link: None,
             kind,
             kept: false,
             strategy,
@@ -268,15 +270,15 @@ impl Entry {
         self.current.send_replace(torrent);
     }
 
-    /// What to look for it by from now on, if it has no metadata yet and somebody brings that, or other ways to it.
-    fn more(&self, source: &Source) -> Option<Source> {
-        let known = self.link.as_ref().filter(|_| self.current.borrow().info().is_none())?;
-        let Source::Magnet(link) = source else { return Some(source.clone()) };
-        let mut both = known.clone();
-        add(&mut both.trackers, &link.trackers, TRACKERS_MAX);
-        add(&mut both.web_seeds, &link.web_seeds, WEB_SEEDS_MAX);
-        add(&mut both.peers, &link.peers, MAGNET_PEERS_MAX);
-        (both != *known).then(|| Source::Magnet(Box::new(both)))
+    /// Whether it has no metadata yet and this brings it.
+    fn lacks(&self, source: &Source) -> bool {
+        matches!(source, Source::Torrent(_)) && self.current.borrow().info().is_none()
+    }
+
+    /// Tells it of the trackers and peers that this naming of it brings.
+    fn learn(&self, source: &Source) {
+        let (torrent, ways) = (self.current.borrow().clone(), source.ways());
+        tokio::spawn(async move { torrent.learn(ways).await });
     }
 
     fn has_failed(&self) -> bool {
@@ -328,22 +330,6 @@ impl Entry {
             }
             torrent.prioritize(news.0).await;
         }));
-    }
-}
-
-fn link_of(source: &Source) -> Option<Magnet> {
-    match source {
-        Source::Magnet(link) => Some((**link).clone()),
-        Source::Torrent(_) => None,
-    }
-}
-
-/// Adds what isn't there yet, as far as there is room.
-fn add<T: Clone + PartialEq>(list: &mut Vec<T>, more: &[T], most: usize) {
-    for one in more {
-        if list.len() < most && !list.contains(one) {
-            list.push(one.clone());
-        }
     }
 }
 

@@ -210,6 +210,29 @@ fn a_torrent_file_helps_whoever_waits_for_a_magnet_in_vain() {
     daemon.end();
 }
 
+/// The torrent is known, and nobody it knows has it any more: what people paste then is a link with other trackers.
+#[test]
+fn a_link_with_a_tracker_helps_a_stream_whose_torrent_has_no_peers() {
+    let film = Film::new(8, MIB);
+    let scratch = Scratch::new();
+    let meeting = Meeting::start();
+    let mut daemon = Options::default().arg(&["--allow-local-addresses"]).start();
+    let anna = daemon.viewer("anna");
+    let url = anna.watch(&film);
+    let _seeder = film.real_seeder(&scratch, &["--allow-local-addresses", "--tracker", &meeting.url()]);
+    let body = std::thread::scope(|scope| {
+        let player = scope.spawn(|| Ask::get(&url).send().bytes());
+        let better = json!({"magnet": format!("{}&tr={}", film.magnet(), meeting.url())});
+        assert_eq!(anna.post(PARSE, &better).status, 200);
+        player.join().expect("the film")
+    });
+    assert!(body == film.bytes(), "the film differs");
+    // It is remembered, too.
+    daemon.restart("TERM");
+    let trackers = anna.get(&format!("/api/torrents/{}/info", film.hash)).value()["trackers"].clone();
+    assert!(trackers.to_string().contains(&meeting.url()), "{trackers}");
+}
+
 #[test]
 fn a_link_with_a_tracker_helps_whoever_came_with_a_bare_one() {
     let film = Film::new(7, MIB);

@@ -113,6 +113,7 @@ pub struct Tiers {
     trackers: Vec<Tracker>,
     tiers: Vec<Tier>,
     complete: bool,
+    random: Random,
     /// Trackers that are still to hear `stopped`, once we leave.
     leaving: Option<Vec<TrackerKey>>,
     refused: Vec<(String, UrlError)>,
@@ -124,17 +125,27 @@ impl Tiers {
     ///
     /// `complete`: nothing is left to download already, so `completed` is never to be said (BEP 3).
     pub fn new(tiers: &[Vec<String>], complete: bool, seed: u64, now: Instant) -> Self {
-        let mut random = Random::new(seed);
-        let mut machine =
-            Self { trackers: Vec::new(), tiers: Vec::new(), complete, leaving: None, refused: Vec::new() };
+        let mut machine = Self {
+            trackers: Vec::new(),
+            tiers: Vec::new(),
+            complete,
+            random: Random::new(seed),
+            leaving: None,
+            refused: Vec::new(),
+        };
+        machine.add(tiers, now);
+        machine
+    }
+
+    /// Takes further tiers, under the same rules: they come behind those that are there, and are due at once.
+    pub fn add(&mut self, tiers: &[Vec<String>], now: Instant) {
         for urls in tiers {
-            let mut order = machine.adopt(urls);
+            let mut order = self.adopt(urls);
             if !order.is_empty() {
-                random.shuffle(&mut order);
-                machine.tiers.push(Tier { order, busy: false, next_at: now, not_before: None });
+                self.random.shuffle(&mut order);
+                self.tiers.push(Tier { order, busy: false, next_at: now, not_before: None });
             }
         }
-        machine
     }
 
     /// A tracker to announce to now, marked as under way. Call until `None`.

@@ -89,7 +89,7 @@ impl Shared {
                 None => self.remembered(kept).await.map(|known| Arc::new(known.info)),
             },
         };
-        let peers = named.source.peers();
+        let link = matches!(named.source, Source::Magnet(_)).then(|| named.source.ways());
         let (source, purpose) = match (settled, info) {
             (Some(folder), _) => (named.source, Purpose::Keep { folder }),
             (None, None) => (named.source, Purpose::Learn),
@@ -102,9 +102,9 @@ impl Shared {
         };
         let using = self.torrents.take_up(&source, &purpose, kept.state().wish())?;
         let torrent = using.torrent();
-        if matches!(source, Source::Torrent(_)) && !peers.is_empty() {
-            // The link named them, and a .torrent can't.
-            torrent.add_named_peers(peers).await;
+        if let (Source::Torrent(_), Some(ways)) = (&source, link) {
+            // The link may name peers, and a .torrent can't.
+            torrent.learn(ways).await;
         }
         let sent_before = torrent.status().totals.payload_sent;
         let mut state = kept.state();

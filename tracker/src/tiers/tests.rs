@@ -46,6 +46,25 @@ fn every_tier_is_asked_at_once_and_one_tracker_of_each() {
 }
 
 #[test]
+fn tiers_that_come_later_are_asked_at_once_and_nobody_twice() {
+    let now = epoch();
+    let mut tiers = tiers_of(&[&["a"]], 1, now);
+    assert_eq!(due(&mut tiers, now).len(), 1);
+    let later = now + s(5);
+    let more = ["http://a/announce", "http://b/announce"].map(|url| vec![url.to_owned()]);
+    tiers.add(&more, later);
+    assert_eq!(tiers.deadline(), Some(later));
+    assert_eq!(due(&mut tiers, later), [("b".to_owned(), Event::Started)]);
+    let status = tiers.status();
+    assert_eq!(status.iter().map(|status| status.tier).collect::<Vec<_>>(), [0, 1]);
+    // A bomb is cut however it comes.
+    for nth in 0..limits::TRACKERS_MAX {
+        tiers.add(&[vec![format!("http://bomb{nth}/announce")]], later);
+    }
+    assert_eq!(tiers.status().len(), limits::TRACKERS_MAX);
+}
+
+#[test]
 fn the_order_inside_a_tier_depends_on_the_seed() {
     let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
     let order = |seed| {
