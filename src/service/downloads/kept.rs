@@ -20,6 +20,9 @@ use crate::user::User;
 
 /// What can't begin for a reason that may pass is tried again after this.
 const RETRY: Duration = Duration::from_secs(30);
+/// A download that runs for so long without getting anything lets those go first that had fewer such turns. Long enough for a
+/// magnet whose swarm is small, and for a peer that comes back.
+const BARREN_TURN: Duration = Duration::from_secs(10 * 60);
 
 /// A download while the service runs.
 #[derive(Debug)]
@@ -44,6 +47,10 @@ pub(super) struct State {
     pub(super) trouble: Option<Trouble>,
     /// It was removed, and nothing is done about it any more.
     pub(super) is_removed: bool,
+    /// Turns of [`BARREN_TURN`] in which nothing came, since something did.
+    pub(super) barren_turns: u32,
+    /// When this turn began, while it runs.
+    pub(super) turn_began: Option<Instant>,
     /// How long it seeded, more exactly than it is written down.
     pub(super) seeded: Duration,
     /// What its user was told last that it is at.
@@ -101,6 +108,8 @@ impl Kept {
                 run: None,
                 trouble: None,
                 is_removed: false,
+                barren_turns: 0,
+                turn_began: None,
                 seeded: Duration::from_secs(row.progress.seeded_seconds),
                 told: None,
                 is_unsaved: false,
@@ -164,6 +173,17 @@ impl State {
             Some(After::Meanwhile | After::Passing) | None => false,
         };
         !self.is_removed && !self.row.paused && !is_held && !self.is_over(settings)
+    }
+
+    /// Notes whether something came since the last look.
+    pub(super) fn note_growth(&mut self, has_grown: bool, now: Instant) {
+        let began = *self.turn_began.get_or_insert(now);
+        if has_grown {
+            (self.turn_began, self.barren_turns) = (Some(now), 0);
+        } else if now.duration_since(began) >= BARREN_TURN {
+            self.turn_began = Some(now);
+            self.barren_turns = self.barren_turns.saturating_add(1);
+        }
     }
 
     /// Something is wrong, if it wasn't already.
@@ -301,6 +321,23 @@ mod tests {
         state.content = Some(Content { wanted_bytes: 100, have_bytes: 100, top: "film".to_owned() });
         state.row.progress = Progress { uploaded_bytes, seeded_seconds: 0, finished_at: Some(2) };
         state
+    }
+
+    #[test]
+    fn turns_in_which_nothing_comes_are_counted_until_something_does() {
+        let (mut state, start) = (state(), Instant::now());
+        for (minute, grows, turns) in [
+            (0, false, 0),
+            (9, false, 0),
+            (10, false, 1),
+            (19, false, 1),
+            (20, false, 2),
+            (29, true, 0),
+            (38, false, 0),
+        ] {
+            state.note_growth(grows, start + Duration::from_secs(60 * minute));
+            assert_eq!(state.barren_turns, turns, "after {minute} minutes");
+        }
     }
 
     #[test]

@@ -109,6 +109,7 @@ impl Shared {
         let sent_before = torrent.status().totals.payload_sent;
         let mut state = kept.state();
         state.trouble = None;
+        state.turn_began = None;
         state.run = Some(Run { using, begun: now, torrent, sent_before, counted: None, looked_at: now });
         Ok(())
     }
@@ -155,13 +156,22 @@ impl Shared {
         let status = torrent.status();
         if state.folder().is_some() {
             state.hear_fault(&status);
+            if status.checked.is_some() {
+                // Others have to wait for the disk too.
+                state.note_growth(true, now);
+            }
             if let Some(ready) = torrent.ready() {
+                let before = state.run.as_ref().and_then(|run| run.counted);
+                let has_grown = before.is_some_and(|(_, have)| status.progress.bytes_have > have);
+                let is_finished = state.is_finished();
+                state.note_growth(has_grown || is_finished, now);
                 state.handle_progress(&ready, (status.progress.bytes_selected, status.progress.bytes_have));
                 state.handle_seeding(passed);
             }
             return None;
         }
         let timeout = self.config.tuning.torrent_timeout;
+        state.note_growth(false, now);
         match torrent.info() {
             // Whether it can be kept in memory is of no interest.
             Some(info) => return Some(info),
@@ -342,14 +352,15 @@ async fn learn_all(shared: Weak<Shared>) {
     }
 }
 
-/// Each download, and whether there is a place for it: of a user those that fetch come before those that seed, and among each the
-/// older ones; and nobody has one more as long as somebody waits who has less.
+/// Each download, and whether there is a place for it: of a user those that fetch come before those that seed, those that get
+/// something before those that wait in vain, and among each the older ones; and nobody has one more as long as somebody waits
+/// who has less.
 fn places_for(all: Vec<Arc<Kept>>, settings: &DownloadSettings, now: Instant) -> Vec<(Arc<Kept>, bool)> {
-    let mut waiting: BTreeMap<User, Vec<(bool, u64, usize)>> = BTreeMap::new();
+    let mut waiting: BTreeMap<User, Vec<(bool, u32, u64, usize)>> = BTreeMap::new();
     for (nth, kept) in all.iter().enumerate() {
         let state = kept.state();
         if state.wants_to_run(settings, now) && kept.account.check_enabled().is_ok() {
-            let turn = (state.is_finished(), kept.added_at, nth);
+            let turn = (state.is_finished(), state.barren_turns, kept.added_at, nth);
             waiting.entry(kept.user.clone()).or_default().push(turn);
         }
     }
@@ -357,7 +368,7 @@ fn places_for(all: Vec<Arc<Kept>>, settings: &DownloadSettings, now: Instant) ->
     for own in waiting.values_mut() {
         own.sort_unstable();
         let first = own.iter().take(RUNNING_PER_USER_MAX).enumerate();
-        turns.extend(first.map(|(turn, &(_, added_at, nth))| (turn, added_at, nth)));
+        turns.extend(first.map(|(turn, &(_, _, added_at, nth))| (turn, added_at, nth)));
     }
     turns.sort_unstable();
     let mut has_place = vec![false; all.len()];
@@ -388,6 +399,23 @@ mod tests {
         assert_eq!(running("anna").len(), RUNNING_PER_USER_MAX);
         assert_eq!(running("anna"), [vec![0, 1], (12..30).collect()].concat());
         assert_eq!(running("bert"), [0, 1, 2]);
+    }
+
+    #[test]
+    fn dead_downloads_let_others_go_first() {
+        let settings = DownloadSettings { seed_ratio: 1.0, seed_time: None };
+        let all: Vec<_> = (0..30).map(|nth| kept("anna", nth, false)).collect();
+        for (dead, turns) in [(0, 2), (1, 1), (2, 1)] {
+            all[dead].state().barren_turns = turns;
+        }
+        let running = |all: &[Arc<Kept>]| -> Vec<u64> {
+            let placed = places_for(all.to_vec(), &settings, Instant::now());
+            placed.iter().filter(|(_, place)| *place).map(|(kept, _)| kept.added_at).collect()
+        };
+        let expected: Vec<u64> = (3..).take(RUNNING_PER_USER_MAX).collect();
+        assert_eq!(running(&all), expected);
+        // Where nobody waits they go on.
+        assert_eq!(running(&all[..5]), [0, 1, 2, 3, 4]);
     }
 
     #[test]
