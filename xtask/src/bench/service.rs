@@ -205,7 +205,9 @@ impl Service {
         daemon.args(["--storage", "disk", "--download-dir"]).arg(&streams);
         daemon.args(["--no-dht", "--bind", "127.0.0.1", "--peer-port", "0"]);
         // Nobody is refused: what is measured is the work, not the limits.
-        daemon.args(["--stream-rate-limit", "100000", "--max-http-conns", "4096"]).args(more);
+        daemon
+            .args(["--stream-rate-limit", "100000", "--max-http-conns", "4096", "--max-streams", "0"])
+            .args(more);
         let mut process = Process::start(daemon, turn.folder, "afflux")?;
         process.hear(PATIENCE, |line| line.contains("\"listening\"").then_some(()))?;
         let (torrent, _tracker) = self.payload.torrent(turn.folder, &[])?;
