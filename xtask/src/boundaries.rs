@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::house::House;
 
 /// Crates without sockets, files, threads, a clock or ambient randomness.
-const PURE: [&str; 6] = ["metainfo", "peer", "swarm", "dht", "tracker", "sim"];
+const PURE: [&str; 7] = ["metainfo", "peer", "swarm", "dht", "tracker", "media", "sim"];
 
 /// What a pure crate may not be built with, however indirectly.
 const IMPURE: [&str; 15] = [
@@ -50,13 +50,14 @@ const FORBIDDEN: [&str; 13] = [
 ];
 
 /// Which of our own crates each may use.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("afflux-metainfo", &[]),
     ("afflux-peer", &["afflux-metainfo"]),
     ("afflux-swarm", &["afflux-metainfo", "afflux-peer"]),
     ("afflux-dht", &["afflux-metainfo"]),
     ("afflux-tracker", &["afflux-metainfo"]),
     ("afflux-storage", &["afflux-metainfo"]),
+    ("afflux-media", &[]),
     ("afflux-stream", &["afflux-metainfo"]),
     (
         "afflux",
