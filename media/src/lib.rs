@@ -1,8 +1,10 @@
 //! What the bytes of a film mean.
 //!
-//! Here: [languages](language).
+//! Here: [languages](language), [containers](container) with what they say and their indexes.
 //! Not here: anything that reads a file, a socket or a clock; this crate is pure and knows nothing of torrents.
 
+pub mod container;
 pub mod language;
+pub mod limits;
 
 pub use language::{Language, Tag};

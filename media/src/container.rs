@@ -1,0 +1,28 @@
+//! Containers: what a film's file says about itself, read from as few of its bytes as it takes.
+//!
+//! [`Inspection`] is a machine: it names the bytes that it needs, is given them, and ends with [`Facts`]. So it works on a
+//! file of which only parts are there, and asks for those first.
+//!
+//! Not here: decoding, and anything about what isn't a film.
+
+pub mod facts;
+pub mod index;
+pub mod inspect;
+mod known;
+
+pub use facts::{Audio, Codec, Container, Facts, Hdr, Track, TrackKind, Video};
+pub use index::{Index, Point};
+pub use inspect::{Fault, Inspection, Step};
+
+use self::inspect::{Halt, Parser};
+use self::known::Known;
+
+/// As much of a file as tells its container: three packets of a transport stream, and the first boxes or elements of others.
+const HEAD_BYTES: u64 = 1024;
+
+/// The rules that a file goes by, as its first bytes say; its name isn't asked.
+fn recognise(file: &Known) -> Result<Box<dyn Parser + Send>, Halt> {
+    let head = file.bytes_up_to(0..HEAD_BYTES)?;
+    let _ = head;
+    Err(Fault::Unknown.into())
+}

@@ -1,0 +1,182 @@
+//! What is known of a film from its container.
+
+use std::time::Duration;
+
+use super::index::Index;
+use crate::language::Tag;
+
+/// What a container says of what is in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// Which it is.
+    pub container: Container,
+    /// How long it lasts, where that is said.
+    pub duration: Option<Duration>,
+    /// Its tracks, in the container's order; at most [`TRACKS_MAX`](crate::limits::TRACKS_MAX).
+    pub tracks: Vec<Track>,
+    /// Which byte is which time, where there is an index.
+    pub index: Option<Index>,
+}
+
+/// A kind of container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// MP4 (ISO 14496-12, 14496-14) or QuickTime, in one piece.
+    Mp4,
+    /// The same in fragments (`moof`).
+    FragmentedMp4,
+    /// Matroska (RFC 9559).
+    Matroska,
+    /// WebM.
+    WebM,
+    /// AVI, with OpenDML or without.
+    Avi,
+    /// An MPEG-2 transport stream (ISO 13818-1), of 188 or 192 bytes a packet.
+    MpegTs,
+}
+
+/// One track.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Track {
+    /// The number that the container knows it by.
+    pub id: u64,
+    /// What it is for.
+    pub kind: TrackKind,
+    /// How it is encoded.
+    pub codec: Codec,
+    /// Its language, if it says one that we know.
+    pub language: Option<Tag>,
+    /// What people called it; at most [`TITLE_BYTES_MAX`](crate::limits::TITLE_BYTES_MAX).
+    pub title: Option<String>,
+    /// Players choose it if nobody says otherwise.
+    pub is_default: bool,
+    /// It is shown even to those who want no subtitles.
+    pub is_forced: bool,
+    /// It is for people who don't hear well.
+    pub is_hearing_impaired: bool,
+}
+
+/// What a track is for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrackKind {
+    /// Pictures.
+    Video(Video),
+    /// Sound.
+    Audio(Audio),
+    /// Text or pictures over the film.
+    Subtitle,
+    /// Something else: chapters, time codes, attachments.
+    Other,
+}
+
+/// What a video track says; 0 where it says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Video {
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+    /// Brighter than usual, if it is.
+    pub hdr: Option<Hdr>,
+    /// Pictures in a second, where that is said.
+    pub frame_rate: Option<f64>,
+}
+
+/// What an audio track says; 0 where it says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Audio {
+    /// How many.
+    pub channels: u16,
+    /// In hertz.
+    pub sample_rate: u32,
+}
+
+/// A way to say brighter pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hdr {
+    /// SMPTE ST 2084, with fixed metadata or none.
+    Hdr10,
+    /// SMPTE ST 2094-40.
+    Hdr10Plus,
+    /// Hybrid log-gamma (ARIB STD-B67).
+    Hlg,
+    /// Dolby Vision.
+    DolbyVision,
+}
+
+/// How a track is encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// H.264.
+    Avc,
+    /// H.265.
+    Hevc,
+    /// AV1.
+    Av1,
+    /// VP8.
+    Vp8,
+    /// VP9.
+    Vp9,
+    /// MPEG-1 video.
+    Mpeg1,
+    /// MPEG-2 video (H.262).
+    Mpeg2,
+    /// MPEG-4 part 2: DivX, Xvid.
+    Mpeg4,
+    /// VC-1.
+    Vc1,
+    /// Theora.
+    Theora,
+    /// Motion JPEG.
+    Mjpeg,
+    /// AAC.
+    Aac,
+    /// AC-3.
+    Ac3,
+    /// E-AC-3.
+    Eac3,
+    /// DTS.
+    Dts,
+    /// Dolby TrueHD.
+    TrueHd,
+    /// MPEG audio, layer 1 or 2.
+    Mp2,
+    /// MPEG audio, layer 3.
+    Mp3,
+    /// FLAC.
+    Flac,
+    /// Apple Lossless.
+    Alac,
+    /// Opus.
+    Opus,
+    /// Vorbis.
+    Vorbis,
+    /// Samples as they are.
+    Pcm,
+    /// SubRip.
+    Srt,
+    /// SubStation Alpha, both versions.
+    Ass,
+    /// WebVTT.
+    WebVtt,
+    /// 3GPP timed text (`tx3g`).
+    TimedText,
+    /// Pictures of a Blu-ray disc.
+    Pgs,
+    /// Pictures of a DVD.
+    VobSub,
+    /// Pictures of a broadcast.
+    DvbSub,
+    /// What the container calls it; at most [`CODEC_BYTES_MAX`](crate::limits::CODEC_BYTES_MAX), printable.
+    Other(String),
+}
+
+impl Facts {
+    /// The first video track.
+    pub fn video(&self) -> Option<(&Track, &Video)> {
+        self.tracks.iter().find_map(|track| match &track.kind {
+            TrackKind::Video(video) => Some((track, video)),
+            _ => None,
+        })
+    }
+}
