@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A language of ISO 639-1.
@@ -285,7 +286,8 @@ impl fmt::Debug for Language {
 }
 
 /// A language as it is written or spoken somewhere: "pt-BR", "zh-Hant", "es-419" (BCP 47).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Tag {
     /// Which.
     pub language: Language,
@@ -316,6 +318,20 @@ pub struct BadTag;
 impl From<Language> for Tag {
     fn from(language: Language) -> Self {
         Self { language, script: None, region: None }
+    }
+}
+
+impl From<Tag> for String {
+    fn from(tag: Tag) -> Self {
+        tag.to_string()
+    }
+}
+
+impl TryFrom<String> for Tag {
+    type Error = BadTag;
+
+    fn try_from(text: String) -> Result<Self, BadTag> {
+        text.parse()
     }
 }
 

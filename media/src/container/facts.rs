@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::index::Index;
 use crate::language::Tag;
 
 /// What a container says of what is in it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     /// Which it is.
     pub container: Container,
@@ -19,7 +21,7 @@ pub struct Facts {
 }
 
 /// A kind of container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Container {
     /// MP4 (ISO 14496-12, 14496-14) or QuickTime, in one piece.
     Mp4,
@@ -36,7 +38,7 @@ pub enum Container {
 }
 
 /// One track.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Track {
     /// The number that the container knows it by.
     pub id: u64,
@@ -57,7 +59,7 @@ pub struct Track {
 }
 
 /// What a track is for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum TrackKind {
     /// Pictures.
     Video(Video),
@@ -70,7 +72,7 @@ pub enum TrackKind {
 }
 
 /// What a video track says; 0 where it says nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Video {
     /// In pixels.
     pub width: u32,
@@ -83,7 +85,7 @@ pub struct Video {
 }
 
 /// What an audio track says; 0 where it says nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audio {
     /// How many.
     pub channels: u16,
@@ -92,7 +94,7 @@ pub struct Audio {
 }
 
 /// A way to say brighter pictures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Hdr {
     /// SMPTE ST 2084, with fixed metadata or none.
     Hdr10,
@@ -105,7 +107,7 @@ pub enum Hdr {
 }
 
 /// How a track is encoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Codec {
     /// H.264.
     Avc,

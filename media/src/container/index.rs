@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::POINTS_MAX;
 
 /// A place from which a player can go on: a key frame, or the cluster that begins with one.
@@ -14,7 +16,8 @@ pub struct Point {
 }
 
 /// Places in a film, by time and by byte at once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<(u64, u64)>", into = "Vec<(u64, u64)>")]
 pub struct Index {
     points: Vec<Point>,
 }
@@ -74,6 +77,36 @@ impl Index {
     }
 }
 
+/// As it is kept: by how much each point lies behind the one before it, in time and in bytes.
+impl From<Index> for Vec<(u64, u64)> {
+    fn from(index: Index) -> Self {
+        let mut last = Point { micros: 0, offset: 0 };
+        let step = |point: Point| {
+            let before = std::mem::replace(&mut last, point);
+            (point.micros - before.micros, point.offset - before.offset)
+        };
+        index.points.into_iter().map(step).collect()
+    }
+}
+
+/// An index without a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an index has at least one point")]
+pub struct Empty;
+
+impl TryFrom<Vec<(u64, u64)>> for Index {
+    type Error = Empty;
+
+    fn try_from(steps: Vec<(u64, u64)>) -> Result<Self, Empty> {
+        let mut at = Point { micros: 0, offset: 0 };
+        let point = |(micros, bytes): (u64, u64)| {
+            at = Point { micros: at.micros.saturating_add(micros), offset: at.offset.saturating_add(bytes) };
+            at
+        };
+        Self::new(steps.into_iter().map(point).collect()).ok_or(Empty)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +137,16 @@ mod tests {
         for (offset, time) in [(0, 0), (100, 0), (600, 5), (1100, 10), (1350, 15), (2600, 25), (9999, 30)] {
             assert_eq!(index.time_at(offset, end), seconds(time), "byte {offset}");
         }
+    }
+
+    #[test]
+    fn an_index_is_kept_as_steps_and_read_back() {
+        let index = Index::new(points(&[(0, 100), (10, 900), (20, 2000)])).unwrap();
+        let kept: Vec<(u64, u64)> = index.clone().into();
+        assert_eq!(kept, [(0, 100), (10_000_000, 800), (10_000_000, 1100)]);
+        assert_eq!(Index::try_from(kept), Ok(index));
+        assert!(Index::try_from(Vec::new()).is_err());
+        assert!(Index::try_from(vec![(u64::MAX, u64::MAX); 3]).is_ok(), "what somebody else wrote");
     }
 
     #[test]
