@@ -37,6 +37,12 @@ pub const DOWNLOADS_PER_USER_MAX: u64 = 1000;
 /// Views kept, whatever the retention: at some 400 bytes each with their indexes, 80 MB.
 pub const VIEWS_MAX: u64 = 200_000;
 
+/// Files of which it is kept what their containers say, of all users: at some 50 KB for an index of two hours, 100 MB.
+pub const FILMS_MAX: u64 = 2000;
+
+/// Bytes of what is kept of one file: an index as long as any may be.
+pub const FILM_BYTES_MAX: usize = 2 << 20;
+
 /// Users whose usage is counted on one day.
 pub const USAGE_PER_DAY_MAX: u64 = USERS_MAX;
 

@@ -11,6 +11,7 @@
 
 mod downloads;
 mod error;
+mod films;
 mod lanes;
 pub mod limits;
 mod lock;
@@ -35,6 +36,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use downloads::{Download, Downloads, Progress};
 pub use error::{DatabaseError, Notice, OpenError};
+pub use films::Films;
 pub use revocations::{Revocation, Revocations};
 pub use sessions::{SavedSession, Sessions};
 pub use suspicious::{Suspicion, Suspicions};
@@ -112,6 +114,11 @@ impl Database {
     /// What is kept for offline viewing.
     pub fn downloads(&self) -> Downloads<'_> {
         Downloads(self)
+    }
+
+    /// What containers say of files.
+    pub fn films(&self) -> Films<'_> {
+        Films(self)
     }
 
     /// How streams went.

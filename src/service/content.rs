@@ -2,15 +2,15 @@
 //! served. Nothing is ever unpacked.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 
 use afflux_metainfo::layout::FileSpan;
 use afflux_metainfo::{FileIndex, Layout};
 use afflux_stream::magic::{ContentPolicy, HEAD_BYTES, HeadVerdict, judge_head};
-use afflux_stream::{Media, Reader, Verdict, Window, verdict};
+use afflux_stream::{Media, Verdict, verdict};
 use tokio::sync::watch;
 use tracing::warn;
 
+use super::parts::read_part;
 use super::sessions::Opened;
 
 /// What is known of the heads of a session's files.
@@ -68,26 +68,7 @@ async fn look(opened: &Opened, file: FileIndex) -> Head {
     let Ok(media) = opened.viewing.open(&opened.ready, file) else { return Head::Fine };
     let facts = media.facts();
     let most = facts.length.min(HEAD_BYTES as u64);
-    if most == 0 {
-        return Head::Fine;
-    }
-    let mut reader = media.reader(0..most);
-    reader.set_window(Window {
-        position: 0,
-        urgent_end: most,
-        soon_end: most,
-        end: most,
-        rate: most,
-        waiting: true,
-        probe: true,
-    });
-    let mut head = Vec::with_capacity(most as usize);
-    while head.len() < most as usize {
-        match read(&mut *reader, head.len() as u64, most as usize - head.len()).await {
-            Some(bytes) => head.extend_from_slice(&bytes),
-            None => return Head::Fine,
-        }
-    }
+    let Some(head) = read_part(&media, 0..most).await else { return Head::Fine };
     let judged = judge_head(&facts.name, &head);
     match judged {
         HeadVerdict::Differs(reason) if judged.verdict(ContentPolicy::Block) == Verdict::Block => {
@@ -96,10 +77,6 @@ async fn look(opened: &Opened, file: FileIndex) -> Head {
         }
         _ => Head::Fine,
     }
-}
-
-async fn read(reader: &mut dyn Reader, at: u64, most: usize) -> Option<bytes::Bytes> {
-    poll_fn(|cx| reader.poll_read(cx, at, most)).await.ok().filter(|bytes| !bytes.is_empty())
 }
 
 /// Why a file isn't served, by its name alone.

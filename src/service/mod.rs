@@ -32,9 +32,11 @@ mod catalog;
 mod content;
 mod downloads;
 pub mod events;
+mod films;
 mod limits;
 mod live;
 mod measures;
+mod parts;
 mod reading;
 pub mod refusal;
 mod retention;
@@ -63,6 +65,7 @@ pub use self::analytics::ViewsQuery;
 use self::downloads::Downloads;
 pub use self::downloads::{DownloadChanges, DownloadState, DownloadStatus, DownloadWish};
 use self::events::Events;
+use self::films::Films;
 use self::limits::Limits;
 use self::refusal::{Code, Refusal};
 use self::sessions::Sessions;
@@ -147,6 +150,7 @@ struct Shared {
     /// What of torrents' traffic is in the metrics; a leaf lock.
     traffic: Mutex<TorrentTally>,
     events: Events,
+    films: Films,
     fetches: Semaphore,
     stop: CancellationToken,
 }
@@ -250,6 +254,7 @@ impl StreamingService {
             metrics: Metrics::new(),
             traffic: Mutex::default(),
             events: Events::default(),
+            films: Films::default(),
             fetches: Semaphore::new(FETCHES_MAX),
             stop: CancellationToken::new(),
             engine,

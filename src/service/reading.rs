@@ -250,7 +250,12 @@ impl Reader for SessionReader {
         part
     }
 
-    fn set_window(&mut self, window: Window) {
+    fn set_window(&mut self, mut window: Window) {
+        let film = self.session.state().film_of(self.opening.file);
+        if let Some(rate) = film.and_then(|film| film.rate_at(window.position)) {
+            // What is due when is known better than from what the player has read so far.
+            window.rate = rate;
+        }
         self.window = Some(window);
         self.inner.set_window(window);
     }

@@ -25,6 +25,7 @@ use super::analytics::{self, Grown};
 use super::catalog::Named;
 use super::content::Checks;
 use super::events::Event;
+use super::films::{Film, Looking};
 use super::refusal::{Code, Refusal};
 use super::torrents::{Files, Purpose, Use};
 use super::{Shared, Start, content, unix_now};
@@ -68,6 +69,8 @@ pub(super) struct State {
     /// Bytes of the file that are a second of the film, where that is known.
     pub(super) rate: Option<u64>,
     pub(super) checks: Checks,
+    /// What the file's container says.
+    pub(super) looking: Option<Looking>,
     warm_up: Option<WarmUp>,
     sought: Option<WarmUp>,
     next_reader: u64,
@@ -134,6 +137,7 @@ impl Session {
         let bytes = shared.config.tuning.buffer_bytes;
         state.warm_up = Some(opened.viewing.warm_up(&opened.ready, file, bytes));
         state.checks.begin(opened, file);
+        state.looking = Some(shared.look_at(opened, file, &self.ended));
         let length = opened.ready.layout.file(file).map_or(0, |file| file.length);
         state.pace.set_media(length, None, Instant::now());
         drop(state);
@@ -154,6 +158,27 @@ impl State {
     /// The torrent as it is read now.
     pub(super) fn opened(&self) -> Option<&Opened> {
         self.opened.as_ref()
+    }
+
+    /// What is known of the film by now.
+    pub(super) fn film(&self) -> Option<Arc<Film>> {
+        self.looking.as_ref()?.film()
+    }
+
+    /// The same if it is this file.
+    pub(super) fn film_of(&self, file: FileIndex) -> Option<Arc<Film>> {
+        self.film().filter(|_| self.file == Some(file))
+    }
+
+    /// Paces by the film's own rate as soon as it is known.
+    pub(super) fn learn_rate(&mut self, file_length: u64, now: Instant) {
+        if self.rate.is_some() {
+            return;
+        }
+        if let Some(rate) = self.film().and_then(|film| film.rate()) {
+            self.rate = Some(rate);
+            self.pace.set_media(file_length, Some(rate), now);
+        }
     }
 
     /// Somebody watches who came with this token.
@@ -269,6 +294,7 @@ impl Shared {
             file: None,
             rate: None,
             checks: Checks::default(),
+            looking: None,
             warm_up: None,
             sought: None,
             next_reader: 0,

@@ -64,8 +64,17 @@ pub struct StreamStatus {
     pub state: String,
     /// The newest reader's place in the file.
     pub position_bytes: u64,
+    /// The same in time, once the film's length is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position_seconds: Option<f64>,
+    /// How long the film lasts, once that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<f64>,
     /// Bytes that are there from the position on, without a gap.
     pub buffered_bytes: u64,
+    /// The same in time, once the film's length is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buffered_seconds: Option<f64>,
     /// All stretches of the file that are there, each `[start, end)`; the longest ones if there are many.
     pub buffered_ranges: Vec<[u64; 2]>,
     /// The file's length in bytes, once it is known.
@@ -152,7 +161,7 @@ pub struct SeekWish {
     /// A part of the file, from 0 to 1.
     #[schema(minimum = 0, maximum = 1)]
     pub fraction: Option<f64>,
-    /// The film's length in seconds, if the player knows it: `seconds` needs it as long as the file's own index isn't read.
+    /// The film's length in seconds, if the player knows it: `seconds` needs it where the file itself doesn't say.
     #[schema(exclusive_minimum = 0, maximum = 1_000_000_000)]
     pub duration: Option<f64>,
     /// The file, if it isn't the one that is read.
@@ -163,14 +172,23 @@ pub struct SeekWish {
 /// Where that is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(example = json!({"byteOffset": 138_222_990, "method": "linear", "bufferedBytes": 4_194_304}))]
+#[schema(example = json!({
+    "byteOffset": 138_222_990, "byteRange": [138_222_990, 142_417_294], "seconds": 600.0, "keyFrameSeconds": 598.0,
+    "method": "cues", "bufferedBytes": 4_194_304, "bufferedSeconds": 4.1,
+}))]
 pub struct SeekAnswer {
     /// The byte to ask for.
     pub byte_offset: u64,
-    /// The time that it stands for, where that is known.
+    /// What is fetched there first, `[start, end)`.
+    pub byte_range: [u64; 2],
+    /// The time that was asked for, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
-    /// How the place was found: `exact` (a byte was named) or `linear` (by proportion).
+    /// When the key frame is shown from which a player has to begin, where the file's index says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_frame_seconds: Option<f64>,
+    /// How the place was found: by the file's own index (`cues`, `stbl`, `sidx`, `idx1`), `linear` (by proportion), or `exact` (a
+    /// byte was named).
     pub method: &'static str,
     /// Bytes that are there already from that place on.
     pub buffered_bytes: u64,

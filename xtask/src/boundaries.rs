@@ -68,6 +68,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "afflux-dht",
             "afflux-tracker",
             "afflux-storage",
+            "afflux-media",
             "afflux-stream",
             "afflux-sim",
         ],

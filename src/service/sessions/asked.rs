@@ -1,13 +1,13 @@
 //! What users do with their streams.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use afflux_metainfo::InfoHashes;
 use afflux_stream::session::Place;
 
 use super::seeking::place_of;
-use super::told::status_asleep;
+use super::told::{buffered_seconds, status_asleep};
 use super::{choose, no_stream};
 use crate::auth::{Identity, Scope};
 use crate::service::refusal::Refusal;
@@ -15,8 +15,8 @@ use crate::service::shapes::{SeekAnswer, SeekWish, StreamSession, StreamStatus};
 use crate::service::{Start, StreamingService, buffer, reading};
 use crate::user::User;
 
-/// What is fetched at a place that was sought, before the player asks: about two seconds of a film.
-const SEEK_BYTES: u64 = 4 * 1024 * 1024;
+/// How long a seek waits for the file's index, if that is still being fetched.
+const LOOK_TIME: Duration = Duration::from_secs(5);
 
 impl StreamingService {
     /// Starts, or joins, this user's session for a torrent. URLs are paths on the daemon's own address.
@@ -102,29 +102,39 @@ impl StreamingService {
         };
         self.shared.check_content(&session, &opened, file)?;
         let length = opened.ready.layout.file(file).map_or(0, |file| file.length);
-        let answer = place_of(&wish, length)?;
         session.turn_to(&opened, file, &self.shared);
-        let (start, end) = (answer.byte_offset, length.min(answer.byte_offset + SEEK_BYTES));
-        let sought = opened.viewing.prefetch(&opened.ready, file, start..end);
+        let looking = session.state().looking.clone();
+        let film = match looking {
+            // Somebody waits for a picture: a place that is half a minute off soon is worse than the right one a little later.
+            Some(looking) if wish.bytes.is_none() => looking.wait(LOOK_TIME).await,
+            looking => looking.and_then(|looking| looking.film()),
+        };
+        let place = place_of(&wish, length, film.as_deref())?;
+        let start = place.bytes.start;
+        let sought = opened.viewing.prefetch(&opened.ready, file, place.bytes.clone());
         let mut state = session.state();
         state.sought = Some(sought);
-        if let Some(duration) = answer.duration {
+        let now = Instant::now();
+        if let (None, Some(duration)) = (&film, place.duration) {
             state.rate = Some((length as f64 / duration) as u64);
         }
-        let now = Instant::now();
         state.machine.seek(Place { file: file.0, offset: start }, now);
         state.pace.handle_seek(now);
+        drop(state);
         let buffered_bytes = buffer::ahead(&opened.ready, file, start);
-        let buffered_seconds = answer
-            .duration
-            .filter(|_| length > 0)
-            .map(|duration| duration * buffered_bytes as f64 / length as f64);
         Ok(SeekAnswer {
             byte_offset: start,
-            seconds: answer.seconds,
-            method: answer.method,
+            byte_range: [start, place.bytes.end],
+            seconds: place.seconds,
+            key_frame_seconds: place.key_frame_seconds,
+            method: place.method,
             buffered_bytes,
-            buffered_seconds,
+            buffered_seconds: buffered_seconds(
+                film.as_deref(),
+                place.duration,
+                length,
+                start..start + buffered_bytes,
+            ),
         })
     }
 

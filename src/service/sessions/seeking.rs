@@ -1,33 +1,48 @@
 //! A place in a file, from what a user said of it.
 
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::service::films::Film;
 use crate::service::refusal::{Code, Refusal};
 use crate::service::shapes::SeekWish;
 
+/// What is fetched at a place that was sought, before the player asks: about two seconds of a film. Between two key frames there
+/// may be more, which the player reads on its way to the picture.
+const SEEK_BYTES: Range<u64> = 4 * 1024 * 1024..16 * 1024 * 1024;
+
 /// A place in a file, from what a user said.
+#[derive(Debug, PartialEq)]
 pub(super) struct Sought {
-    pub(super) byte_offset: u64,
+    /// What is to be there first.
+    pub(super) bytes: Range<u64>,
     pub(super) seconds: Option<f64>,
+    /// When the key frame before it is shown, where the file's index says.
+    pub(super) key_frame_seconds: Option<f64>,
+    /// The film's length, as far as it is known.
     pub(super) duration: Option<f64>,
     pub(super) method: &'static str,
 }
 
-pub(super) fn place_of(wish: &SeekWish, length: u64) -> Result<Sought, Refusal> {
+/// Finds the place that a user means in a file of so many bytes, by its index if that is known.
+pub(super) fn place_of(wish: &SeekWish, length: u64, film: Option<&Film>) -> Result<Sought, Refusal> {
     let outside = |what: &str| Refusal::new(Code::OutOfRange, format!("{what}; the file has {length} bytes"));
-    let duration = wish.duration;
-    if duration.is_some_and(|duration| !duration.is_finite() || duration <= 0.0) {
+    if wish.duration.is_some_and(|duration| !duration.is_finite() || duration <= 0.0) {
         return Err(outside("\"duration\" is the film's length in seconds, and no film has none"));
     }
-    let by_part = |part: f64| ((length as f64 * part) as u64).min(length.saturating_sub(1));
+    // The film knows better than the player.
+    let duration = film.and_then(Film::seconds).or(wish.duration);
     match (wish.bytes, wish.fraction, wish.seconds) {
         (Some(bytes), None, None) if bytes < length => {
-            let seconds = duration.map(|duration| duration * bytes as f64 / length as f64);
-            Ok(Sought { byte_offset: bytes, seconds, duration, method: "exact" })
+            let by_index = film.and_then(|film| film.seconds_at(bytes));
+            let seconds = by_index.or_else(|| Some(duration? * bytes as f64 / length as f64));
+            Ok(Sought::at(bytes, length, seconds, duration, "exact"))
         }
         (Some(_), None, None) => Err(outside("\"bytes\" lies beyond the end")),
-        (None, Some(part), None) if (0.0..=1.0).contains(&part) => {
-            let seconds = duration.map(|duration| duration * part);
-            Ok(Sought { byte_offset: by_part(part), seconds, duration, method: "linear" })
-        }
+        (None, Some(part), None) if (0.0..=1.0).contains(&part) => match duration {
+            Some(duration) => Ok(by_time(duration * part, duration, length, film)),
+            None => Ok(Sought::at(by_part(part, length), length, None, None, "linear")),
+        },
         (None, Some(_), None) => Err(outside("\"fraction\" is a number from 0 to 1")),
         (None, None, Some(seconds)) => {
             let Some(duration) = duration else {
@@ -35,13 +50,57 @@ pub(super) fn place_of(wish: &SeekWish, length: u64) -> Result<Sought, Refusal> 
                 return Err(Refusal::new(Code::OutOfRange, detail));
             };
             if !(0.0..=duration).contains(&seconds) {
-                return Err(outside("\"seconds\" lies outside of the film"));
+                return Err(outside(&format!(
+                    "\"seconds\" lies outside of the film, which lasts {duration:.1} s"
+                )));
             }
-            let byte_offset = by_part(seconds / duration);
-            Ok(Sought { byte_offset, seconds: Some(seconds), duration: Some(duration), method: "linear" })
+            Ok(by_time(seconds, duration, length, film))
         }
         _ => {
             Err(Refusal::new(Code::BadRequest, "say exactly one of \"seconds\", \"bytes\" and \"fraction\""))
         }
+    }
+}
+
+/// By the index, which leads to a key frame; without one by proportion, which may be half a minute off.
+fn by_time(seconds: f64, duration: f64, length: u64, film: Option<&Film>) -> Sought {
+    let indexed = film.and_then(|film| Some((film, film.facts.index.as_ref()?)));
+    let Some((film, index)) = indexed else {
+        return Sought::at(
+            by_part(seconds / duration, length),
+            length,
+            Some(seconds),
+            Some(duration),
+            "linear",
+        );
+    };
+    let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    let point = index.before(time);
+    let to_the_next = index.bytes_at(time, length);
+    let start = point.offset.min(length.saturating_sub(1));
+    let bytes = (to_the_next.end.saturating_sub(start)).clamp(SEEK_BYTES.start, SEEK_BYTES.end);
+    Sought {
+        bytes: start..length.min(start + bytes),
+        seconds: Some(seconds),
+        key_frame_seconds: Some(Duration::from_micros(point.micros).as_secs_f64()),
+        duration: Some(duration),
+        method: film.method(),
+    }
+}
+
+fn by_part(part: f64, length: u64) -> u64 {
+    ((length as f64 * part) as u64).min(length.saturating_sub(1))
+}
+
+impl Sought {
+    fn at(
+        start: u64,
+        length: u64,
+        seconds: Option<f64>,
+        duration: Option<f64>,
+        method: &'static str,
+    ) -> Self {
+        let bytes = start..length.min(start.saturating_add(SEEK_BYTES.start));
+        Self { bytes, seconds, key_frame_seconds: None, duration, method }
     }
 }

@@ -1,5 +1,6 @@
 //! What is told of a session: its URLs, its playlist, what it is at.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use afflux_metainfo::FileIndex;
@@ -10,6 +11,7 @@ use super::{Session, bound};
 use crate::database::SavedSession;
 use crate::engine::torrent::Ready;
 use crate::media_choice;
+use crate::service::films::Film;
 use crate::service::shapes::{
     PeerCount, SeekCount, StallCount, StreamSession, StreamStatus, SubtitleLink, TroubleInfo,
 };
@@ -85,13 +87,22 @@ impl Session {
         let length =
             state.opened.as_ref().zip(file).and_then(|(opened, file)| opened.ready.layout.file(file));
         let trouble = state.machine.trouble();
+        let film = state.film();
+        let buffered_bytes = state.machine.buffered_bytes();
+        let buffered = place.offset..place.offset.saturating_add(buffered_bytes);
+        let file_length = length.map_or(0, |file| file.length);
         StreamStatus {
             session_id: self.id.to_string(),
             info_hash: self.info_hash.to_string(),
             file: file.map(|FileIndex(index)| index),
             state: state.machine.state().as_str().to_owned(),
             position_bytes: place.offset,
-            buffered_bytes: state.machine.buffered_bytes(),
+            position_seconds: film.as_ref().and_then(|film| film.seconds_at(place.offset)),
+            duration_seconds: film.as_ref().and_then(|film| film.seconds()),
+            buffered_bytes,
+            buffered_seconds: film
+                .as_ref()
+                .and_then(|film| buffered_seconds(Some(film), None, file_length, buffered)),
             buffered_ranges: ranges,
             length: length.map(|file| file.length),
             ttfb_ms: figures.ttfb.map(|time| time.as_millis() as u64),
@@ -120,6 +131,19 @@ impl Session {
     }
 }
 
+/// How long a stretch of a file lasts: by its index, or of a film that lasts `duration` by proportion.
+pub(super) fn buffered_seconds(
+    film: Option<&Film>,
+    duration: Option<f64>,
+    length: u64,
+    stretch: Range<u64>,
+) -> Option<f64> {
+    let by_index =
+        film.and_then(|film| Some(film.seconds_at(stretch.end)? - film.seconds_at(stretch.start)?));
+    let by_part = || Some(duration? * (stretch.end - stretch.start) as f64 / length.max(1) as f64);
+    by_index.or_else(by_part)
+}
+
 /// What a session is at that nobody has come back to since the daemon started: nothing is fetched for it.
 pub(super) fn status_asleep(row: &SavedSession) -> StreamStatus {
     StreamStatus {
@@ -128,7 +152,10 @@ pub(super) fn status_asleep(row: &SavedSession) -> StreamStatus {
         file: Some(row.file.0),
         state: StreamState::Paused.as_str().to_owned(),
         position_bytes: row.position,
+        position_seconds: None,
+        duration_seconds: None,
         buffered_bytes: 0,
+        buffered_seconds: None,
         buffered_ranges: Vec::new(),
         length: None,
         ttfb_ms: None,

@@ -1,0 +1,208 @@
+//! What containers say of the files that are streamed: read once, from as few bytes as it takes, and kept.
+//!
+//! A look at a file is shared by all sessions that turn to it. It goes on while the session that began it lives; whoever comes
+//! later begins it anew.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use afflux_media::container::{Container, Facts, Fault, Inspection, Point, Step};
+use afflux_metainfo::{FileIndex, InfoHash};
+use afflux_stream::Media;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::parts::read_part;
+use super::sessions::Opened;
+use super::{Shared, unix_now};
+
+/// Looks at once, in the whole daemon: each holds an index in memory, which is 64 MiB at worst.
+const LOOKS_MAX: usize = 4;
+/// Films in memory; others are read from the database again. Most have an index of 60 KB.
+const AT_HAND_MAX: usize = 256;
+
+/// What is known of one file.
+#[derive(Debug)]
+pub(super) struct Film {
+    pub(super) facts: Facts,
+    /// Bytes of the file.
+    length: u64,
+}
+
+/// A look at a file: what it gives, once it has ended.
+#[derive(Clone, Debug)]
+pub(super) struct Looking(watch::Receiver<Option<Result<Arc<Film>, Fault>>>);
+
+/// All files that were looked at lately.
+#[derive(Debug)]
+pub(super) struct Films {
+    looks: Mutex<BTreeMap<(InfoHash, FileIndex), Looking>>,
+    turns: Semaphore,
+}
+
+impl Default for Films {
+    fn default() -> Self {
+        Self { looks: Mutex::default(), turns: Semaphore::new(LOOKS_MAX) }
+    }
+}
+
+impl Looking {
+    /// What is known by now.
+    pub(super) fn film(&self) -> Option<Arc<Film>> {
+        self.0.borrow().as_ref()?.as_ref().ok().cloned()
+    }
+
+    /// Why nothing will be known.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.0.borrow().as_ref()?.as_ref().err().copied()
+    }
+
+    /// Waits for what is known, so long.
+    pub(super) async fn wait(&self, most: Duration) -> Option<Arc<Film>> {
+        let mut told = self.0.clone();
+        let _ = tokio::time::timeout(most, told.wait_for(Option::is_some)).await;
+        self.film()
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.has_changed().is_err() && self.0.borrow().is_none()
+    }
+}
+
+impl Film {
+    /// Its length in seconds.
+    pub(super) fn seconds(&self) -> Option<f64> {
+        self.facts.duration.map(|duration| duration.as_secs_f64()).filter(|&seconds| seconds > 0.0)
+    }
+
+    /// Bytes of the file that are a second of the film.
+    pub(super) fn rate(&self) -> Option<u64> {
+        self.seconds().map(|seconds| (self.length as f64 / seconds) as u64).filter(|&rate| rate > 0)
+    }
+
+    /// The same around a place, as its index says.
+    pub(super) fn rate_at(&self, offset: u64) -> Option<u64> {
+        let (Some(index), Some(end)) = (&self.facts.index, self.end()) else { return self.rate() };
+        let from = index.time_at(offset, end);
+        let to = from + RATE_SPAN;
+        let bytes = index.bytes_at(to, self.length).start.saturating_sub(offset);
+        let rate = bytes / RATE_SPAN.as_secs();
+        if rate > 0 { Some(rate) } else { self.rate() }
+    }
+
+    /// Which time a byte belongs to, in seconds.
+    pub(super) fn seconds_at(&self, offset: u64) -> Option<f64> {
+        let end = self.end()?;
+        match &self.facts.index {
+            Some(index) => Some(index.time_at(offset, end).as_secs_f64()),
+            None => Some(self.seconds()? * offset as f64 / self.length.max(1) as f64),
+        }
+    }
+
+    /// How an index of this kind is called.
+    pub(super) fn method(&self) -> &'static str {
+        match (self.facts.container, &self.facts.index) {
+            (_, None) | (Container::MpegTs, _) => "linear",
+            (Container::Mp4, _) => "stbl",
+            (Container::FragmentedMp4, _) => "sidx",
+            (Container::Matroska | Container::WebM, _) => "cues",
+            (Container::Avi, _) => "idx1",
+        }
+    }
+
+    fn end(&self) -> Option<Point> {
+        let micros = u64::try_from(self.facts.duration?.as_micros()).ok()?;
+        Some(Point { micros, offset: self.length })
+    }
+}
+
+/// Over how much of a film a rate is taken: as long as players buffer.
+const RATE_SPAN: Duration = Duration::from_secs(30);
+
+impl Shared {
+    /// The look at a file, begun unless it was. It ends with `ended`, the session's end.
+    pub(super) fn look_at(
+        self: &Arc<Self>,
+        opened: &Opened,
+        file: FileIndex,
+        ended: &CancellationToken,
+    ) -> Looking {
+        let key = (opened.viewing.torrent().info_hash(), file);
+        let mut looks = self.films.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = looks.get(&key).filter(|known| !known.is_over()) {
+            return known.clone();
+        }
+        if looks.len() >= AT_HAND_MAX {
+            looks.retain(|_, look| look.0.borrow().is_none() && !look.is_over());
+        }
+        let (told, look) = watch::channel(None);
+        looks.insert(key, Looking(look.clone()));
+        drop(looks);
+        let (shared, opened, ended) = (Arc::clone(self), opened.clone(), ended.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                film = shared.know(&opened, file) => if film.is_some() {
+                    told.send_replace(film.map(|film| film.map(Arc::new)));
+                },
+                () = ended.cancelled() => {}
+            }
+        });
+        Looking(look)
+    }
+
+    /// What a file's container says, from the database or from the file. `None` if the file can't be read any more.
+    async fn know(&self, opened: &Opened, file: FileIndex) -> Option<Result<Film, Fault>> {
+        let hash = opened.viewing.torrent().info_hash();
+        let media = opened.viewing.open(&opened.ready, file).ok()?;
+        let length = media.facts().length;
+        if let Some(facts) = self.recall(hash, file).await {
+            return Some(Ok(Film { facts, length }));
+        }
+        let _turn = self.films.turns.acquire().await.ok()?;
+        match inspect(&media).await? {
+            Ok(facts) => {
+                info!(
+                    file = media.facts().name,
+                    container = ?facts.container,
+                    tracks = facts.tracks.len(),
+                    "a film"
+                );
+                self.keep(hash, file, &facts).await;
+                Some(Ok(Film { facts, length }))
+            }
+            Err(fault) => {
+                debug!(file = media.facts().name, %fault, "no film that we know");
+                Some(Err(fault))
+            }
+        }
+    }
+
+    async fn recall(&self, hash: InfoHash, file: FileIndex) -> Option<Facts> {
+        let written = self.database.films().find(hash, file).await.ok()??;
+        // What an older version wrote otherwise is read from the file again.
+        let facts = serde_json::from_str(&written).ok()?;
+        let _ = self.database.films().used(hash, file, unix_now()).await;
+        Some(facts)
+    }
+
+    async fn keep(&self, hash: InfoHash, file: FileIndex, facts: &Facts) {
+        let Ok(written) = serde_json::to_string(facts) else { return };
+        if let Err(error) = self.database.films().save(hash, file, written, unix_now()).await {
+            warn!(%error, "what is known of a film can't be written down");
+        }
+    }
+}
+
+/// Asks the container for what it says, byte by byte as it wants them.
+async fn inspect(media: &dyn Media) -> Option<Result<Facts, Fault>> {
+    let mut inspection = Inspection::new(media.facts().length);
+    loop {
+        match inspection.step() {
+            Step::Read(range) => inspection.supply(range.start, read_part(media, range).await?),
+            Step::Done(facts) => return Some(Ok(*facts)),
+            Step::Failed(fault) => return Some(Err(fault)),
+        }
+    }
+}
