@@ -16,6 +16,7 @@ pub mod engine;
 pub mod failure;
 pub mod fetch;
 pub mod media_choice;
+pub mod media_info;
 pub mod metrics;
 pub mod policy;
 pub mod service;

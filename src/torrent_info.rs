@@ -1,5 +1,6 @@
 //! `TorrentInfo`: what a torrent says, in the JSON shape that scripts and users rely on.
 
+use afflux_media::container::Facts;
 use afflux_metainfo::info::Info;
 use afflux_metainfo::{FileIndex, InfoHashes, Layout};
 use afflux_stream::magic::{FileFacts, judge_torrent};
@@ -8,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::media_choice;
+use crate::media_info::MediaInfo;
 use crate::source::Source;
 
 /// One file of a torrent.
@@ -20,6 +22,9 @@ pub struct FileInfo {
     kind: &'static str,
     mime: &'static str,
     verdict: &'static str,
+    /// What the file's container says, once somebody has watched it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media: Option<MediaInfo>,
 }
 
 /// Everything a .torrent or magnet says.
@@ -84,6 +89,14 @@ impl TorrentInfo {
             }
         }
         about
+    }
+
+    /// Adds what a file's container says.
+    pub fn add_media(&mut self, file: FileIndex, facts: &Facts) {
+        let file = self.files.iter_mut().find(|known| known.index == file.0);
+        if let Some(file) = file {
+            file.media = Some(MediaInfo::new(facts, file.size));
+        }
     }
 
     /// What it is called.
@@ -182,6 +195,7 @@ fn files(layout: &Layout) -> Vec<FileInfo> {
                 kind: media.kind.as_str(),
                 mime: media.mime,
                 verdict: judged.as_str(),
+                media: None,
                 path,
             }
         })

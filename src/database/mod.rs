@@ -36,7 +36,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use downloads::{Download, Downloads, Progress};
 pub use error::{DatabaseError, Notice, OpenError};
-pub use films::Films;
+pub use films::{Films, KnownFilm};
 pub use revocations::{Revocation, Revocations};
 pub use sessions::{SavedSession, Sessions};
 pub use suspicious::{Suspicion, Suspicions};

@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 use super::parts::read_part;
 use super::sessions::Opened;
 use super::{Shared, unix_now};
+use crate::database::KnownFilm;
 
 /// Looks at once, in the whole daemon: each holds an index in memory, which is 64 MiB at worst.
 const LOOKS_MAX: usize = 4;
@@ -182,14 +183,17 @@ impl Shared {
     async fn recall(&self, hash: InfoHash, file: FileIndex) -> Option<Facts> {
         let written = self.database.films().find(hash, file).await.ok()??;
         // What an older version wrote otherwise is read from the file again.
-        let facts = serde_json::from_str(&written).ok()?;
+        let mut facts: Facts = serde_json::from_str(&written.facts).ok()?;
+        facts.index = written.points.and_then(|points| serde_json::from_str(&points).ok());
         let _ = self.database.films().used(hash, file, unix_now()).await;
         Some(facts)
     }
 
     async fn keep(&self, hash: InfoHash, file: FileIndex, facts: &Facts) {
-        let Ok(written) = serde_json::to_string(facts) else { return };
-        if let Err(error) = self.database.films().save(hash, file, written, unix_now()).await {
+        let points = facts.index.as_ref().and_then(|index| serde_json::to_string(index).ok());
+        let Ok(written) = serde_json::to_string(&Facts { index: None, ..facts.clone() }) else { return };
+        let film = KnownFilm { file, facts: written, points };
+        if let Err(error) = self.database.films().save(hash, film, unix_now()).await {
             warn!(%error, "what is known of a film can't be written down");
         }
     }

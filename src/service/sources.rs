@@ -54,7 +54,13 @@ impl StreamingService {
         let named = self.shared.find(who, hashes).await?.ok_or_else(unknown)?;
         let torrent = self.shared.engine.get(named.source.hashes().wire());
         let ready = torrent.as_ref().and_then(Torrent::ready);
-        let info = TorrentInfo::new(&named.source, ready.as_ref().map(|ready| &*ready.info));
+        let mut info = TorrentInfo::new(&named.source, ready.as_ref().map(|ready| &*ready.info));
+        for film in self.shared.database.films().of(named.source.hashes().wire()).await? {
+            // What an older version wrote otherwise is left out until somebody watches it again.
+            if let Ok(facts) = serde_json::from_str(&film.facts) {
+                info.add_media(film.file, &facts);
+            }
+        }
         Ok(LiveTorrent { info, live: torrent.as_ref().map(live) })
     }
 

@@ -182,3 +182,67 @@ impl Facts {
         })
     }
 }
+
+impl Container {
+    /// What people call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mp4 | Self::FragmentedMp4 => "mp4",
+            Self::Matroska => "matroska",
+            Self::WebM => "webm",
+            Self::Avi => "avi",
+            Self::MpegTs => "mpegts",
+        }
+    }
+}
+
+impl Hdr {
+    /// What people call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hdr10 => "hdr10",
+            Self::Hdr10Plus => "hdr10+",
+            Self::Hlg => "hlg",
+            Self::DolbyVision => "dv",
+        }
+    }
+}
+
+impl Codec {
+    /// What people call it; what the container calls it if we don't know it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Avc => "h264",
+            Self::Hevc => "hevc",
+            Self::Av1 => "av1",
+            Self::Vp8 => "vp8",
+            Self::Vp9 => "vp9",
+            Self::Mpeg1 => "mpeg1",
+            Self::Mpeg2 => "mpeg2",
+            Self::Mpeg4 => "mpeg4",
+            Self::Vc1 => "vc1",
+            Self::Theora => "theora",
+            Self::Mjpeg => "mjpeg",
+            Self::Aac => "aac",
+            Self::Ac3 => "ac3",
+            Self::Eac3 => "eac3",
+            Self::Dts => "dts",
+            Self::TrueHd => "truehd",
+            Self::Mp2 => "mp2",
+            Self::Mp3 => "mp3",
+            Self::Flac => "flac",
+            Self::Alac => "alac",
+            Self::Opus => "opus",
+            Self::Vorbis => "vorbis",
+            Self::Pcm => "pcm",
+            Self::Srt => "subrip",
+            Self::Ass => "ass",
+            Self::WebVtt => "webvtt",
+            Self::TimedText => "mov_text",
+            Self::Pgs => "pgs",
+            Self::VobSub => "vobsub",
+            Self::DvbSub => "dvbsub",
+            Self::Other(name) => name,
+        }
+    }
+}
