@@ -9,6 +9,7 @@ mod content;
 mod daemon;
 mod downloads;
 mod film;
+mod films;
 #[path = "../interop/harness/mod.rs"]
 #[expect(dead_code, reason = "the tests with other people's programs use the rest")]
 mod harness;
