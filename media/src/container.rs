@@ -9,6 +9,7 @@ pub mod facts;
 pub mod index;
 pub mod inspect;
 mod known;
+mod mp4;
 
 pub use facts::{Audio, Codec, Container, Facts, Hdr, Track, TrackKind, Video};
 pub use index::{Index, Point};
@@ -23,6 +24,8 @@ const HEAD_BYTES: u64 = 1024;
 /// The rules that a file goes by, as its first bytes say; its name isn't asked.
 fn recognise(file: &Known) -> Result<Box<dyn Parser + Send>, Halt> {
     let head = file.bytes_up_to(0..HEAD_BYTES)?;
-    let _ = head;
+    if mp4::begins(head) {
+        return Ok(Box::new(mp4::Mp4::new()));
+    }
     Err(Fault::Unknown.into())
 }

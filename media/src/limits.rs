@@ -27,3 +27,18 @@ pub const TITLE_BYTES_MAX: usize = 256;
 
 /// Bytes of a codec's name that we don't know.
 pub const CODEC_BYTES_MAX: usize = 32;
+
+/// How far before a key frame the sound of its time may lie and still be read with it. Programs interleave by a second at most.
+pub const INTERLEAVED_BYTES_MAX: u64 = 8 << 20;
+
+/// Segment indexes (`sidx`) of a fragmented MP4, those in each other included: each may be a read.
+pub const SEGMENT_INDEXES_MAX: usize = 32;
+
+/// Bytes of a `sidx` or `mfra`: 65535 segments of twelve bytes are the most that the former can say.
+pub const FRAGMENT_INDEX_BYTES_MAX: u64 = 1 << 20;
+
+/// Bytes of a `moof`: a quarter of an hour of pictures in one fragment.
+pub const FRAGMENT_BYTES_MAX: u64 = 256 << 10;
+
+/// Boxes of a fragmented MP4 that are hopped over for want of an index: a fragment is two or more, and costs a read.
+pub const FRAGMENT_BOXES_MAX: u32 = 256;

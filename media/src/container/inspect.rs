@@ -34,6 +34,9 @@ pub enum Fault {
     /// It would take more than any honest file.
     #[error("the file asks for too much: {0}")]
     TooMuch(&'static str),
+    /// It is of a kind that we don't read.
+    #[error("the file is of a kind that isn't read here: {0}")]
+    Unsupported(&'static str),
     /// It can't be read.
     #[error("the file can't be read there")]
     Unreadable,
