@@ -170,8 +170,13 @@ impl Mp4 {
         }
     }
 
+    /// How much to read where a header is expected: behind the `moov` begin the fragments and their index.
+    fn ahead(&self) -> u64 {
+        if self.movie.is_some() { FRAGMENT_HEAD_BYTES } else { HEADER_BYTES }
+    }
+
     fn boxes(&mut self, file: &Known, budget: &mut Budget) -> Result<Stage, Halt> {
-        while let Some(found) = Found::at(file, self.at, HEADER_BYTES)? {
+        while let Some(found) = Found::at(file, self.at, self.ahead())? {
             budget.element()?;
             match (&found.kind, &self.movie) {
                 (b"moov", None) => {
@@ -197,7 +202,7 @@ impl Mp4 {
 
     fn segments(&mut self, file: &Known, budget: &mut Budget) -> Result<Stage, Halt> {
         while let Some(&at) = self.pending.last() {
-            let found = Found::at(file, at, HEADER_BYTES)?;
+            let found = Found::at(file, at, FRAGMENT_HEAD_BYTES)?;
             let Some(found) = found.filter(|found| is_to_be_read(found, b"sidx", file)) else {
                 return Ok(Stage::RandomAccess);
             };

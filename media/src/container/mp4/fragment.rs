@@ -1,5 +1,6 @@
 //! One fragment (`moof`, ISO 14496-12 section 8.8.4).
 
+use super::super::facts::TrackKind;
 use super::boxes::{Boxes, Fields};
 use super::movie::{FragmentedTrack, Movie};
 
@@ -21,6 +22,11 @@ impl Fragment {
             track.next_ticks = run.ticks;
             fragment.end_micros = fragment.end_micros.max(track.timeline.micros(run.ticks.into()));
             if movie.lead == Some(track.id) {
+                let rate = run.constant_rate(track.timeline.timescale().get());
+                let lead = movie.tracks.iter_mut().find(|known| known.id == u64::from(track.id));
+                if let Some(TrackKind::Video(video)) = lead.map(|track| &mut track.kind) {
+                    video.frame_rate = video.frame_rate.or(rate);
+                }
                 let key_micros = run.key_ticks.map(|ticks| track.timeline.micros(ticks));
                 fragment.key_micros = fragment.key_micros.or(key_micros);
             }
@@ -32,8 +38,12 @@ impl Fragment {
 /// One track's samples in a fragment (`traf`), gone through.
 #[derive(Clone, Copy, Debug)]
 struct Run {
-    /// When the next sample is decoded.
+    /// When the first sample and the next are decoded.
+    first_ticks: u64,
     ticks: u64,
+    samples: u64,
+    /// The shortest sample and the longest, in ticks.
+    lengths: Option<(u32, u32)>,
     /// When the first key frame is shown.
     key_ticks: Option<i128>,
     sample_ticks: u32,
@@ -87,7 +97,15 @@ impl Run {
         optional(header::SIZE, 4);
         let sample_flags = optional(header::FLAGS, 4).unwrap_or(track.sample_flags);
         let ticks = boxes.clone().first(b"tfdt").and_then(decode_time).unwrap_or(track.next_ticks);
-        let mut run = Self { ticks, key_ticks: None, sample_ticks, sample_flags };
+        let mut run = Self {
+            first_ticks: ticks,
+            ticks,
+            samples: 0,
+            lengths: None,
+            key_ticks: None,
+            sample_ticks,
+            sample_flags,
+        };
         for (_, content) in boxes.filter(|(kind, _)| kind == b"trun") {
             // One that ends early counts as far as it goes.
             let _ = run.add(content);
@@ -122,9 +140,8 @@ impl Run {
     fn add_alike(&mut self, count: u32, first_flags: Option<u32>) {
         if count > 0 {
             self.meet(first_flags.unwrap_or(self.sample_flags), 0);
+            self.pass(count, self.sample_ticks);
         }
-        let ticks = u64::from(self.sample_ticks).saturating_mul(count.into());
-        self.ticks = self.ticks.saturating_add(ticks);
     }
 
     fn add_sample(&mut self, mut row: Fields, of_each: u32, first_flags: Option<u32>) -> Option<()> {
@@ -134,8 +151,24 @@ impl Run {
         let flags = optional(run::FLAGS);
         let shift = optional(run::SHIFT).unwrap_or(0) as i32;
         self.meet(first_flags.or(flags).unwrap_or(self.sample_flags), shift);
-        self.ticks = self.ticks.saturating_add(ticks.into());
+        self.pass(1, ticks);
         Some(())
+    }
+
+    /// So many samples of a length are over.
+    fn pass(&mut self, count: u32, ticks: u32) {
+        let (shortest, longest) = self.lengths.unwrap_or((ticks, ticks));
+        self.lengths = Some((shortest.min(ticks), longest.max(ticks)));
+        self.samples = self.samples.saturating_add(count.into());
+        self.ticks = self.ticks.saturating_add(u64::from(ticks).saturating_mul(count.into()));
+    }
+
+    /// Samples in a second, if each is as long as the others to a tick.
+    fn constant_rate(&self, timescale: u32) -> Option<f64> {
+        let (shortest, longest) = self.lengths?;
+        let ticks = self.ticks - self.first_ticks;
+        (ticks > 0 && self.samples > 1 && longest - shortest <= 1)
+            .then(|| self.samples as f64 * f64::from(timescale) / ticks as f64)
     }
 
     fn meet(&mut self, flags: u32, shift: i32) {

@@ -58,6 +58,11 @@ impl<'a> Tables<'a> {
         self.sync
     }
 
+    /// Whether each sample is said to be of one byte, as QuickTime says of sound whose frames it counts.
+    pub(super) fn sizes_are_one(&self) -> bool {
+        self.sizes.constant == Some(1)
+    }
+
     /// Samples, and the ticks that they last.
     pub(super) fn extent(&self) -> (u64, u64) {
         self.durations.iter().fold((0, 0), |(samples, ticks): (u64, u64), row| {

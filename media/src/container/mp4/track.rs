@@ -163,7 +163,8 @@ impl<'a> Trak<'a> {
     /// What an index needs of it; `track` is what [`Self::track`] told.
     pub(super) fn timed(&self, track: &Track, movie_timescale: Option<NonZeroU32>) -> Option<Timed<'a>> {
         let timeline = self.timeline(movie_timescale)?;
-        Some(Timed { tables: self.tables, timeline, by_chunk: track.codec == Codec::Pcm })
+        let by_chunk = track.codec == Codec::Pcm && self.tables.sizes_are_one();
+        Some(Timed { tables: self.tables, timeline, by_chunk })
     }
 
     /// What is told of it.
