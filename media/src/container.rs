@@ -5,10 +5,12 @@
 //!
 //! Not here: decoding, and anything about what isn't a film.
 
+mod ebml;
 pub mod facts;
 pub mod index;
 pub mod inspect;
 mod known;
+pub mod matroska;
 mod mp4;
 
 pub use facts::{Audio, Codec, Container, Facts, Hdr, Track, TrackKind, Video};
@@ -26,6 +28,9 @@ fn recognise(file: &Known) -> Result<Box<dyn Parser + Send>, Halt> {
     let head = file.bytes_up_to(0..HEAD_BYTES)?;
     if mp4::begins(head) {
         return Ok(Box::new(mp4::Mp4::new()));
+    }
+    if head.starts_with(&ebml::MAGIC) {
+        return Ok(Box::<matroska::Matroska>::default());
     }
     Err(Fault::Unknown.into())
 }

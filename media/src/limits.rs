@@ -42,3 +42,36 @@ pub const FRAGMENT_BYTES_MAX: u64 = 256 << 10;
 
 /// Boxes of a fragmented MP4 that are hopped over for want of an index: a fragment is two or more, and costs a read.
 pub const FRAGMENT_BOXES_MAX: u32 = 256;
+/// The latest time in a film, in microseconds: a year, far beyond any and far from overflowing what it is added to.
+pub const MICROS_MAX: u64 = 366 * 24 * 3600 * 1_000_000;
+
+/// Bytes of the EBML header and of a Matroska `Info`, of which both say a few dozen.
+pub const INFO_BYTES_MAX: u64 = 1 << 20;
+
+/// Bytes of a Matroska `SeekHead`. Of the second kind that lists every Cluster, twenty bytes for each.
+pub const SEEK_HEAD_BYTES_MAX: u64 = 1 << 20;
+
+/// Matroska `SeekHead`s that are followed: each names the next one, and could name itself.
+pub const SEEK_HEADS_MAX: u32 = 4;
+
+/// Bytes of Matroska `Tracks`. The greatest have the heads of dozens of scripts with drawings in them.
+pub const TRACKS_BYTES_MAX: u64 = 8 << 20;
+
+/// Bytes of Matroska `Cues`: fifty for each of four tracks at [`POINTS_MAX`] times, and as much again.
+pub const CUES_BYTES_MAX: u64 = 32 << 20;
+
+/// Children of a Matroska Segment that are hopped over on the way to its first Cluster. Each may cost a read; files have ten.
+pub const HOPS_MAX: u32 = 64;
+
+/// Bytes of a subtitle's script head that are kept for a track.
+pub const SCRIPT_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes that every block of a Matroska track may have had taken from its front. mkvmerge takes up to four; since they are put
+/// back into each block, many would make a small file a great one.
+pub const STRIPPED_BYTES_MAX: usize = 16;
+
+/// Bytes of one subtitle. Drawings in SubStation Alpha have tens of thousands; what is longer is left out.
+pub const SUBTITLE_BLOCK_BYTES_MAX: u64 = 256 << 10;
+
+const _: () = assert!(TRACKS_BYTES_MAX + CUES_BYTES_MAX < INSPECTED_BYTES_MAX as u64);
+const _: () = assert!(HOPS_MAX < READS_MAX / 2);

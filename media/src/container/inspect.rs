@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::facts::Facts;
 use super::known::Known;
+use super::matroska;
 use crate::limits::{ELEMENTS_MAX, INSPECTED_BYTES_MAX, READ_BYTES_MAX, READS_MAX};
 
 /// What an inspection does next.
@@ -63,6 +64,11 @@ impl From<Fault> for Halt {
 /// only once it needs it. When bytes are missing it returns what [`Known`] returned, and is called again with them.
 pub(super) trait Parser: std::fmt::Debug {
     fn advance(&mut self, file: &Known, budget: &mut Budget) -> Result<Facts, Halt>;
+
+    /// What the rest of a Matroska file is read with, once its facts are told.
+    fn matroska(&self) -> Option<&matroska::Head> {
+        None
+    }
 }
 
 /// What an inspection may still do.
@@ -72,6 +78,10 @@ pub(super) struct Budget {
 }
 
 impl Budget {
+    pub(super) fn new(elements: u32) -> Self {
+        Self { elements }
+    }
+
     /// One more box, element, chunk or packet is looked at.
     pub(super) fn element(&mut self) -> Result<(), Fault> {
         self.elements = self.elements.checked_sub(1).ok_or(Fault::TooMuch("too many parts"))?;
@@ -98,7 +108,7 @@ impl Inspection {
     pub fn new(length: u64) -> Self {
         Self {
             known: Known::new(length),
-            budget: Budget { elements: ELEMENTS_MAX },
+            budget: Budget::new(ELEMENTS_MAX),
             parser: None,
             reads_left: READS_MAX,
             bytes_left: READ_BYTES_MAX,
@@ -134,6 +144,12 @@ impl Inspection {
     /// What it asked for last can't be had.
     pub fn cannot_read(&mut self) {
         self.ended.get_or_insert(Step::Failed(Fault::Unreadable));
+    }
+
+    /// Of Matroska or WebM, once it is done: what their Clusters are read with.
+    pub fn matroska(&self) -> Option<&matroska::Head> {
+        let is_done = matches!(self.ended, Some(Step::Done(_)));
+        self.parser.as_ref().filter(|_| is_done)?.matroska()
     }
 
     fn advance(&mut self) -> Result<Facts, Halt> {

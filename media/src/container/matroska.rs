@@ -1,0 +1,360 @@
+//! Matroska (RFC 9559) and WebM: its head, its Cues, and its Clusters as their bytes pass.
+//!
+//! An inspection reads the Segment's children one header after another until it knows enough or the first Cluster comes, and
+//! follows the SeekHead to what lies behind the Clusters, most often the Cues. Whatever part is damaged is as if it weren't
+//! there. [`ClusterScan`] makes an index for a file without Cues, and [`SubtitleBlocks`] gets a track's text.
+//!
+//! Not here: zlib, encryption, and pictures or sound of any kind.
+
+mod blocks;
+mod cluster;
+mod codec;
+mod coding;
+mod cues;
+mod id;
+#[cfg(test)]
+mod tests;
+mod tracks;
+
+pub use blocks::{Block, SubtitleBlocks};
+pub use cluster::ClusterScan;
+pub use coding::Refusal;
+
+use std::ops::Range;
+use std::time::Duration;
+
+use self::coding::Coding;
+use self::cues::Cue;
+use super::ebml::{Elements, HEADER_BYTES_MAX, Header, Unread, float, text, uint};
+use super::inspect::{Budget, Fault, Halt, Parser};
+use super::known::Known;
+use super::{Container, Facts, Index, Track, TrackKind};
+use crate::limits::{
+    CUES_BYTES_MAX, HOPS_MAX, INFO_BYTES_MAX, MICROS_MAX, SEEK_HEAD_BYTES_MAX, SEEK_HEADS_MAX,
+    TRACKS_BYTES_MAX,
+};
+
+/// Nanoseconds of a tick if `TimestampScale` isn't said (RFC 9559, section 5.1.2.9).
+const SCALE_UNSAID: u64 = 1_000_000;
+
+/// What a file's Clusters are read with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    segment: Range<u64>,
+    clusters: u64,
+    scale: u64,
+    codings: Vec<Coding>,
+}
+
+impl Head {
+    /// Where the children of the Segment are.
+    pub fn segment(&self) -> Range<u64> {
+        self.segment.clone()
+    }
+
+    /// No Cluster begins before this offset, and in a sound file an element begins there.
+    pub fn clusters(&self) -> u64 {
+        self.clusters
+    }
+
+    /// The `CodecPrivate` of a track of text, as it is: the head of a script of SubStation Alpha, or of WebVTT.
+    pub fn script(&self, track: u64) -> Option<&[u8]> {
+        let coding = self.coding(track).filter(|coding| coding.is_text)?;
+        Some(&coding.script)
+    }
+
+    fn coding(&self, track: u64) -> Option<&Coding> {
+        self.codings.iter().find(|coding| coding.number == track)
+    }
+}
+
+/// Ticks in microseconds, where that is a time; one before the start is the start.
+fn micros(ticks: i128, scale: u64) -> Option<u64> {
+    let micros = ticks.max(0).checked_mul(scale.into())? / 1000;
+    u64::try_from(micros).ok().filter(|&micros| micros <= MICROS_MAX)
+}
+
+/// Where an element is.
+#[derive(Clone, Debug)]
+struct Place {
+    id: u32,
+    /// From its first byte to where the next one begins; `None` if its size is unknown.
+    whole: Option<Range<u64>>,
+    body: u64,
+}
+
+impl Place {
+    /// What begins at an offset; nothing if that can't be, or if it doesn't end within `end`.
+    fn read(file: &Known, at: u64, end: u64) -> Result<Option<Self>, Halt> {
+        let until = at.saturating_add(HEADER_BYTES_MAX as u64).min(end);
+        if at >= until {
+            return Ok(None);
+        }
+        let Ok(header) = Header::read(file.bytes_up_to(at..until)?) else { return Ok(None) };
+        let body = at + header.length as u64;
+        let whole = header.size.map(|size| at..body.saturating_add(size));
+        let fits = whole.as_ref().is_none_or(|whole| whole.end <= end);
+        Ok(fits.then_some(Self { id: header.id, whole, body }))
+    }
+
+    /// Its body, if that is no longer than it should be.
+    fn contents<'a>(&self, file: &'a Known, bytes_max: u64) -> Result<Option<&'a [u8]>, Halt> {
+        let body = self.whole.as_ref().map(|whole| self.body..whole.end);
+        body.filter(|body| body.end - body.start <= bytes_max).map(|body| file.bytes(body)).transpose()
+    }
+}
+
+/// An inspection of one file.
+#[derive(Debug, Default)]
+pub(super) struct Matroska {
+    stage: Stage,
+    is_webm: bool,
+    segment: Range<u64>,
+    /// The Segment claims more than there is of the file.
+    is_cut: bool,
+    scale: Option<u64>,
+    duration: Option<Duration>,
+    tracks: Option<Vec<Track>>,
+    cues: Option<Vec<Cue>>,
+    /// Children of the Segment that the SeekHeads name and that aren't read yet, by their ids and offsets.
+    named: Vec<(u32, u64)>,
+    seek_heads: u32,
+    has_info: bool,
+    head: Option<Head>,
+    codings: Vec<Coding>,
+    clusters: u64,
+}
+
+/// What is read next.
+#[derive(Clone, Copy, Debug, Default)]
+enum Stage {
+    /// The EBML header.
+    #[default]
+    Header,
+    /// The Segment's header, or something before it.
+    Root { at: u64, hops: u32 },
+    /// The Segment's children up to the first Cluster.
+    Children { at: u64, hops: u32 },
+    /// What the SeekHeads name and is still missing.
+    Named,
+}
+
+impl Parser for Matroska {
+    fn advance(&mut self, file: &Known, budget: &mut Budget) -> Result<Facts, Halt> {
+        loop {
+            self.stage = match self.stage {
+                Stage::Header => self.read_header(file, budget)?,
+                Stage::Root { at, hops } => self.read_root(file, at, hops)?,
+                Stage::Children { at, hops } => self.read_child(file, budget, at, hops)?,
+                Stage::Named => match self.next_named() {
+                    Some((id, at)) => self.read_named(file, budget, id, at)?,
+                    None => return Ok(self.tell()?),
+                },
+            };
+        }
+    }
+
+    fn matroska(&self) -> Option<&Head> {
+        self.head.as_ref()
+    }
+}
+
+impl Matroska {
+    fn read_header(&mut self, file: &Known, budget: &mut Budget) -> Result<Stage, Halt> {
+        let broken = Fault::Broken("its EBML header can't be read");
+        let place = Place::read(file, 0, u64::MAX)?.filter(|place| place.id == id::EBML).ok_or(broken)?;
+        let contents = place.contents(file, INFO_BYTES_MAX)?.ok_or(broken)?;
+        let mut elements = Elements::of(contents, budget);
+        let mut document = None;
+        while let Some((id, body)) = elements.next() {
+            if id == id::DOC_TYPE {
+                document = document.or(text(body, 16));
+            }
+        }
+        self.is_webm = match document.as_deref() {
+            Some("webm") => true,
+            Some("matroska") => false,
+            _ => return Err(Fault::Unknown.into()),
+        };
+        Ok(Stage::Root { at: place.body + contents.len() as u64, hops: HOPS_MAX })
+    }
+
+    /// Only what may stand anywhere stands between the header and the Segment.
+    fn read_root(&mut self, file: &Known, at: u64, hops: u32) -> Result<Stage, Halt> {
+        let until = at.saturating_add(HEADER_BYTES_MAX as u64);
+        let broken = Fault::Broken("it has no Segment");
+        let header = Header::read(file.bytes_up_to(at..until)?).map_err(|unread| match unread {
+            Unread::Short => Halt::Truncated,
+            Unread::Invalid => broken.into(),
+        })?;
+        let body = at + header.length as u64;
+        if header.id == id::SEGMENT {
+            let end = header.size.map_or(file.length(), |size| body.saturating_add(size));
+            self.is_cut = end > file.length();
+            self.segment = body..end.min(file.length());
+            return Ok(Stage::Children { at: body, hops: HOPS_MAX });
+        }
+        match (header.size, hops.checked_sub(1)) {
+            (Some(size), Some(hops)) => Ok(Stage::Root { at: body.saturating_add(size), hops }),
+            _ => Err(broken.into()),
+        }
+    }
+
+    fn read_child(&mut self, file: &Known, budget: &mut Budget, at: u64, hops: u32) -> Result<Stage, Halt> {
+        self.clusters = at;
+        if hops == 0 || self.knows_enough() {
+            return Ok(Stage::Named);
+        }
+        let Some(place) = Place::read(file, at, self.segment.end)? else { return Ok(Stage::Named) };
+        // Only a Cluster may be of unknown size here, and what comes from the first of them on is read as it passes.
+        let Some(whole) = place.whole.clone().filter(|_| place.id != id::CLUSTER) else {
+            return Ok(Stage::Named);
+        };
+        budget.element()?;
+        self.read_place(file, budget, &place)?;
+        Ok(Stage::Children { at: whole.end, hops: hops - 1 })
+    }
+
+    /// Nothing that the way to the first Cluster could add.
+    fn knows_enough(&self) -> bool {
+        self.has_info && self.tracks.is_some() && (self.cues.is_some() || self.offset_of(id::CUES).is_some())
+    }
+
+    fn is_missing(&self, id: u32) -> bool {
+        match id {
+            id::INFO => !self.has_info,
+            id::TRACKS => self.tracks.is_none(),
+            id::CUES => self.cues.is_none(),
+            // One more may name what this one doesn't.
+            id::SEEK_HEAD => {
+                let is_unnamed = |id| self.is_missing(id) && self.offset_of(id).is_none();
+                self.seek_heads < SEEK_HEADS_MAX
+                    && [id::INFO, id::TRACKS, id::CUES].into_iter().any(is_unnamed)
+            }
+            _ => false,
+        }
+    }
+
+    fn offset_of(&self, id: u32) -> Option<u64> {
+        self.named.iter().find(|(named, _)| *named == id).map(|&(_, at)| at)
+    }
+
+    fn next_named(&self) -> Option<(u32, u64)> {
+        let order = [id::SEEK_HEAD, id::INFO, id::TRACKS, id::CUES];
+        let mut missing = order.into_iter().filter(|&id| self.is_missing(id));
+        missing.find_map(|id| self.offset_of(id).map(|at| (id, at)))
+    }
+
+    fn read_named(&mut self, file: &Known, budget: &mut Budget, id: u32, at: u64) -> Result<Stage, Halt> {
+        if let Some(place) = Place::read(file, at, self.segment.end)?.filter(|place| place.id == id) {
+            self.read_place(file, budget, &place)?;
+        }
+        // Whatever it was, it isn't tried again.
+        self.named.retain(|&named| named != (id, at));
+        Ok(Stage::Named)
+    }
+
+    /// Reads a child of the Segment if it is one that is missing.
+    fn read_place(&mut self, file: &Known, budget: &mut Budget, place: &Place) -> Result<(), Halt> {
+        let bytes_max = match place.id {
+            id::SEEK_HEAD => SEEK_HEAD_BYTES_MAX,
+            id::INFO => INFO_BYTES_MAX,
+            id::TRACKS => TRACKS_BYTES_MAX,
+            id::CUES => CUES_BYTES_MAX,
+            _ => return Ok(()),
+        };
+        if !self.is_missing(place.id) {
+            return Ok(());
+        }
+        let Some(body) = place.contents(file, bytes_max)? else { return Ok(()) };
+        match place.id {
+            id::SEEK_HEAD => self.read_seek_head(body, budget),
+            id::INFO => self.read_info(body, budget),
+            id::TRACKS => {
+                let (tracks, codings) = tracks::read(body, budget);
+                (self.tracks, self.codings) = (Some(tracks), codings);
+            }
+            _ => self.cues = Some(cues::read(body, budget)),
+        }
+        Ok(())
+    }
+
+    fn read_seek_head(&mut self, body: &[u8], budget: &mut Budget) {
+        self.seek_heads += 1;
+        let mut seeks = Elements::of(body, budget);
+        while let Some((id, body)) = seeks.next() {
+            if id != id::SEEK {
+                continue;
+            }
+            let (mut named, mut position) = (None, None);
+            let mut elements = seeks.within(body);
+            while let Some((id, body)) = elements.next() {
+                match id {
+                    id::SEEK_ID => named = named.or(uint(body)),
+                    id::SEEK_POSITION => position = position.or(uint(body)),
+                    _ => {}
+                }
+            }
+            if let (Some(named), Some(position)) = (named, position) {
+                self.name(named, position);
+            }
+        }
+    }
+
+    /// Keeps what a Seek names: the first of each kind, but for SeekHeads, which may name themselves.
+    fn name(&mut self, named: u64, position: u64) {
+        let at = self.segment.start.checked_add(position).filter(|at| self.segment.contains(at));
+        let id =
+            [id::SEEK_HEAD, id::INFO, id::TRACKS, id::CUES].into_iter().find(|&id| u64::from(id) == named);
+        if let (Some(id), Some(at)) = (id, at)
+            && self.offset_of(id).is_none()
+        {
+            self.named.push((id, at));
+        }
+    }
+
+    fn read_info(&mut self, body: &[u8], budget: &mut Budget) {
+        self.has_info = true;
+        let mut ticks = None;
+        let mut elements = Elements::of(body, budget);
+        while let Some((id, body)) = elements.next() {
+            match id {
+                id::TIMESTAMP_SCALE => self.scale = self.scale.or(uint(body).filter(|&scale| scale != 0)),
+                id::DURATION => ticks = ticks.or(float(body)),
+                _ => {}
+            }
+        }
+        let seconds = ticks.map(|ticks| ticks * self.scale() as f64 / 1e9);
+        let seconds = seconds.filter(|&seconds| 0.0 < seconds && seconds <= (MICROS_MAX / 1_000_000) as f64);
+        self.duration = seconds.map(Duration::from_secs_f64);
+    }
+
+    fn scale(&self) -> u64 {
+        self.scale.unwrap_or(SCALE_UNSAID)
+    }
+
+    fn tell(&mut self) -> Result<Facts, Fault> {
+        if !self.has_info && self.tracks.is_none() {
+            let broken = Fault::Broken("it has neither Info nor Tracks");
+            return Err(if self.is_cut { Fault::Truncated } else { broken });
+        }
+        let tracks = self.tracks.take().unwrap_or_default();
+        let index = self.index(&tracks);
+        self.head = Some(Head {
+            segment: self.segment.clone(),
+            clusters: self.clusters,
+            scale: self.scale(),
+            codings: std::mem::take(&mut self.codings),
+        });
+        let container = if self.is_webm { Container::WebM } else { Container::Matroska };
+        Ok(Facts { container, duration: self.duration, tracks, index })
+    }
+
+    /// Of the video's Cues. If that has none, those of others lead to the same Clusters.
+    fn index(&mut self, tracks: &[Track]) -> Option<Index> {
+        let cues = self.cues.take().unwrap_or_default();
+        let video = tracks.iter().find(|track| matches!(track.kind, TrackKind::Video(_)));
+        let index = |track| cues::index(&cues, track, self.scale(), &self.segment);
+        video.and_then(|video| index(Some(video.id))).or_else(|| index(None))
+    }
+}

@@ -1,0 +1,323 @@
+//! Blocks of a track of text, read from Clusters as their bytes pass (RFC 9559, sections 5.1.3 and 10).
+
+use std::time::Duration;
+
+use super::cluster::{Cluster, Search};
+use super::coding::Refusal;
+use super::{Head, id, micros};
+use crate::container::ebml::{self, HEADER_BYTES_MAX, Header, Unread, uint};
+use crate::limits::SUBTITLE_BLOCK_BYTES_MAX;
+
+/// Bytes before a block's payload: the track's number, the time and the flags (section 10.1).
+const BLOCK_HEADER_BYTES_MAX: usize = 8 + 2 + 1;
+
+/// The flags that say that a block has several frames.
+const LACING: u8 = 0b0000_0110;
+
+/// What a track shows at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// From when.
+    pub time: Duration,
+    /// How long, if that is said.
+    pub duration: Option<Duration>,
+    /// As the track's codec has it: text of SubRip or WebVTT, or a `Dialogue` of SubStation Alpha without its times.
+    pub payload: Vec<u8>,
+}
+
+/// Gets the blocks of one track of text out of a file.
+///
+/// It is given the file's bytes from [`Self::wanted`] on, in order; what lies before that may be left out, so that pictures and
+/// sound needn't be read. Bytes from elsewhere begin anew: it looks for the next Cluster in them. It keeps one block at most.
+///
+/// Left out: blocks with several frames in them, which text doesn't have, blocks longer than
+/// [`SUBTITLE_BLOCK_BYTES_MAX`], and what WebVTT keeps besides its text (BlockAdditions).
+#[derive(Clone, Debug)]
+pub struct SubtitleBlocks {
+    track: u64,
+    scale: u64,
+    default_duration: Option<Duration>,
+    stripped: Vec<u8>,
+    segment_end: u64,
+    search: Search,
+    /// Of the next byte that is needed.
+    at: u64,
+    /// Of what `state` waits for.
+    kept: Vec<u8>,
+    state: State,
+    cluster: Option<Open>,
+    group: Option<Group>,
+}
+
+/// What the next bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Anything. A Cluster is looked for.
+    Lost,
+    /// An element's header.
+    Header,
+    /// The body of a small number.
+    Number { id: u32, end: u64 },
+    /// The header of a block.
+    BlockHeader { end: u64 },
+    /// The payload of a block of our track.
+    Payload { time: i16, end: u64 },
+}
+
+/// A Cluster that bytes are read of.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    end: Option<u64>,
+    timestamp: Option<u64>,
+}
+
+/// A BlockGroup that bytes are read of.
+#[derive(Clone, Debug)]
+struct Group {
+    end: u64,
+    block: Option<(i16, Vec<u8>)>,
+    /// In ticks.
+    duration: Option<u64>,
+}
+
+impl SubtitleBlocks {
+    /// Of a track of the file of which this is the head.
+    pub fn new(head: &Head, track: u64) -> Result<Self, Refusal> {
+        let coding = head.coding(track).ok_or(Refusal::NoSuchTrack)?;
+        Ok(Self {
+            track,
+            scale: head.scale,
+            default_duration: coding.duration,
+            stripped: coding.stripped()?,
+            segment_end: head.segment.end,
+            search: Search::new(head.segment()),
+            at: head.clusters,
+            kept: Vec::new(),
+            state: State::Header,
+            cluster: None,
+            group: None,
+        })
+    }
+
+    /// The offset from which on it needs the file's bytes; `None` after the last.
+    pub fn wanted(&self) -> Option<u64> {
+        (self.at < self.segment_end).then_some(self.at)
+    }
+
+    /// Bytes of the file, from an offset on. Each block that they complete is given to `found`, in the file's order.
+    pub fn handle(&mut self, offset: u64, bytes: &[u8], mut found: impl FnMut(Block)) {
+        if offset > self.at {
+            self.lose(offset);
+        }
+        let passed = usize::try_from(self.at - offset).unwrap_or(usize::MAX);
+        let mut rest = &bytes[passed.min(bytes.len())..];
+        while !rest.is_empty() && self.at < self.segment_end {
+            let before = self.at;
+            match self.state {
+                State::Lost => self.look_for_cluster(rest),
+                _ => self.take(rest),
+            }
+            if let Some(block) = self.close() {
+                found(block);
+            }
+            let passed = usize::try_from(self.at - before).unwrap_or(usize::MAX);
+            rest = &rest[passed.min(rest.len())..];
+        }
+    }
+
+    /// Begins anew at an offset.
+    fn lose(&mut self, offset: u64) {
+        self.at = offset;
+        self.kept = Vec::new();
+        self.state = State::Lost;
+        self.cluster = None;
+        self.group = None;
+    }
+
+    fn look_for_cluster(&mut self, bytes: &[u8]) {
+        match self.search.find(self.at, bytes) {
+            Some(Cluster { blocks, end, timestamp, .. }) => {
+                self.cluster = Some(Open { end, timestamp: Some(timestamp) });
+                self.go_to(blocks);
+            }
+            None => self.at = self.at.saturating_add(bytes.len() as u64),
+        }
+    }
+
+    /// Takes as many bytes as the state needs, or as there are.
+    fn take(&mut self, bytes: &[u8]) {
+        match self.state {
+            State::Lost => {}
+            State::Header => self.take_while_short(bytes, HEADER_BYTES_MAX, |this| {
+                Header::read(&this.kept).map(|header| this.enter(header))
+            }),
+            State::BlockHeader { end } => {
+                let bytes_max = (end - self.at + self.kept.len() as u64).min(BLOCK_HEADER_BYTES_MAX as u64);
+                self.take_while_short(bytes, bytes_max as usize, |this| {
+                    this.block_header()
+                        .map(|(number, time, flags)| this.enter_block(number, time, flags, end))
+                });
+            }
+            State::Number { id, end } => {
+                if self.take_until(bytes, end) {
+                    self.enter_number(id);
+                }
+            }
+            State::Payload { time, end } => {
+                if self.take_until(bytes, end) {
+                    let payload = std::mem::take(&mut self.kept);
+                    self.enter_payload(time, payload);
+                }
+            }
+        }
+    }
+
+    /// Keeps byte after byte until `read` can say what they are; they are a dozen at most.
+    fn take_while_short(
+        &mut self,
+        bytes: &[u8],
+        bytes_max: usize,
+        read: impl Fn(&mut Self) -> Result<(), Unread>,
+    ) {
+        for &octet in bytes {
+            self.kept.push(octet);
+            self.at += 1;
+            match read(self) {
+                Ok(()) => return,
+                Err(Unread::Short) if self.kept.len() < bytes_max => {}
+                Err(_) => return self.leave_damage(),
+            }
+        }
+    }
+
+    /// Keeps bytes up to an offset. Says whether that is reached.
+    fn take_until(&mut self, bytes: &[u8], end: u64) -> bool {
+        let count = usize::try_from(end - self.at).unwrap_or(usize::MAX).min(bytes.len());
+        self.kept.extend_from_slice(&bytes[..count]);
+        self.at += count as u64;
+        self.at == end
+    }
+
+    /// An element of this header begins its body where we are.
+    fn enter(&mut self, header: Header) {
+        if self.cluster.is_some_and(|cluster| cluster.end.is_none()) && id::is_of_segment(header.id) {
+            (self.cluster, self.group) = (None, None);
+        }
+        let end = header.size.map(|size| self.at.saturating_add(size));
+        if header.id == id::CLUSTER && self.cluster.is_none() {
+            self.cluster = Some(Open { end, timestamp: None });
+            return self.go_to(self.at);
+        }
+        let parent =
+            self.group.as_ref().map(|group| group.end).or(self.cluster.and_then(|cluster| cluster.end));
+        let Some(end) = end.filter(|&end| end <= parent.unwrap_or(self.segment_end)) else {
+            return self.leave_damage();
+        };
+        let is_small = (1..=8).contains(&(end - self.at));
+        match header.id {
+            _ if self.cluster.is_none() => self.go_to(end),
+            id::TIMESTAMP if self.group.is_none() && is_small => {
+                self.wait_for(State::Number { id: header.id, end })
+            }
+            id::BLOCK_DURATION if self.group.is_some() && is_small => {
+                self.wait_for(State::Number { id: header.id, end });
+            }
+            id::SIMPLE_BLOCK if self.group.is_none() && end > self.at => {
+                self.wait_for(State::BlockHeader { end })
+            }
+            id::BLOCK if self.group.is_some() && end > self.at => self.wait_for(State::BlockHeader { end }),
+            id::BLOCK_GROUP if self.group.is_none() => {
+                self.group = Some(Group { end, block: None, duration: None });
+                self.go_to(self.at);
+            }
+            _ => self.go_to(end),
+        }
+    }
+
+    fn enter_number(&mut self, id: u32) {
+        let number = uint(&self.kept);
+        match (&mut self.group, &mut self.cluster) {
+            (Some(group), _) if id == id::BLOCK_DURATION => group.duration = group.duration.or(number),
+            (None, Some(cluster)) => cluster.timestamp = cluster.timestamp.or(number),
+            _ => {}
+        }
+        self.go_to(self.at);
+    }
+
+    /// Track, time and flags, of the bytes kept.
+    fn block_header(&self) -> Result<(u64, i16, u8), Unread> {
+        let (number, length) = ebml::number(&self.kept)?;
+        let [high, low, flags] = *self.kept.get(length..length + 3).ok_or(Unread::Short)? else {
+            return Err(Unread::Short);
+        };
+        Ok((number, i16::from_be_bytes([high, low]), flags))
+    }
+
+    fn enter_block(&mut self, number: u64, time: i16, flags: u8, end: u64) {
+        let is_read =
+            number == self.track && flags & LACING == 0 && end - self.at <= SUBTITLE_BLOCK_BYTES_MAX;
+        // The rest of a group says nothing without its block, and a second block doesn't belong there.
+        let group_end = self.group.as_ref().map(|group| group.end);
+        match group_end {
+            _ if is_read && self.group.as_ref().is_none_or(|group| group.block.is_none()) => {
+                self.wait_for(State::Payload { time, end });
+                if end == self.at {
+                    self.enter_payload(time, Vec::new());
+                }
+            }
+            Some(group_end) if !is_read => self.go_to(group_end),
+            _ => self.go_to(end),
+        }
+    }
+
+    fn enter_payload(&mut self, time: i16, payload: Vec<u8>) {
+        match &mut self.group {
+            Some(group) => group.block = Some((time, payload)),
+            // A SimpleBlock is a group that ends with it.
+            None => self.group = Some(Group { end: self.at, block: Some((time, payload)), duration: None }),
+        }
+        self.go_to(self.at);
+    }
+
+    /// Ends what ends where we are; says the block that was in it.
+    fn close(&mut self) -> Option<Block> {
+        if self.state != State::Header || !self.kept.is_empty() {
+            return None;
+        }
+        let group = self.group.take_if(|group| group.end <= self.at);
+        let timestamp = self.cluster.and_then(|cluster| cluster.timestamp);
+        self.cluster.take_if(|cluster| cluster.end.is_some_and(|end| end <= self.at));
+        let Group { block, duration, .. } = group?;
+        let (time, payload) = block?;
+        let ticks = i128::from(timestamp?) + i128::from(time);
+        let duration = duration.and_then(|ticks| micros(ticks.into(), self.scale)).map(Duration::from_micros);
+        Some(Block {
+            time: Duration::from_micros(micros(ticks, self.scale)?),
+            duration: duration.or(self.default_duration),
+            payload: [&self.stripped[..], &payload].concat(),
+        })
+    }
+
+    /// What is here can't be read: goes on behind the innermost element of which it is known where it ends.
+    fn leave_damage(&mut self) {
+        if let State::BlockHeader { end } = self.state {
+            return self.go_to(end);
+        }
+        let group = self.group.take().map(|group| group.end);
+        let end = group.or(self.cluster.and_then(|cluster| cluster.end)).filter(|&end| end >= self.at);
+        match end {
+            Some(end) => self.go_to(end),
+            None => self.lose(self.at),
+        }
+    }
+
+    fn go_to(&mut self, offset: u64) {
+        self.at = offset;
+        self.wait_for(State::Header);
+    }
+
+    fn wait_for(&mut self, state: State) {
+        self.kept.clear();
+        self.state = state;
+    }
+}
