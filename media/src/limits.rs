@@ -42,6 +42,7 @@ pub const FRAGMENT_BYTES_MAX: u64 = 256 << 10;
 
 /// Boxes of a fragmented MP4 that are hopped over for want of an index: a fragment is two or more, and costs a read.
 pub const FRAGMENT_BOXES_MAX: u32 = 256;
+
 /// The latest time in a film, in microseconds: a year, far beyond any and far from overflowing what it is added to.
 pub const MICROS_MAX: u64 = 366 * 24 * 3600 * 1_000_000;
 

@@ -76,6 +76,7 @@ fn what_is_in_a_film_is_told_and_remembered() {
     let seeder = film.seeder("127.0.10.3");
     let mut daemon = Options::default().peers(&[&seeder]).start();
     let anna = daemon.viewer("anna");
+    anna.parse(&film);
     assert_eq!(media(&daemon, &film), Value::Null, "nobody has watched it");
     anna.watch(&film);
     anna.wait_status(&film, "a duration", |status| !status["durationSeconds"].is_null());
