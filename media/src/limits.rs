@@ -76,3 +76,14 @@ pub const SUBTITLE_BLOCK_BYTES_MAX: u64 = 256 << 10;
 
 const _: () = assert!(TRACKS_BYTES_MAX + CUES_BYTES_MAX < INSPECTED_BYTES_MAX as u64);
 const _: () = assert!(HOPS_MAX < READS_MAX / 2);
+/// Bytes of a release's name that are looked at. File systems allow 255; a longer one is an attack or a story.
+pub const NAME_BYTES_MAX: usize = 1024;
+
+/// Folders above a file that may say what it is. A path of a thousand would cost as many names.
+pub const FOLDERS_MAX: usize = 6;
+
+/// Seasons that one name may say: "S1-S9999" would fill a list for each file.
+pub const SEASONS_MAX: usize = 100;
+
+/// Episodes that one name may say. The longest series have not many more, and nobody packs them whole.
+pub const EPISODES_MAX: usize = 2000;

@@ -1,0 +1,369 @@
+//! Seasons and episodes, as names of the trade count them.
+
+use super::tokens::{Claim, Name, number};
+use crate::limits::{EPISODES_MAX, SEASONS_MAX};
+
+/// What a name counts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Numbers {
+    pub(super) seasons: Vec<u16>,
+    pub(super) episodes: Vec<u16>,
+    /// Counted from the first season on.
+    pub(super) absolute: Vec<u16>,
+    /// It is an extra of a season.
+    pub(super) is_extra: bool,
+}
+
+impl Numbers {
+    fn add_seasons(&mut self, first: u16, last: u16) {
+        add(&mut self.seasons, first, last, SEASONS_MAX);
+    }
+
+    pub(super) fn add_episodes(&mut self, first: u16, last: u16) {
+        add(&mut self.episodes, first, last, EPISODES_MAX);
+    }
+}
+
+/// Adds a range that isn't there yet; one that is too long counts as its ends.
+fn add(numbers: &mut Vec<u16>, first: u16, last: u16, max: usize) {
+    let is_short = usize::from(last.saturating_sub(first)) < max;
+    let range = if is_short { first..=last } else { first..=first };
+    for number in range {
+        if numbers.len() < max && numbers.last().is_none_or(|&last| last < number) {
+            numbers.push(number);
+        } else if numbers.len() < max && !numbers.contains(&number) {
+            numbers.push(number);
+        }
+    }
+}
+
+/// A word such as "s01e02e03", "1x02", "e05v2".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Mark {
+    season: Option<u16>,
+    first: Option<u16>,
+    last: Option<u16>,
+    is_extra: bool,
+}
+
+/// Claims all that is marked as a season or an episode.
+pub(super) fn marked(name: &mut Name<'_>) -> Numbers {
+    let mut numbers = Numbers::default();
+    let mut at = 0;
+    while at < name.len() {
+        let end = if name.is_free(at) { number_at(name, at, &mut numbers) } else { None };
+        match end {
+            Some(end) => {
+                name.claim(at..end.min(name.len()), Claim::Number);
+                at = end;
+            }
+            None => at += 1,
+        }
+    }
+    numbers
+}
+
+fn number_at(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize> {
+    by_mark(name, at, numbers)
+        .or_else(|| by_keyword(name, at, numbers))
+        .or_else(|| by_ordinal(name, at, numbers))
+        .or_else(|| of_all(name, at, numbers))
+        .or_else(|| in_bracket(name, at, numbers))
+}
+
+fn by_mark(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize> {
+    let mut mark = mark(name.word(at))?;
+    let mut end = at + 1;
+    // A letter alone is a mark only with its number: "S 1", "E 05".
+    let is_first = numbers.seasons.is_empty() && numbers.episodes.is_empty();
+    if !is_first && mark.season.is_some() && mark.first.is_some() {
+        // The same once more ("S01E01-S01E03") is a range; another ("10x14" behind "S01E01") is a title's.
+        let is_same = mark.season.is_some_and(|season| numbers.seasons.contains(&season));
+        if !is_same {
+            return None;
+        }
+    }
+    if mark.first.is_none() && mark.season.is_some() && !mark.is_extra {
+        let next = self::mark(name.word(end)).filter(|next| next.season.is_none() && name.is_free(end));
+        if let Some(next) = next {
+            (mark.first, mark.last) = (next.first, next.last);
+            end += 1;
+        }
+    }
+    numbers.is_extra |= mark.is_extra;
+    let Some(first) = mark.first else {
+        let season = mark.season?;
+        let last = last_of(name, &mut end, season, |next| next.season.filter(|_| next.first.is_none()));
+        numbers.add_seasons(season, last);
+        return Some(end);
+    };
+    let season = mark.season;
+    if let Some(season) = season {
+        numbers.add_seasons(season, season);
+    }
+    let from = mark.last.unwrap_or(first);
+    let last = last_of(name, &mut end, from, |next| {
+        next.first
+            .filter(|_| next.season.is_none() || next.season == season)
+            .map(|first| next.last.unwrap_or(first))
+    });
+    numbers.add_episodes(first, last);
+    Some(end)
+}
+
+/// Where a range or a list that began with a number ends: "-05", "-E05", " & E05".
+fn last_of(name: &Name<'_>, end: &mut usize, first: u16, of_mark: impl Fn(&Mark) -> Option<u16>) -> u16 {
+    let mut last = first;
+    while name.is_free(*end) {
+        let gap = name.gap(*end);
+        let is_range = matches!(gap, "-" | "–" | " - " | "~" | "_" | ".-.");
+        let marked = mark(name.word(*end)).and_then(|mark| of_mark(&mark));
+        let is_list = matches!(gap, "-" | "–" | " - " | "~" | "." | " " | "_" | "+" | "&" | ", " | ",");
+        let bare = number(name.word(*end)).filter(|_| is_range && gap != "_" && name.word(*end).len() <= 4);
+        // "S01E01 - 1000 Ways": beyond what a pack has, it is something else.
+        let bare = bare.filter(|&next| gap != " - " && next < 1000 && last == first);
+        let next = marked.filter(|_| is_list).or(bare);
+        match next.filter(|&next| next > last && usize::from(next - last) < EPISODES_MAX) {
+            Some(next) => last = next,
+            None => break,
+        }
+        *end += 1;
+    }
+    last
+}
+
+/// Reads a mark; the whole word has to be one.
+fn mark(word: &str) -> Option<Mark> {
+    let mut rest = Rest(word);
+    let mut mark = Mark::default();
+    if rest.letters(&["season", "s"]) {
+        mark.season = Some(rest.number(4)?);
+        if matches!(rest.0, "extras" | "extra" | "bonus" | "special" | "specials") {
+            return Some(Mark { is_extra: true, ..mark });
+        }
+        if rest.letters(&["d", "disc"]) {
+            rest.number(2)?;
+            return rest.0.is_empty().then_some(mark);
+        }
+        if rest.0.is_empty() {
+            return Some(mark);
+        }
+    } else if rest.0.starts_with(|first: char| first.is_ascii_digit()) {
+        // "1x02"; a picture has more than two digits before its "x".
+        mark.season = Some(rest.number(2)?);
+        if !rest.0.starts_with('x') {
+            return None;
+        }
+    } else if !rest.0.starts_with('e') || word == "e" {
+        return None;
+    }
+    while rest.letters(&["episode", "xep", "xe", "ep", "e", "x"]) {
+        let number = rest.number(4)?;
+        mark.first.get_or_insert(number);
+        mark.last = Some(mark.last.map_or(number, |last| last.max(number)));
+    }
+    rest.version();
+    let is_whole = rest.0.is_empty() || matches!(rest.0, "a" | "b" | "c" | "end" | "fin");
+    (is_whole && mark.first.is_some()).then_some(mark)
+}
+
+struct Rest<'a>(&'a str);
+
+impl<'a> Rest<'a> {
+    /// Takes the first of these that comes with a digit behind it.
+    fn letters(&mut self, those: &[&str]) -> bool {
+        let is_digit = |rest: &&'a str| rest.starts_with(|next: char| next.is_ascii_digit());
+        let rest = those.iter().find_map(|&letters| self.0.strip_prefix(letters).filter(is_digit));
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
+    }
+
+    fn number(&mut self, digits_max: usize) -> Option<u16> {
+        let rest = self.0.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        let digits = &self.0[..self.0.len() - rest.len()];
+        self.0 = rest;
+        number(digits).filter(|_| digits.len() <= digits_max)
+    }
+
+    /// "v2".
+    fn version(&mut self) {
+        if let Some([b'0'..=b'9']) = self.0.strip_prefix('v').map(str::as_bytes) {
+            self.0 = "";
+        }
+    }
+}
+
+/// What a number is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Season,
+    Episode,
+    /// "Cap. 102" is the second of the first season.
+    Chapter,
+}
+
+#[rustfmt::skip]
+const KEYWORDS: &[(&str, Of)] = &[
+    ("season", Of::Season), ("seasons", Of::Season), ("saison", Of::Season), ("saisons", Of::Season),
+    ("temporada", Of::Season), ("temporadas", Of::Season), ("temp", Of::Season), ("tem", Of::Season),
+    ("stagione", Of::Season), ("stagioni", Of::Season), ("staffel", Of::Season), ("sezon", Of::Season),
+    ("sezona", Of::Season), ("seizoen", Of::Season), ("sæson", Of::Season), ("säsong", Of::Season),
+    ("sezonul", Of::Season), ("сезон", Of::Season), ("Сезон", Of::Season), ("сезона", Of::Season),
+    ("сезоны", Of::Season), ("Сезоны", Of::Season), ("СЕЗОН", Of::Season), ("s", Of::Season), ("t", Of::Season),
+    ("episode", Of::Episode), ("episodes", Of::Episode), ("épisode", Of::Episode), ("épisodes", Of::Episode),
+    ("ep", Of::Episode), ("eps", Of::Episode), ("episodio", Of::Episode), ("episodios", Of::Episode),
+    ("folge", Of::Episode), ("odcinek", Of::Episode), ("odc", Of::Episode), ("avsnitt", Of::Episode),
+    ("afsnit", Of::Episode), ("aflevering", Of::Episode), ("bolum", Of::Episode), ("bölüm", Of::Episode),
+    ("blm", Of::Episode), ("серия", Of::Episode), ("Серия", Of::Episode), ("серии", Of::Episode),
+    ("Серии", Of::Episode), ("серий", Of::Episode), ("серії", Of::Episode), ("seriya", Of::Episode),
+    ("эпизод", Of::Episode), ("e", Of::Episode),
+    ("cap", Of::Chapter), ("caps", Of::Chapter), ("capitulo", Of::Chapter), ("capítulo", Of::Chapter),
+    ("capitulos", Of::Chapter),
+];
+
+fn keyword(word: &str) -> Option<Of> {
+    KEYWORDS.iter().find(|(keyword, _)| *keyword == word).map(|&(_, of)| of)
+}
+
+/// "Season 1-8", "Temporadas 1 2 3", "Cap.102_104", "Temporada1".
+fn by_keyword(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize> {
+    let word = name.word(at);
+    let digits = word.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+    let letters = &word[..word.len() - digits.len()];
+    let of = keyword(letters)?;
+    let is_short = letters.len() == 1;
+    let (from, first) = match digits {
+        "" => (at + 1, number_of(name.word(at + 1)).filter(|_| name.is_free(at + 1))?),
+        digits => (at, number(digits).filter(|_| letters.len() > 3)?),
+    };
+    // A letter alone with a number behind it is one in capitals only, as "S 1", and not "t 1000".
+    if is_short
+        && (!name.written(at).starts_with(char::is_uppercase)
+            || at == 0
+            || !matches!(name.gap(from), " " | "." | "_"))
+    {
+        return None;
+    }
+    if of == Of::Season && (first > 100 && !(1900..2050).contains(&first)) {
+        return None;
+    }
+    let gap = name.gap(from);
+    if digits.is_empty()
+        && (gap.len() > 3 || (gap.starts_with('-') && gap.len() == 1 && of == Of::Season && is_short))
+    {
+        return None;
+    }
+    let mut end = from + 1;
+    let last = list_end(name, &mut end, first);
+    match of {
+        Of::Season => numbers.add_seasons(first, last),
+        Of::Episode if numbers.episodes.is_empty() => numbers.add_episodes(first, last),
+        Of::Chapter if numbers.episodes.is_empty() => add_chapters(numbers, first, last),
+        _ => {}
+    }
+    Some(end)
+}
+
+/// The number that a word is, with a version or "th" behind it.
+fn number_of(word: &str) -> Option<u16> {
+    let mut rest = Rest(word);
+    let number = rest.number(4)?;
+    rest.version();
+    (rest.0.is_empty() || matches!(rest.0, "end" | "a" | "b")).then_some(number)
+}
+
+/// Where a list that began with a number ends: "-8", " to 8", ",2,3,4&5", " 2 3 4".
+fn list_end(name: &Name<'_>, end: &mut usize, first: u16) -> u16 {
+    let mut last = first;
+    loop {
+        let is_to = matches!(name.word(*end), "to" | "a" | "al" | "à" | "по" | "и" | "and" | "bis" | "thru");
+        let is_dash = name.gap(*end).contains(['-', '–', '~', '_']);
+        let at = if is_to { *end + 1 } else { *end };
+        let next = name.number(at, 4).filter(|_| name.is_free(at) && (name.gap(at).len() <= 3 || is_dash));
+        let counted = next.filter(|&next| {
+            let is_range = (is_to || is_dash) && next > last;
+            is_range && next - last < 1000 && !is_year_like(next) || next == last.saturating_add(1)
+        });
+        let Some(next) = counted else { return last };
+        (last, *end) = (next, at + 1);
+    }
+}
+
+fn is_year_like(number: u16) -> bool {
+    (1900..2050).contains(&number)
+}
+
+/// Spanish names count in hundreds: 102 is the second of the first.
+fn add_chapters(numbers: &mut Numbers, first: u16, last: u16) {
+    if first < 100 {
+        numbers.add_episodes(first, last);
+        return;
+    }
+    let season = first / 100;
+    numbers.add_seasons(season, season);
+    numbers.add_episodes(first % 100, if last / 100 == season { last % 100 } else { first % 100 });
+}
+
+/// "10th season", "1a Temporada", "11 серия", "60.Bolum", "08.seriya".
+fn by_ordinal(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize> {
+    let word = name.word(at);
+    let mut rest = Rest(word);
+    let number = rest.number(4)?;
+    if !matches!(rest.0, "" | "st" | "nd" | "rd" | "th" | "a" | "ª" | "º" | "°" | "e" | "ème" | "-я") {
+        return None;
+    }
+    // "10 th season".
+    let at_keyword = if name.word(at + 1) == "th" { at + 2 } else { at + 1 };
+    let of = keyword(name.word(at_keyword))
+        .filter(|_| name.word(at_keyword).len() > 2 && name.is_free(at_keyword))?;
+    let is_near = matches!(name.gap(at_keyword), " " | "." | "_" | ". " | "-");
+    // "Season 2 Episode 4": the number is the word's before it.
+    let is_taken = number_of(name.word(at_keyword + 1)).is_some();
+    if !is_near || is_taken {
+        return None;
+    }
+    match of {
+        Of::Season if number <= 100 => numbers.add_seasons(number, number),
+        Of::Season => return None,
+        Of::Episode | Of::Chapter => numbers.add_episodes(number, number),
+    }
+    Some(at_keyword + 1)
+}
+
+/// "01 of 10", "[01/24]", "(5 из 10)".
+fn of_all(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize> {
+    let number = name.number(at, 4)?;
+    let is_of = matches!(name.word(at + 1), "of" | "из" | "von" | "de" | "sur");
+    let is_part = is_of && name.number(at + 2, 4).is_some_and(|all| all >= number && !is_year_like(all));
+    let is_alone = name.bracket(at) != 0 && name.gap(at + 1) == "/" && name.gap(at).ends_with(['[', '(']);
+    let is_fraction = is_alone && name.number(at + 1, 4).is_some_and(|all| all >= number);
+    if !(is_part || is_fraction) || is_year_like(number) || !numbers.episodes.is_empty() {
+        return None;
+    }
+    numbers.add_episodes(number, number);
+    Some(if is_part { at + 3 } else { at + 2 })
+}
+
+/// "[401]" and "[5.134]" in brackets of their own.
+fn in_bracket(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize> {
+    let is_first = at > 0 && name.gap(at).ends_with('[') && numbers.episodes.is_empty();
+    if !is_first {
+        return None;
+    }
+    let (first, second) = (name.number(at, 3)?, name.number(at + 1, 3));
+    let ends_at = |word: usize| name.gap(word).starts_with(']');
+    if let Some(second) = second.filter(|_| name.gap(at + 1) == "." && ends_at(at + 2) && first < 100) {
+        numbers.add_seasons(first, first);
+        numbers.add_episodes(second, second);
+        return Some(at + 2);
+    }
+    let is_compressed = ends_at(at + 1) && name.word(at).len() == 3 && !name.gap(at).contains(']');
+    let is_spaced = name.gap(at) == " [" && name.gap(at + 1).starts_with("] ");
+    if is_compressed && is_spaced && (1..=40).contains(&(first % 100)) && first >= 100 && name.bracket(0) == 0
+    {
+        numbers.add_seasons(first / 100, first / 100);
+        numbers.add_episodes(first % 100, first % 100);
+        return Some(at + 1);
+    }
+    None
+}

@@ -1,0 +1,1 @@
+//! Names invented for these tests.

@@ -1,0 +1,183 @@
+//! The title: what stands before the first word that was recognised.
+
+use std::ops::Range;
+
+use super::tokens::{Claim, Name, opens};
+
+/// Which words are the title.
+pub(super) fn find(name: &Name<'_>) -> Range<usize> {
+    let start = start(name);
+    let end = end(name, start);
+    let title = other_script(name, start..end).unwrap_or(start..end);
+    if title.is_empty() { fallback(name) } else { title }
+}
+
+/// Nobody has it in a title.
+fn is_claimed(name: &Name<'_>, at: usize) -> bool {
+    name.claim_of(at).is_some_and(|claim| claim != Claim::Hint)
+}
+
+/// Behind the brackets of who made it, and what else was recognised.
+fn start(name: &Name<'_>) -> usize {
+    let is_open = |&at: &usize| !is_claimed(name, at);
+    let first = (0..name.len()).find(is_open).unwrap_or(0);
+    if name.bracket(first) == 0 {
+        return first;
+    }
+    // "(500) Days": a number in round brackets is a title's.
+    if name.gap(first).ends_with('(') && name.number(first, 4).is_some() {
+        return first;
+    }
+    let outside = (first..name.len()).find(|at| name.bracket(*at) == 0);
+    if let Some(outside) =
+        outside.filter(|at| is_open(at) && (first..*at).all(|at| name.claim_of(at) != Some(Claim::Number)))
+    {
+        return outside;
+    }
+    // Everything is in brackets: the first are of who made it.
+    let second = (first..name.len()).find(|&at| name.bracket(at) != name.bracket(first));
+    second.filter(|at| is_open(at) && !is_hint(name, *at)).unwrap_or(first)
+}
+
+fn is_hint(name: &Name<'_>, at: usize) -> bool {
+    name.claim_of(at) == Some(Claim::Hint)
+}
+
+fn end(name: &Name<'_>, start: usize) -> usize {
+    let is_numbered = (0..start).any(|at| name.claim_of(at) == Some(Claim::Number) && name.bracket(at) == 0);
+    let mut at = start + 1;
+    while at < name.len() && !is_claimed(name, at) {
+        let gap = name.gap(at);
+        let is_other = matches!(gap, " / " | " | ") || gap.contains(" / ") || is_known_as(name, at);
+        if is_other || (is_numbered && name.is_after_dash(at)) {
+            break;
+        }
+        if name.bracket(at) != name.bracket(at - 1) {
+            match bracket_of_title(name, at, start) {
+                Some(end) => at = end,
+                None => break,
+            }
+            continue;
+        }
+        at += 1;
+    }
+    without_hints(name, start, at.min(name.len()))
+}
+
+/// "aka", which begins another title.
+fn is_known_as(name: &Name<'_>, at: usize) -> bool {
+    name.word(at) == "aka" || (name.word(at) == "a" && name.word(at + 1) == "k" && name.word(at + 2) == "a")
+}
+
+/// Where a bracket ends that words of the title follow, as in "You Are (Not) Alone".
+fn bracket_of_title(name: &Name<'_>, at: usize, start: usize) -> Option<usize> {
+    if name.bracket(start) != 0 && name.bracket(at) == 0 {
+        // The title began in the bracket that ends here.
+        return name.gap(at).contains(')').then_some(at + 1);
+    }
+    let end = (at..name.len()).find(|&word| name.bracket(word) != name.bracket(at))?;
+    let is_free = (at..end).all(|word| name.is_free(word));
+    let goes_on = name.is_free(end) && name.bracket(end) == 0 && !name.is_after_dash(end);
+    let is_tight = !name.gap(end).contains(['-', '/']) && !name.gap(at).contains("- ");
+    (is_free && goes_on && is_tight).then_some(end)
+}
+
+/// Words right before the end that the trade has as well are the trade's, unless nothing but an article would be left.
+fn without_hints(name: &Name<'_>, start: usize, end: usize) -> usize {
+    let next_is_year = name.claim_of(end) == Some(Claim::Year);
+    let mut shorter = end;
+    while shorter > start + 1 && is_hint(name, shorter - 1) && is_meant(name, shorter - 1, next_is_year) {
+        shorter -= 1;
+    }
+    let is_article = |at: usize| {
+        matches!(
+            name.word(at),
+            "the" | "a" | "an" | "of" | "and" | "my" | "la" | "le" | "der" | "die" | "das"
+        )
+    };
+    while shorter < end && is_article(shorter - 1) {
+        shorter += 1;
+    }
+    shorter
+}
+
+/// Before a year people write languages and cuts, and those as words.
+fn is_meant(name: &Name<'_>, at: usize, next_is_year: bool) -> bool {
+    let written = name.written(at);
+    let is_word = written.len() > 3 || written.chars().all(|letter| !letter.is_lowercase());
+    let is_source = matches!(
+        name.word(at),
+        "web" | "cam" | "line" | "ts" | "max" | "complete" | "final" | "stan" | "fox" | "raw"
+    );
+    is_word && !(next_is_year && is_source)
+}
+
+/// A title in another script with one in Latin letters behind it, after a slash or in brackets: whoever looks it up wants the latter.
+fn other_script(name: &Name<'_>, title: Range<usize>) -> Option<Range<usize>> {
+    let is_latin = |words: Range<usize>| {
+        words.into_iter().any(|at| name.word(at).contains(|letter: char| letter.is_ascii_alphabetic()))
+    };
+    let next = title.end;
+    if title.is_empty() || is_latin(title) || !name.is_free(next) {
+        return None;
+    }
+    let is_slash = name.gap(next).contains('/');
+    let is_bracket = name.gap(next).ends_with('(');
+    if !is_slash && !is_bracket {
+        return None;
+    }
+    let end = match is_slash {
+        true => self::end(name, next),
+        false => (next..name.len())
+            .find(|&at| name.bracket(at) != name.bracket(next) || is_claimed(name, at))
+            .unwrap_or(name.len()),
+    };
+    is_latin(next..end).then_some(next..end)
+}
+
+/// If all words are recognised, the first that isn't of how it is made.
+fn fallback(name: &Name<'_>) -> Range<usize> {
+    let first = (0..name.len()).find(|&at| !is_claimed(name, at));
+    first.map_or(0..0, |at| at..at + 1)
+}
+
+/// The words as people write them.
+pub(super) fn text(name: &Name<'_>, words: Range<usize>) -> String {
+    let Some(last) = words.end.checked_sub(1).filter(|_| !words.is_empty()) else { return String::new() };
+    let mut end = name.token(last).end;
+    let rest = &name.text()[end..];
+    let text = &name.text()[name.token(words.start).start..end];
+    // What belongs to the last word: "!", and the bracket that was opened in the title.
+    let is_open = text.contains(opens) && !text.contains([')', ']', '}']);
+    end += rest.find(|next| next != '!' && !(is_open && next == ')')).unwrap_or(rest.len());
+    spaced(&name.text()[name.token(words.start).start..end])
+}
+
+/// With spaces for what stands for them.
+fn spaced(text: &str) -> String {
+    let has_spaces = text.contains([' ', '_']);
+    let mut out = String::with_capacity(text.len());
+    let mut letters = text.char_indices().peekable();
+    while let Some((at, letter)) = letters.next() {
+        let is_space = letter == '_'
+            || letter.is_whitespace()
+            || (letter == '.' && !has_spaces && !is_initial(text, at));
+        match is_space {
+            true if out.ends_with(' ') || out.is_empty() => {}
+            true => out.push(' '),
+            false => out.push(letter),
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+/// A dot between single letters: "S.H.I.E.L.D".
+fn is_initial(text: &str, dot: usize) -> bool {
+    let is_single = |mut letters: std::iter::Take<&mut dyn Iterator<Item = char>>| {
+        letters.next().is_some_and(char::is_alphabetic)
+            && letters.next().is_none_or(|next| matches!(next, '.' | ' '))
+    };
+    is_single((&mut text[..dot].chars().rev() as &mut dyn Iterator<Item = char>).take(2))
+        && is_single((&mut text[dot + 1..].chars() as &mut dyn Iterator<Item = char>).take(2))
+}
