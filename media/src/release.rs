@@ -102,7 +102,9 @@ fn read(name: &mut Name<'_>) -> Release {
     let date = dates::date(name);
     let mut numbers = numbers::marked(name);
     let year = dates::year(name);
-    let is_broadcast = found.iter().any(|one| is_broadcast(one.meaning));
+    // Fights are sold one by one, and their numbers are their names.
+    let is_sold = found.iter().any(|one| one.meaning == Meaning::Source(Source::Ppv));
+    let is_broadcast = !is_sold && found.iter().any(|one| is_broadcast(one.meaning));
     if numbers.episodes.is_empty() && date.is_none() {
         counted::find(name, &mut numbers, Context { is_dated: year.is_some(), is_broadcast });
         if numbers.seasons.is_empty() {

@@ -18,6 +18,12 @@ pub(super) fn find(name: &mut Name<'_>, numbers: &mut Numbers, context: Context)
         let rank = rank(name, at, context)?;
         Some((rank, at))
     });
+    if let Some((at, season, episode)) = (0..name.len()).find_map(|at| pair(name, at, context)) {
+        numbers.seasons.push(season);
+        numbers.episodes.push(episode);
+        name.claim(at..at + 2, Claim::Number);
+        return;
+    }
     // The best place; of two that are as good the first.
     let Some((_, at)) = place.min_by_key(|&(rank, at)| (rank, at)) else { return };
     let Some(first) = number_of(name.word(at)) else { return };
@@ -40,13 +46,31 @@ pub(super) fn beside_marks(name: &mut Name<'_>, numbers: &mut Numbers) {
     let is_mark = |at: usize| name.claim_of(at) == Some(Claim::Number);
     let is_beside = |at: usize| is_mark(at + 1) || at.checked_sub(1).is_some_and(is_mark);
     let is_it = |&at: &usize| {
-        name.is_free(at) && name.bracket(at) == 0 && name.word(at).len() >= 2 && name.number(at, 4).is_some()
+        let is_number = name.is_free(at) && name.bracket(at) == 0 && name.number(at, 4).is_some();
+        // "Title 29 S01E03" is a title with a number.
+        let is_long = name.word(at).len() >= 3 || (name.word(at).len() == 2 && name.is_after_dash(at));
+        is_number && (is_long || is_mark(at - 1) && name.word(at).len() == 2)
     };
     let at = (1..name.len()).filter(is_it).find(|&at| is_beside(at));
     if let Some((at, first)) = at.and_then(|at| Some((at, name.number(at, 4)?))) {
         numbers.absolute.push(first);
         name.claim(at..at + 1, Claim::Number);
     }
+}
+
+/// "Title.02.09", "Title - 6.01", "4-13 Title": a season and an episode of two digits.
+fn pair(name: &Name<'_>, at: usize, context: Context) -> Option<(usize, u16, u16)> {
+    let (season, episode) = (name.number(at, 2)?, name.number(at + 1, 2)?);
+    let are_free =
+        name.is_free(at) && name.is_free(at + 1) && name.bracket(at) == 0 && name.bracket(at + 1) == 0;
+    let is_alike = name.word(at).len() == 2 || name.is_after_dash(at);
+    let is_pair = match name.gap(at + 1) {
+        "." | "_" => at > 0 && is_alike && season > 0 && !name.gap(at).contains('#'),
+        "-" => at == 0 && name.word(at).len() == 1,
+        _ => false,
+    };
+    let is_whole = name.number(at + 2, 4).is_none() && name.word(at + 1).len() == 2 && !context.is_dated;
+    (are_free && is_pair && is_whole && name.bracket(0) == 0).then_some((at, season, episode))
 }
 
 fn is_candidate(name: &Name<'_>, at: usize) -> bool {
@@ -83,9 +107,19 @@ fn rank(name: &Name<'_>, at: usize, context: Context) -> Option<u8> {
     if is_alone && has_maker && at > 0 && name.gap(at).ends_with(['[', '【']) && word.len() <= 4 {
         return Some(2);
     }
+    // "Title 1.11" is no episode; nor is "Title 00 S01".
+    let is_decimal = at > 0 && name.gap(at) == "." && name.number(at - 1, 2).is_some();
+    let is_before_season = (at..name.len()).any(|after| name.claim_of(after) == Some(Claim::Number));
+    if is_decimal || is_before_season {
+        return None;
+    }
     let is_first = at == 0 || (name.bracket(at) == 0 && (0..at).all(|before| name.bracket(before) != 0));
     let leads = is_first && name.bracket(at) == 0 && word.len() >= 2 && !context.is_dated;
-    if leads && (name.is_after_dash(at + 1) || name.gap(at + 1) == ". ") && at + 1 < name.len() {
+    let next = range_end(name, at, 0).0;
+    let is_set_off =
+        name.is_after_dash(next) || name.gap(next) == ". " || (is_padded && name.gap(next) == "-");
+    let is_padded_first = is_padded && has_maker;
+    if leads && (is_set_off || is_padded_first) && next < name.len() {
         return Some(3);
     }
     if at == 0 || name.bracket(at) != 0 || context.is_dated && !has_maker {
@@ -107,7 +141,7 @@ fn ends_there(name: &Name<'_>, at: usize) -> bool {
         || name.claim_of(end).is_some()
         || name.bracket(end) != name.bracket(at)
         || name.is_after_dash(end)
-        || matches!(name.word(end), "end" | "final" | "fin")
+        || matches!(name.word(end), "end" | "final" | "fin" | "v0" | "v1" | "v2" | "v3")
 }
 
 fn is_french(name: &Name<'_>, at: usize) -> bool {

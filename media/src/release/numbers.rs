@@ -93,10 +93,23 @@ fn by_mark(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize> {
     numbers.is_extra |= mark.is_extra;
     let Some(first) = mark.first else {
         let season = mark.season?;
+        let word = name.word(end);
+        if let Some(episode) =
+            name.number(end, 3).filter(|_| name.gap(end) == "-" && word.len() > name.word(at).len() - 1)
+        {
+            numbers.add_seasons(season, season);
+            numbers.add_episodes(episode, episode);
+            return Some(end + 1);
+        }
         let last = last_of(name, &mut end, season, |next| next.season.filter(|_| next.first.is_none()));
         numbers.add_seasons(season, last);
         return Some(end);
     };
+    if mark.season.is_none() && name.word(at).starts_with('x') {
+        // "x02": behind "1x01" more of it, else something beside a film.
+        numbers.is_extra |= is_first;
+        return (is_first && at > 0).then_some(end);
+    }
     let season = mark.season;
     if let Some(season) = season {
         numbers.add_seasons(season, season);
@@ -121,7 +134,7 @@ fn last_of(name: &Name<'_>, end: &mut usize, first: u16, of_mark: impl Fn(&Mark)
         let is_list = matches!(gap, "-" | "–" | " - " | "~" | "." | " " | "_" | "+" | "&" | ", " | ",");
         let bare = number(name.word(*end)).filter(|_| is_range && gap != "_" && name.word(*end).len() <= 4);
         // "S01E01 - 1000 Ways": beyond what a pack has, it is something else.
-        let bare = bare.filter(|&next| gap != " - " && next < 1000 && last == first);
+        let bare = bare.filter(|&next| gap != " - " && next < 1000 && (last == first || next == last + 1));
         let next = marked.filter(|_| is_list).or(bare);
         match next.filter(|&next| next > last && usize::from(next - last) < EPISODES_MAX) {
             Some(next) => last = next,
@@ -150,15 +163,18 @@ fn mark(word: &str) -> Option<Mark> {
         }
     } else if rest.0.starts_with(|first: char| first.is_ascii_digit()) {
         // "1x02"; a picture has more than two digits before its "x".
-        mark.season = Some(rest.number(2)?);
-        if !rest.0.starts_with('x') {
+        mark.season = Some(rest.number(4).filter(|&season| season < 100 || is_year_like(season))?);
+        if rest.0 == "xall" {
+            return Some(mark);
+        }
+        if !rest.0.starts_with(['x', 'х']) {
             return None;
         }
-    } else if !rest.0.starts_with('e') || word == "e" {
+    } else if !rest.0.starts_with(['e', 'x']) {
         return None;
     }
-    while rest.letters(&["episode", "xep", "xe", "ep", "e", "x"]) {
-        let number = rest.number(4)?;
+    while rest.letters(&["episode", "xep", "xe", "ep", "e", "x", "х"]) {
+        let number = rest.number(5)?;
         mark.first.get_or_insert(number);
         mark.last = Some(mark.last.map_or(number, |last| last.max(number)));
     }
@@ -216,7 +232,8 @@ const KEYWORDS: &[(&str, Of)] = &[
     ("afsnit", Of::Episode), ("aflevering", Of::Episode), ("bolum", Of::Episode), ("bölüm", Of::Episode),
     ("blm", Of::Episode), ("серия", Of::Episode), ("Серия", Of::Episode), ("серии", Of::Episode),
     ("Серии", Of::Episode), ("серий", Of::Episode), ("серії", Of::Episode), ("seriya", Of::Episode),
-    ("эпизод", Of::Episode), ("e", Of::Episode),
+    ("эпизод", Of::Episode), ("Эпизод", Of::Episode), ("сер", Of::Episode), ("seria", Of::Episode),
+    ("serii", Of::Episode), ("e", Of::Episode),
     ("cap", Of::Chapter), ("caps", Of::Chapter), ("capitulo", Of::Chapter), ("capítulo", Of::Chapter),
     ("capitulos", Of::Chapter),
 ];
@@ -237,11 +254,7 @@ fn by_keyword(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize
         digits => (at, number(digits).filter(|_| letters.len() > 3)?),
     };
     // A letter alone with a number behind it is one in capitals only, as "S 1", and not "t 1000".
-    if is_short
-        && (!name.written(at).starts_with(char::is_uppercase)
-            || at == 0
-            || !matches!(name.gap(from), " " | "." | "_"))
-    {
+    if is_short && (!name.written(at).starts_with(char::is_uppercase) || at == 0 || name.gap(from) != " ") {
         return None;
     }
     if of == Of::Season && (first > 100 && !(1900..2050).contains(&first)) {
@@ -254,6 +267,14 @@ fn by_keyword(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize
         return None;
     }
     let mut end = from + 1;
+    // "Episode 1.22", "Season 4.16".
+    if let Some(episode) =
+        name.number(end, 2).filter(|_| name.gap(end) == "." && name.word(end).len() == 2 && first < 100)
+    {
+        numbers.add_seasons(first, first);
+        numbers.add_episodes(episode, episode);
+        return Some(end + 1);
+    }
     let last = list_end(name, &mut end, first);
     match of {
         Of::Season => numbers.add_seasons(first, last),
@@ -276,10 +297,13 @@ fn number_of(word: &str) -> Option<u16> {
 fn list_end(name: &Name<'_>, end: &mut usize, first: u16) -> u16 {
     let mut last = first;
     loop {
-        let is_to = matches!(name.word(*end), "to" | "a" | "al" | "à" | "по" | "и" | "and" | "bis" | "thru");
+        let is_to = matches!(name.word(*end), "to" | "al" | "a" | "à" | "по" | "и" | "and" | "bis" | "thru");
         let is_dash = name.gap(*end).contains(['-', '–', '~', '_']);
         let at = if is_to { *end + 1 } else { *end };
         let next = name.number(at, 4).filter(|_| name.is_free(at) && (name.gap(at).len() <= 3 || is_dash));
+        // "Season 2 - 08" is an episode, "Season 1 - 4" are seasons.
+        let is_alike = !name.is_after_dash(at) || name.word(at).len() == name.word(*end - 1).len();
+        let next = next.filter(|_| is_alike);
         let counted = next.filter(|&next| {
             let is_range = (is_to || is_dash) && next > last;
             is_range && next - last < 1000 && !is_year_like(next) || next == last.saturating_add(1)
@@ -313,12 +337,16 @@ fn by_ordinal(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize
         return None;
     }
     // "10 th season".
-    let at_keyword = if name.word(at + 1) == "th" { at + 2 } else { at + 1 };
+    let at_keyword =
+        if matches!(name.word(at + 1), "th" | "й" | "я" | "nd" | "rd") { at + 2 } else { at + 1 };
     let of = keyword(name.word(at_keyword))
         .filter(|_| name.word(at_keyword).len() > 2 && name.is_free(at_keyword))?;
     let is_near = matches!(name.gap(at_keyword), " " | "." | "_" | ". " | "-");
     // "Season 2 Episode 4": the number is the word's before it.
-    let is_taken = number_of(name.word(at_keyword + 1)).is_some();
+    let after = at_keyword + 1;
+    let is_taken = number_of(name.word(after)).is_some_and(|number| !is_year_like(number))
+        && name.bracket(after) == name.bracket(at_keyword)
+        && keyword(name.word(after + 1)).is_none_or(|_| name.word(after + 1).len() < 3);
     if !is_near || is_taken {
         return None;
     }
@@ -332,6 +360,11 @@ fn by_ordinal(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize
 
 /// "01 of 10", "[01/24]", "(5 из 10)".
 fn of_all(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize> {
+    if let Some((part, all)) = name.word(at).split_once("of") {
+        let part = number(part).filter(|_| number(all).is_some() && numbers.episodes.is_empty())?;
+        numbers.add_episodes(part, part);
+        return Some(at + 1);
+    }
     let number = name.number(at, 4)?;
     let is_of = matches!(name.word(at + 1), "of" | "из" | "von" | "de" | "sur");
     let is_part = is_of && name.number(at + 2, 4).is_some_and(|all| all >= number && !is_year_like(all));

@@ -128,6 +128,9 @@ impl Release {
         if !self.seasons.is_empty() {
             self.absolute_episodes.clear();
         }
+        if self.episodes.is_empty() && self.date.is_none() {
+            self.episodes = other.episodes;
+        }
         if self.languages.is_empty() {
             self.languages = other.languages;
         }

@@ -9,7 +9,7 @@ pub(super) fn find(name: &Name<'_>) -> Range<usize> {
     let start = start(name);
     let end = end(name, start);
     let title = other_script(name, start..end).unwrap_or(start..end);
-    if title.is_empty() { fallback(name) } else { title }
+    if title.is_empty() { fallback(name) } else { in_latin(name, title) }
 }
 
 /// Nobody has it in a title.
@@ -20,7 +20,7 @@ fn is_claimed(name: &Name<'_>, at: usize) -> bool {
 /// Behind the brackets of who made it, and what else was recognised.
 fn start(name: &Name<'_>) -> usize {
     let is_open = |&at: &usize| !is_claimed(name, at);
-    let first = (0..name.len()).find(is_open).unwrap_or(0);
+    let first = (0..name.len()).find(is_open).unwrap_or(name.len());
     if name.bracket(first) == 0 {
         return first;
     }
@@ -28,15 +28,30 @@ fn start(name: &Name<'_>) -> usize {
     if name.gap(first).ends_with('(') && name.number(first, 4).is_some() {
         return first;
     }
-    let outside = (first..name.len()).find(|at| name.bracket(*at) == 0);
-    if let Some(outside) =
-        outside.filter(|at| is_open(at) && (first..*at).all(|at| name.claim_of(at) != Some(Claim::Number)))
-    {
+    let outside = (first..name.len()).find(|at| name.bracket(*at) == 0 && is_open(at));
+    let is_counted = |at: usize| name.claim_of(at) == Some(Claim::Number) && name.bracket(at) != 0;
+    if let Some(outside) = outside.filter(|&outside| !(first..outside).any(is_counted)) {
         return outside;
     }
-    // Everything is in brackets: the first are of who made it.
-    let second = (first..name.len()).find(|&at| name.bracket(at) != name.bracket(first));
-    second.filter(|at| is_open(at) && !is_hint(name, *at)).unwrap_or(first)
+    // Everything is in brackets: the first are of who made it, and of the others those in Latin letters are looked up best.
+    let opens = |&at: &usize| is_open(&at) && !is_hint(name, at) && name.bracket(at) != name.bracket(at - 1);
+    let others = || (first + 1..name.len()).filter(opens).take_while(|&at| !(first..at).any(is_counted));
+    let is_latin = |&at: &usize| {
+        let words = (at..name.len())
+            .take_while(|&word| name.bracket(word) == name.bracket(at) && !is_claimed(name, word));
+        name.bracket(at) != 0 && words.into_iter().any(|word| is_latin(name, word))
+    };
+    others().find(is_latin).or_else(|| others().next()).unwrap_or(first)
+}
+
+/// A word of two letters or more, of which all are Latin.
+fn is_latin(name: &Name<'_>, at: usize) -> bool {
+    name.word(at).bytes().filter(u8::is_ascii_alphabetic).count() >= 2 && !is_foreign(name, at)
+}
+
+/// A word with letters that come after the Greek.
+fn is_foreign(name: &Name<'_>, at: usize) -> bool {
+    name.word(at).chars().any(|letter| letter >= '\u{370}' && letter.is_alphabetic())
 }
 
 fn is_hint(name: &Name<'_>, at: usize) -> bool {
@@ -54,7 +69,7 @@ fn end(name: &Name<'_>, start: usize) -> usize {
         }
         if name.bracket(at) != name.bracket(at - 1) {
             match bracket_of_title(name, at, start) {
-                Some(end) => at = end,
+                Some(end) => at = end + 1,
                 None => break,
             }
             continue;
@@ -73,7 +88,7 @@ fn is_known_as(name: &Name<'_>, at: usize) -> bool {
 fn bracket_of_title(name: &Name<'_>, at: usize, start: usize) -> Option<usize> {
     if name.bracket(start) != 0 && name.bracket(at) == 0 {
         // The title began in the bracket that ends here.
-        return name.gap(at).contains(')').then_some(at + 1);
+        return name.gap(at).contains(')').then_some(at);
     }
     let end = (at..name.len()).find(|&word| name.bracket(word) != name.bracket(at))?;
     let is_free = (at..end).all(|word| name.is_free(word));
@@ -84,17 +99,23 @@ fn bracket_of_title(name: &Name<'_>, at: usize, start: usize) -> Option<usize> {
 
 /// Words right before the end that the trade has as well are the trade's, unless nothing but an article would be left.
 fn without_hints(name: &Name<'_>, start: usize, end: usize) -> usize {
-    let next_is_year = name.claim_of(end) == Some(Claim::Year);
-    let mut shorter = end;
-    while shorter > start + 1 && is_hint(name, shorter - 1) && is_meant(name, shorter - 1, next_is_year) {
-        shorter -= 1;
-    }
     let is_article = |at: usize| {
         matches!(
             name.word(at),
             "the" | "a" | "an" | "of" | "and" | "my" | "la" | "le" | "der" | "die" | "das"
         )
     };
+    let next_is_year = name.claim_of(end) == Some(Claim::Year);
+    let mut shorter = end;
+    // "The Good German (2006)": of so few words none is a language.
+    let is_short = next_is_year && end - start <= 3 && is_article(start);
+    while !is_short
+        && shorter > start + 1
+        && is_hint(name, shorter - 1)
+        && is_meant(name, shorter - 1, next_is_year)
+    {
+        shorter -= 1;
+    }
     while shorter < end && is_article(shorter - 1) {
         shorter += 1;
     }
@@ -114,11 +135,11 @@ fn is_meant(name: &Name<'_>, at: usize, next_is_year: bool) -> bool {
 
 /// A title in another script with one in Latin letters behind it, after a slash or in brackets: whoever looks it up wants the latter.
 fn other_script(name: &Name<'_>, title: Range<usize>) -> Option<Range<usize>> {
-    let is_latin = |words: Range<usize>| {
+    let is_any_latin = |words: Range<usize>| {
         words.into_iter().any(|at| name.word(at).contains(|letter: char| letter.is_ascii_alphabetic()))
     };
     let next = title.end;
-    if title.is_empty() || is_latin(title) || !name.is_free(next) {
+    if title.is_empty() || is_any_latin(title) || !name.is_free(next) {
         return None;
     }
     let is_slash = name.gap(next).contains('/');
@@ -132,7 +153,19 @@ fn other_script(name: &Name<'_>, title: Range<usize>) -> Option<Range<usize>> {
             .find(|&at| name.bracket(at) != name.bracket(next) || is_claimed(name, at))
             .unwrap_or(name.len()),
     };
-    is_latin(next..end).then_some(next..end)
+    is_any_latin(next..end).then_some(next..end)
+}
+
+/// Of a title in two scripts the words in Latin letters.
+fn in_latin(name: &Name<'_>, title: Range<usize>) -> Range<usize> {
+    let is_mixed = title.clone().any(|at| is_foreign(name, at)) && title.clone().any(|at| is_latin(name, at));
+    if !is_mixed {
+        return title;
+    }
+    let is_foreign = |&at: &usize| is_foreign(name, at);
+    let start = title.clone().find(|&at| is_latin(name, at)).unwrap_or(title.start);
+    let end = (start..title.end).find(is_foreign).unwrap_or(title.end);
+    start..end
 }
 
 /// If all words are recognised, the first that isn't of how it is made.

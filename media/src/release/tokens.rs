@@ -1,5 +1,7 @@
 //! A name as words with positions: cut once, then claimed word by word by whoever recognises them.
 
+use std::ops::Range;
+
 /// What a word was recognised as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
@@ -38,14 +40,14 @@ impl<'a> Name<'a> {
         Self { text, lower: text.to_ascii_lowercase(), tokens: cut(text) }
     }
 
-    pub(super) fn claim(&mut self, words: std::ops::Range<usize>, claim: Claim) {
+    pub(super) fn claim(&mut self, words: Range<usize>, claim: Claim) {
         for token in &mut self.tokens[words] {
             token.claim = Some(claim);
         }
     }
 
     /// Takes a claim back.
-    pub(super) fn release(&mut self, words: std::ops::Range<usize>) {
+    pub(super) fn release(&mut self, words: Range<usize>) {
         for token in &mut self.tokens[words] {
             token.claim = None;
         }
@@ -142,6 +144,7 @@ fn separates(character: char) -> bool {
         character,
         '.' | '_'
             | '-'
+            | '&'
             | ','
             | '/'
             | '\\'
@@ -158,7 +161,9 @@ fn separates(character: char) -> bool {
             | '<'
             | '>'
     );
-    is_sign || matches!(character, '–' | '—' | '★' | '⭐' | '•' | '\u{200b}') || character.is_whitespace()
+    is_sign
+        || matches!(character, '–' | '—' | '·' | '№' | '★' | '⭐' | '•' | '\u{200b}')
+        || character.is_whitespace()
 }
 
 fn cut(text: &str) -> Vec<Token> {
@@ -172,7 +177,7 @@ fn cut(text: &str) -> Vec<Token> {
             continue;
         }
         if let Some(start) = start.take() {
-            tokens.push(Token { start, end: at, bracket: if depth > 0 { brackets } else { 0 }, claim: None });
+            push(&mut tokens, text, start..at, if depth > 0 { brackets } else { 0 });
         }
         if opens(character) {
             (depth, brackets) = (depth + 1, brackets + 1);
@@ -181,8 +186,57 @@ fn cut(text: &str) -> Vec<Token> {
         }
     }
     if let Some(start) = start {
-        let bracket = if depth > 0 { brackets } else { 0 };
-        tokens.push(Token { start, end: text.len(), bracket, claim: None });
+        push(&mut tokens, text, start..text.len(), if depth > 0 { brackets } else { 0 });
     }
     tokens
+}
+
+/// Words that people forgot to separate are two: "Bluray1080p", "Title1x02", "HDTVx264".
+fn push(tokens: &mut Vec<Token>, text: &str, word: Range<usize>, bracket: usize) {
+    let Range { start, end } = word;
+    let seam = seam(&text[start..end]).map_or(end, |seam| start + seam);
+    tokens.push(Token { start, end: seam, bracket, claim: None });
+    if seam < end {
+        tokens.push(Token { start: seam, end, bracket, claim: None });
+    }
+}
+
+/// Where a word falls apart, if it does.
+fn seam(word: &str) -> Option<usize> {
+    let bytes = word.as_bytes();
+    if !word.is_ascii() || bytes.len() < 5 {
+        return None;
+    }
+    (1..bytes.len()).find(|&at| {
+        let (before, after) = bytes.split_at(at);
+        begins_glued(after, before[at - 1])
+            || (matches!(before[at - 1], b'p' | b'P') && is_lines(before) && after[0].is_ascii_alphabetic())
+    })
+}
+
+/// A codec, a number of lines or a mark of an episode behind a letter.
+fn begins_glued(bytes: &[u8], before: u8) -> bool {
+    let is_mark = |rest: &[u8]| match rest {
+        [b'S', s1, s2, b'E' | b'e', e1, e2, ..] => {
+            [s1, s2, e1, e2].iter().all(|digit| digit.is_ascii_digit())
+        }
+        [b'1'..=b'9', b'x', e1, e2] => e1.is_ascii_digit() && e2.is_ascii_digit(),
+        _ => false,
+    };
+    let is_codec = |rest: &[u8]| {
+        const CODECS: [&[u8]; 5] = [b"x264", b"x265", b"h264", b"h265", b"xvid"];
+        CODECS
+            .iter()
+            .any(|codec| rest.len() >= codec.len() && rest[..codec.len()].eq_ignore_ascii_case(codec))
+    };
+    before.is_ascii_alphabetic()
+        && !matches!(before, b'x' | b'X')
+        && (is_codec(bytes) || is_lines(bytes) || (before.is_ascii_lowercase() && is_mark(bytes)))
+}
+
+/// "1080p" and no more; behind letters the "p" may be missing.
+fn is_lines(bytes: &[u8]) -> bool {
+    let digits = bytes.strip_suffix(b"p").or_else(|| bytes.strip_suffix(b"P")).unwrap_or(bytes);
+    let is_one = matches!(digits, b"480" | b"576" | b"720" | b"1080" | b"2160");
+    is_one && (digits.len() < bytes.len() || digits.len() == 4)
 }

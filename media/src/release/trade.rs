@@ -33,7 +33,10 @@ pub(super) fn find(name: &mut Name<'_>) -> Vec<Finding> {
             continue;
         };
         at = finding.words.end;
-        name.claim(finding.words.clone(), if finding.is_sure { Claim::Quality } else { Claim::Hint });
+        // What isn't said aloud may be a word of anything; only its neighbours can tell.
+        if finding.is_sure || finding.is_loud {
+            name.claim(finding.words.clone(), if finding.is_sure { Claim::Quality } else { Claim::Hint });
+        }
         found.push(finding);
     }
     found
@@ -152,9 +155,10 @@ fn is_bare(name: &Name<'_>, at: usize) -> bool {
     let is_one = matches!(name.word(at), "480" | "720" | "1080" | "2160");
     let near = |word: usize| {
         look_up(QUALITIES, name.word(word)).is_some_and(|row| row.2 != Trust::Shouted)
-            && name.gap(word).len() <= 1
+            && name.gap(word.max(at)).len() <= 1
     };
-    is_one && at > 0 && (is_alone || near(at + 1) || near(at - 1))
+    let is_glued = name.gap(at).is_empty();
+    is_one && at > 0 && (is_alone || is_glued || near(at + 1) || near(at - 1))
 }
 
 fn of_lines(lines: u16, is_interlaced: bool) -> Option<Resolution> {
@@ -223,8 +227,10 @@ pub(super) fn settle(name: &mut Name<'_>, found: &mut Vec<Finding>, title: &Rang
         is_meant[at] |= is_outside(&found[at]) && is_led && is_spoken(name, found, at);
     }
     for (one, is_meant) in found.iter().zip(&is_meant) {
-        if !is_meant {
-            name.release(one.words.clone());
+        match is_meant {
+            true if !one.is_sure => name.claim(one.words.clone(), Claim::Hint),
+            true => {}
+            false => name.release(one.words.clone()),
         }
     }
     let mut is_meant = is_meant.into_iter();
