@@ -19,6 +19,7 @@ pub mod media_choice;
 pub mod media_info;
 pub mod metrics;
 pub mod policy;
+pub mod release_info;
 pub mod service;
 pub mod shelf;
 pub mod signals;

@@ -4,12 +4,13 @@ use afflux_media::container::Facts;
 use afflux_metainfo::info::Info;
 use afflux_metainfo::{FileIndex, InfoHashes, Layout};
 use afflux_stream::magic::{FileFacts, judge_torrent};
-use afflux_stream::{Verdict, media_type, verdict};
+use afflux_stream::{Kind, Verdict, media_type, verdict};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::media_choice;
 use crate::media_info::MediaInfo;
+use crate::release_info::ReleaseInfo;
 use crate::source::Source;
 
 /// One file of a torrent.
@@ -22,6 +23,9 @@ pub struct FileInfo {
     kind: &'static str,
     mime: &'static str,
     verdict: &'static str,
+    /// What a film's name says, with the folders above it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release: Option<ReleaseInfo>,
     /// What the file's container says, once somebody has watched it.
     #[serde(skip_serializing_if = "Option::is_none")]
     media: Option<MediaInfo>,
@@ -44,6 +48,7 @@ pub struct FileInfo {
         "verdict": "ok",
     }],
     "mainFile": 0,
+    "release": {"title": "Big Buck Bunny", "seasons": [], "episodes": [], "absoluteEpisodes": [], "audio": [], "hdr": [], "languages": []},
     "warnings": [],
 }))]
 pub struct TorrentInfo {
@@ -65,6 +70,8 @@ pub struct TorrentInfo {
     files: Vec<FileInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     main_file: Option<u32>,
+    /// What its name says.
+    release: ReleaseInfo,
     warnings: Vec<String>,
 }
 
@@ -113,6 +120,7 @@ impl TorrentInfo {
         Self {
             info_hash: hashes.v1().map(|hash| hash.to_string()),
             info_hash_v2: hashes.v2().map(|hash| hash.to_string()),
+            release: ReleaseInfo::of(&name),
             name,
             total_size: None,
             piece_length: None,
@@ -133,6 +141,7 @@ impl TorrentInfo {
         self.info_hash = info.hashes.v1().map(|hash| hash.to_string());
         self.info_hash_v2 = info.hashes.v2().map(|hash| hash.to_string());
         self.name.clone_from(&info.name);
+        self.release = ReleaseInfo::of(&self.name);
         self.total_size = Some(media_choice::files(layout).map(|(_, file)| file.length).sum());
         self.piece_length = Some(layout.piece_length());
         self.piece_count = Some(layout.piece_count());
@@ -183,18 +192,25 @@ impl FileInfo {
     }
 }
 
+/// Films of a torrent whose names are read. A torrent may have a hundred thousand files, and is looked at often.
+const RELEASES_MAX: usize = 1000;
+
 fn files(layout: &Layout) -> Vec<FileInfo> {
+    let mut releases_left = RELEASES_MAX;
     media_choice::files(layout)
         .map(|(FileIndex(index), file)| {
             let path = file.display_path();
             let media = media_type(&path);
             let judged: Verdict = verdict(&path);
+            let is_read = media.kind == Kind::Video && releases_left > 0;
+            releases_left -= usize::from(is_read);
             FileInfo {
                 index,
                 size: file.length,
                 kind: media.kind.as_str(),
                 mime: media.mime,
                 verdict: judged.as_str(),
+                release: is_read.then(|| ReleaseInfo::of(&path)),
                 media: None,
                 path,
             }
