@@ -1,5 +1,6 @@
 //! Which file of a torrent a person means: the main video, or what `--file` says.
 
+use afflux_media::release::{Pack, pack};
 use afflux_metainfo::layout::FileSpan;
 use afflux_metainfo::{FileIndex, Layout};
 use afflux_stream::media_type::Kind;
@@ -30,13 +31,18 @@ pub fn chosen_file(layout: &Layout, wish: Option<&str>) -> Result<FileIndex, Fai
         .ok_or_else(|| Failure::usage(format!("--file {wish:?} matches none of {}", listing(layout))))
 }
 
-/// What is probably watched after `file`: the next film or song of its folder, in the order in which people number them.
-/// Samples and extras are much shorter than an episode, and aren't episodes.
+/// What is probably watched after `file`: the next episode as names count them, into the next season too; where they don't, the next
+/// film or song of its folder, in the order in which people number them. Samples and extras are much shorter than an
+/// episode, and aren't episodes.
 pub fn next_file(layout: &Layout, file: FileIndex) -> Option<FileIndex> {
     let current = layout.file(file)?;
     let kind = kind_of(current);
     if !matches!(kind, Kind::Video | Kind::Audio) {
         return None;
+    }
+    let episodes = episodes(layout);
+    if let Some(at) = episodes.iter().position(|&episode| episode == file) {
+        return episodes.get(at + 1).copied();
     }
     let folder = folder_of(current);
     let place = natural_key(&current.display_path());
@@ -49,19 +55,53 @@ pub fn next_file(layout: &Layout, file: FileIndex) -> Option<FileIndex> {
         .map(|(_, index)| index)
 }
 
-/// All videos, or without any all songs, in the order in which people number them.
+/// What there is to watch, in order: episodes by season, then specials, then films; samples and extras only where there is nothing
+/// else. Without any video all songs.
 pub fn watching_order(layout: &Layout) -> Vec<FileIndex> {
-    let of_kind = |kind| {
-        let mut found: Vec<(Vec<NamePart>, FileIndex)> = files(layout)
-            .filter(|(_, file)| kind_of(file) == kind && file.length > 0)
-            .map(|(index, file)| (natural_key(&file.display_path()), index))
-            .collect();
-        found.sort();
-        found.into_iter().map(|(_, index)| index).collect::<Vec<_>>()
-    };
-    let videos = of_kind(Kind::Video);
-    if videos.is_empty() { of_kind(Kind::Audio) } else { videos }
+    let videos = in_order(layout, Kind::Video);
+    if videos.is_empty() {
+        return in_order(layout, Kind::Audio);
+    }
+    let Some((pack, packed)) = packed(layout, &videos) else { return videos };
+    let specials = pack.specials.iter().map(|episode| episode.file);
+    let order: Vec<FileIndex> =
+        numbered(&pack).chain(specials).chain(pack.films.iter().copied()).map(packed).collect();
+    if order.is_empty() { videos } else { order }
 }
+
+/// The episodes of all seasons, in order.
+fn episodes(layout: &Layout) -> Vec<FileIndex> {
+    let videos = in_order(layout, Kind::Video);
+    packed(layout, &videos).map_or_else(Vec::new, |(pack, packed)| numbered(&pack).map(packed).collect())
+}
+
+fn numbered(pack: &Pack) -> impl Iterator<Item = usize> + '_ {
+    pack.seasons.iter().flat_map(|season| season.episodes.iter().map(|episode| episode.file))
+}
+
+/// What the names of videos make of them, and which file each is. Of more than a few hundred the names aren't read.
+fn packed<'a>(layout: &Layout, videos: &'a [FileIndex]) -> Option<(Pack, impl Fn(usize) -> FileIndex + 'a)> {
+    if videos.len() > PACKED_MAX {
+        return None;
+    }
+    let paths: Vec<String> =
+        videos.iter().filter_map(|&file| layout.file(file)).map(FileSpan::display_path).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    Some((pack(&paths), |at| videos[at]))
+}
+
+/// All files of a kind, in the order in which people number them.
+fn in_order(layout: &Layout, kind: Kind) -> Vec<FileIndex> {
+    let mut found: Vec<(Vec<NamePart>, FileIndex)> = files(layout)
+        .filter(|(_, file)| kind_of(file) == kind && file.length > 0)
+        .map(|(index, file)| (natural_key(&file.display_path()), index))
+        .collect();
+    found.sort();
+    found.into_iter().map(|(_, index)| index).collect()
+}
+
+/// Videos whose names are read to put them in order: a long series. More take milliseconds.
+const PACKED_MAX: usize = 500;
 
 /// An episode is at least this part of the one before it.
 const EPISODE_FRACTION: u64 = 4;
@@ -172,6 +212,22 @@ mod tests {
         assert_eq!(next_file(&layout, FileIndex(5)), None);
         assert_eq!(next_file(&layout, FileIndex(3)), None, "subtitles have no next");
         assert_eq!(next_file(&layout, FileIndex(99)), None);
+    }
+
+    #[test]
+    fn a_series_goes_on_in_the_next_season_and_samples_and_extras_are_left_out() {
+        let layout = layout(&[
+            ("t/Season 2/Show.S02E01.mkv", 500),
+            ("t/Season 1/Show.S01E10.mkv", 500),
+            ("t/Season 1/Show.S01E9.mkv", 480),
+            ("t/Specials/Show.S00E01.mkv", 480),
+            ("t/Sample/show.s01e09.sample.mkv", 20),
+            ("t/Extras/Trailer.mkv", 100),
+        ]);
+        let order: Vec<u32> = watching_order(&layout).into_iter().map(|FileIndex(index)| index).collect();
+        assert_eq!(order, [2, 1, 0, 3]);
+        assert_eq!(next_file(&layout, FileIndex(1)), Some(FileIndex(0)), "into the next season");
+        assert_eq!(next_file(&layout, FileIndex(0)), None);
     }
 
     #[test]

@@ -36,9 +36,8 @@ pub struct TorrentMedia {
     torrent: Torrent,
     viewing: ViewingKey,
     ready: Arc<Ready>,
+    index: FileIndex,
     file: FileSpan,
-    /// What is probably watched after it.
-    next: Option<FileSpan>,
     facts: MediaFacts,
 }
 
@@ -61,8 +60,6 @@ impl TorrentMedia {
             .filter(|file| !file.pad)
             .ok_or_else(|| Failure::usage(format!("the torrent has no file {index}")))?
             .clone();
-        let next = media_choice::next_file(&ready.layout, index);
-        let next = next.and_then(|next| ready.layout.file(next)).cloned();
         let name = file.path.last().cloned().unwrap_or_default();
         let complete = ready.layout.pieces_of(file.range()).all(|piece| ready.store.have(PieceIndex(piece)));
         let facts = MediaFacts {
@@ -74,7 +71,7 @@ impl TorrentMedia {
             bitrate: None,
             modified: None,
         };
-        Ok(Self { torrent: torrent.clone(), viewing, ready: Arc::clone(ready), file, next, facts })
+        Ok(Self { torrent: torrent.clone(), viewing, ready: Arc::clone(ready), index, file, facts })
     }
 }
 
@@ -89,9 +86,9 @@ impl Media for TorrentMedia {
             viewing: self.viewing,
             torrent: self.torrent.clone(),
             ready: Arc::clone(&self.ready),
+            index: self.index,
             file: self.file.clone(),
-            next_file: self.next.clone(),
-            next_place: None,
+            next_file: Next::Unknown,
             runs: VecDeque::new(),
             next: 0,
             read: None,
@@ -100,16 +97,25 @@ impl Media for TorrentMedia {
     }
 }
 
+/// What is watched after a file; looked for when that is fetched to its end.
+enum Next {
+    Unknown,
+    None,
+    /// Its head is wished for.
+    Wanted {
+        _place: Place,
+    },
+}
+
 /// One response's way through a file.
 struct TorrentReader {
     torrent: Torrent,
     viewing: ViewingKey,
     ready: Arc<Ready>,
     place: Place,
+    index: FileIndex,
     file: FileSpan,
-    next_file: Option<FileSpan>,
-    /// The wish for the head of the next file, once this one is fetched to its end.
-    next_place: Option<Place>,
+    next_file: Next,
     /// Bytes read ahead of what was lent: the rest of one read.
     runs: VecDeque<Bytes>,
     /// Where the first of them lies in the file.
@@ -194,7 +200,15 @@ impl TorrentReader {
 
     /// The read-ahead has reached the end of the file: the head of the next one is wanted, behind everything else.
     fn look_to_the_next(&mut self) {
-        let Some(next) = self.next_file.take() else { return };
+        if !matches!(self.next_file, Next::Unknown) {
+            return;
+        }
+        self.next_file = Next::None;
+        let layout = &self.ready.layout;
+        let Some(next) = media_choice::next_file(layout, self.index).and_then(|next| layout.file(next))
+        else {
+            return;
+        };
         let place = self.torrent.readers.enter(self.viewing);
         let head_end = next.offset + NEXT_HEAD_BYTES.min(next.length);
         place.want_ahead(Window {
@@ -206,7 +220,7 @@ impl TorrentReader {
             waiting: false,
             kind: Kind::Next,
         });
-        self.next_place = Some(place);
+        self.next_file = Next::Wanted { _place: place };
     }
 
     /// The piece that holds a byte of the file, and what to read of it.

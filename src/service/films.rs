@@ -180,6 +180,16 @@ impl Shared {
         }
     }
 
+    /// How many seconds those of a torrent's files last that somebody has watched.
+    pub(super) async fn durations(&self, hash: InfoHash) -> BTreeMap<FileIndex, f64> {
+        let known = self.database.films().of(hash).await.unwrap_or_default().into_iter();
+        let seconds = |film: KnownFilm| {
+            let facts: Facts = serde_json::from_str(&film.facts).ok()?;
+            Some((film.file, facts.duration?.as_secs_f64()))
+        };
+        known.filter_map(seconds).collect()
+    }
+
     async fn recall(&self, hash: InfoHash, file: FileIndex) -> Option<Facts> {
         let written = self.database.films().find(hash, file).await.ok()??;
         // What an older version wrote otherwise is read from the file again.

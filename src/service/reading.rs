@@ -93,7 +93,10 @@ impl Shared {
         let opened = session.open(self).await.map_err(open_error)?;
         let Some(file) = token.file else {
             return match request.path.as_str() {
-                PLAYLIST => Ok(text(PLAYLIST, session.playlist(self, &opened.ready))),
+                PLAYLIST => {
+                    let durations = self.durations(hash).await;
+                    Ok(text(PLAYLIST, session.playlist(self, &opened.ready, &durations)))
+                }
                 _ => Err(OpenError::NotFound),
             };
         };

@@ -70,6 +70,9 @@ pub struct StreamStatus {
     /// How long the film lasts, once that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<f64>,
+    /// Why nothing is known of the film, if that is so: its container is damaged, or none that we read. The file plays all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_problem: Option<String>,
     /// Bytes that are there from the position on, without a gap.
     pub buffered_bytes: u64,
     /// The same in time, once the film's length is known.

@@ -1,8 +1,10 @@
 //! What is told of a session: its URLs, its playlist, what it is at.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Instant;
 
+use afflux_media::release;
 use afflux_metainfo::FileIndex;
 use afflux_stream::session::State as StreamState;
 use afflux_stream::token::{Bound, MediaToken};
@@ -11,7 +13,7 @@ use super::{Session, bound};
 use crate::database::SavedSession;
 use crate::engine::torrent::Ready;
 use crate::media_choice;
-use crate::service::films::Film;
+use crate::service::films::{Film, Looking};
 use crate::service::shapes::{
     PeerCount, SeekCount, StallCount, StreamSession, StreamStatus, SubtitleLink, TroubleInfo,
 };
@@ -61,15 +63,22 @@ impl Session {
     }
 
     /// The torrent's videos (without any, its songs) in watching order.
-    pub(in crate::service) fn playlist(&self, shared: &Shared, ready: &Ready) -> String {
+    pub(in crate::service) fn playlist(
+        &self,
+        shared: &Shared,
+        ready: &Ready,
+        durations: &BTreeMap<FileIndex, f64>,
+    ) -> String {
         let mut list = String::from("#EXTM3U\n");
         for file in media_choice::watching_order(&ready.layout) {
             let Some(span) = ready.layout.file(file) else { continue };
             let name = span.path.last().cloned().unwrap_or_default();
             // A line break in a name would be a line of its own.
-            let title: String = name.chars().filter(|c| !c.is_control()).collect();
+            let title: String = title(&span.display_path()).chars().filter(|c| !c.is_control()).collect();
             let token = self.token(shared, Some(file));
-            list.push_str(&format!("#EXTINF:-1,{title}\n../{token}/{}\n", encode(&name)));
+            // Players take -1 for a film of which it isn't known how long it is.
+            let seconds = durations.get(&file).map_or(-1, |seconds| seconds.round() as i64);
+            list.push_str(&format!("#EXTINF:{seconds},{title}\n../{token}/{}\n", encode(&name)));
         }
         list
     }
@@ -99,6 +108,7 @@ impl Session {
             position_bytes: place.offset,
             position_seconds: film.as_ref().and_then(|film| film.seconds_at(place.offset)),
             duration_seconds: film.as_ref().and_then(|film| film.seconds()),
+            media_problem: state.looking.as_ref().and_then(Looking::fault).map(|fault| fault.to_string()),
             buffered_bytes,
             buffered_seconds: film
                 .as_ref()
@@ -131,6 +141,30 @@ impl Session {
     }
 }
 
+/// What people call a film: its title with year or episode, as its name says them, else the file's name.
+fn title(path: &str) -> String {
+    let release = release::parse(path);
+    let name = path.rsplit('/').next().unwrap_or(path);
+    if release.title.is_empty() {
+        return name.to_owned();
+    }
+    let mut title = release.title;
+    if let Some(year) = release.year {
+        title.push_str(&format!(" ({year})"));
+    }
+    let number = |letter, numbers: &[u16]| {
+        numbers.iter().map(|number| format!("{letter}{number:02}")).collect::<String>()
+    };
+    let numbered = number('S', &release.seasons) + &number('E', &release.episodes);
+    for part in [numbered, release.date.map(|date| date.to_string()).unwrap_or_default()] {
+        if !part.is_empty() {
+            title.push(' ');
+            title.push_str(&part);
+        }
+    }
+    title
+}
+
 /// How long a stretch of a file lasts: by its index, or of a film that lasts `duration` by proportion.
 pub(super) fn buffered_seconds(
     film: Option<&Film>,
@@ -154,6 +188,7 @@ pub(super) fn status_asleep(row: &SavedSession) -> StreamStatus {
         position_bytes: row.position,
         position_seconds: None,
         duration_seconds: None,
+        media_problem: None,
         buffered_bytes: 0,
         buffered_seconds: None,
         buffered_ranges: Vec::new(),
