@@ -59,7 +59,7 @@ impl Head {
 
     /// The `CodecPrivate` of a track of text, as it is: the head of a script of SubStation Alpha, or of WebVTT.
     pub fn script(&self, track: u64) -> Option<&[u8]> {
-        let coding = self.coding(track).filter(|coding| coding.is_text)?;
+        let coding = self.coding(track).filter(|coding| coding.form.is_some())?;
         Some(&coding.script)
     }
 
@@ -210,7 +210,6 @@ impl Matroska {
         let Some(whole) = place.whole.clone().filter(|_| place.id != id::CLUSTER) else {
             return Ok(Stage::Named);
         };
-        budget.element()?;
         self.read_place(file, budget, &place)?;
         Ok(Stage::Children { at: whole.end, hops: hops - 1 })
     }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::cluster::{Cluster, Search};
-use super::coding::Refusal;
+use super::coding::{Form, Refusal};
 use super::{Head, id, micros};
-use crate::container::ebml::{self, HEADER_BYTES_MAX, Header, Unread, uint};
+use crate::container::ebml::{self, Elements, HEADER_BYTES_MAX, Header, Unread, uint};
+use crate::container::inspect::Budget;
 use crate::limits::SUBTITLE_BLOCK_BYTES_MAX;
 
 /// Bytes before a block's payload: the track's number, the time and the flags (section 10.1).
@@ -13,6 +14,10 @@ const BLOCK_HEADER_BYTES_MAX: usize = 8 + 2 + 1;
 
 /// The flags that say that a block has several frames.
 const LACING: u8 = 0b0000_0110;
+
+/// Bytes and elements of what is kept beside a block. Settings are a line.
+const ADDITIONS_BYTES_MAX: u64 = 4096;
+const ADDITIONS_MAX: u32 = 64;
 
 /// What a track shows at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +28,8 @@ pub struct Block {
     pub duration: Option<Duration>,
     /// As the track's codec has it: text of SubRip or WebVTT, or a `Dialogue` of SubStation Alpha without its times.
     pub payload: Vec<u8>,
+    /// How WebVTT places it ("line:0 align:start"); empty if it doesn't.
+    pub settings: Vec<u8>,
 }
 
 /// Gets the blocks of one track of text out of a file.
@@ -30,13 +37,14 @@ pub struct Block {
 /// It is given the file's bytes from [`Self::wanted`] on, in order; what lies before that may be left out, so that pictures and
 /// sound needn't be read. Bytes from elsewhere begin anew: it looks for the next Cluster in them. It keeps one block at most.
 ///
-/// Left out: blocks with several frames in them, which text doesn't have, blocks longer than
-/// [`SUBTITLE_BLOCK_BYTES_MAX`], and what WebVTT keeps besides its text (BlockAdditions).
+/// Left out: blocks with several frames in them, which text doesn't have, and blocks longer than
+/// [`SUBTITLE_BLOCK_BYTES_MAX`].
 #[derive(Clone, Debug)]
 pub struct SubtitleBlocks {
     track: u64,
     scale: u64,
     default_duration: Option<Duration>,
+    form: Form,
     stripped: Vec<u8>,
     segment_end: u64,
     search: Search,
@@ -58,6 +66,8 @@ enum State {
     Header,
     /// The body of a small number.
     Number { id: u32, end: u64 },
+    /// What is kept beside a block.
+    Additions { end: u64 },
     /// The header of a block.
     BlockHeader { end: u64 },
     /// The payload of a block of our track.
@@ -78,17 +88,26 @@ struct Group {
     block: Option<(i16, Vec<u8>)>,
     /// In ticks.
     duration: Option<u64>,
+    settings: Vec<u8>,
+}
+
+impl Group {
+    fn new(end: u64, block: Option<(i16, Vec<u8>)>) -> Self {
+        Self { end, block, duration: None, settings: Vec::new() }
+    }
 }
 
 impl SubtitleBlocks {
     /// Of a track of the file of which this is the head.
     pub fn new(head: &Head, track: u64) -> Result<Self, Refusal> {
         let coding = head.coding(track).ok_or(Refusal::NoSuchTrack)?;
+        let (form, stripped) = coding.text()?;
         Ok(Self {
             track,
             scale: head.scale,
             default_duration: coding.duration,
-            stripped: coding.stripped()?,
+            form,
+            stripped,
             segment_end: head.segment.end,
             search: Search::new(head.segment()),
             at: head.clusters,
@@ -163,6 +182,11 @@ impl SubtitleBlocks {
                     self.enter_number(id);
                 }
             }
+            State::Additions { end } => {
+                if self.take_until(bytes, end) {
+                    self.enter_additions();
+                }
+            }
             State::Payload { time, end } => {
                 if self.take_until(bytes, end) {
                     let payload = std::mem::take(&mut self.kept);
@@ -222,12 +246,19 @@ impl SubtitleBlocks {
             id::BLOCK_DURATION if self.group.is_some() && is_small => {
                 self.wait_for(State::Number { id: header.id, end });
             }
+            id::BLOCK_ADDITIONS
+                if self.group.is_some()
+                    && self.form == Form::BesideSettings
+                    && (1..=ADDITIONS_BYTES_MAX).contains(&(end - self.at)) =>
+            {
+                self.wait_for(State::Additions { end });
+            }
             id::SIMPLE_BLOCK if self.group.is_none() && end > self.at => {
                 self.wait_for(State::BlockHeader { end })
             }
             id::BLOCK if self.group.is_some() && end > self.at => self.wait_for(State::BlockHeader { end }),
             id::BLOCK_GROUP if self.group.is_none() => {
-                self.group = Some(Group { end, block: None, duration: None });
+                self.group = Some(Group::new(end, None));
                 self.go_to(self.at);
             }
             _ => self.go_to(end),
@@ -240,6 +271,19 @@ impl SubtitleBlocks {
             (Some(group), _) if id == id::BLOCK_DURATION => group.duration = group.duration.or(number),
             (None, Some(cluster)) => cluster.timestamp = cluster.timestamp.or(number),
             _ => {}
+        }
+        self.go_to(self.at);
+    }
+
+    /// Of what is kept beside text, the first line says how it is placed.
+    fn enter_additions(&mut self) {
+        let mut budget = Budget::new(ADDITIONS_MAX);
+        let mut elements = Elements::of(&self.kept, &mut budget);
+        while let Some((id, body)) = elements.next() {
+            let settings = (id == id::BLOCK_MORE).then(|| settings_of(elements.within(body))).flatten();
+            if let (Some(settings), Some(group)) = (settings, &mut self.group) {
+                group.settings = settings.to_vec();
+            }
         }
         self.go_to(self.at);
     }
@@ -274,7 +318,7 @@ impl SubtitleBlocks {
         match &mut self.group {
             Some(group) => group.block = Some((time, payload)),
             // A SimpleBlock is a group that ends with it.
-            None => self.group = Some(Group { end: self.at, block: Some((time, payload)), duration: None }),
+            None => self.group = Some(Group::new(self.at, Some((time, payload)))),
         }
         self.go_to(self.at);
     }
@@ -287,15 +331,23 @@ impl SubtitleBlocks {
         let group = self.group.take_if(|group| group.end <= self.at);
         let timestamp = self.cluster.and_then(|cluster| cluster.timestamp);
         self.cluster.take_if(|cluster| cluster.end.is_some_and(|end| end <= self.at));
-        let Group { block, duration, .. } = group?;
+        let Group { block, duration, settings, .. } = group?;
         let (time, payload) = block?;
         let ticks = i128::from(timestamp?) + i128::from(time);
         let duration = duration.and_then(|ticks| micros(ticks.into(), self.scale)).map(Duration::from_micros);
-        Some(Block {
+        let mut block = Block {
             time: Duration::from_micros(micros(ticks, self.scale)?),
             duration: duration.or(self.default_duration),
             payload: [&self.stripped[..], &payload].concat(),
-        })
+            settings,
+        };
+        if self.form == Form::AfterSettings {
+            let mut parts = block.payload.splitn(3, |&octet| octet == b'\n');
+            let (_name, settings) = (parts.next(), line(parts.next().unwrap_or_default()).to_vec());
+            block.payload = parts.next().unwrap_or_default().to_vec();
+            block.settings = settings;
+        }
+        Some(block)
     }
 
     /// What is here can't be read: goes on behind the innermost element of which it is known where it ends.
@@ -320,4 +372,22 @@ impl SubtitleBlocks {
         self.kept.clear();
         self.state = state;
     }
+}
+
+/// The settings in a `BlockMore` of the kind that belongs to the codec (section 5.1.3.5.2.3).
+fn settings_of<'a>(mut elements: Elements<'a, '_>) -> Option<&'a [u8]> {
+    let (mut kind, mut additional) = (1, None);
+    while let Some((id, body)) = elements.next() {
+        match id {
+            id::BLOCK_ADD_ID => kind = uint(body).unwrap_or(kind),
+            id::BLOCK_ADDITIONAL => additional = additional.or(Some(body)),
+            _ => {}
+        }
+    }
+    additional.filter(|_| kind == 1).map(line)
+}
+
+/// The first line.
+fn line(text: &[u8]) -> &[u8] {
+    text.split(|octet| matches!(octet, b'\r' | b'\n')).next().unwrap_or_default()
 }

@@ -11,6 +11,8 @@ use crate::limits::POINTS_MAX;
 /// Enough for a Cluster's header, its Timestamp, and the small elements that may stand before that: CRC-32, Position, PrevSize.
 const HEAD_BYTES_MAX: usize = 64;
 
+const ID: [u8; 4] = id::CLUSTER.to_be_bytes();
+
 /// What a Cluster begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cluster {
@@ -27,11 +29,11 @@ pub(super) struct Cluster {
 impl Cluster {
     /// The Cluster that begins with these bytes.
     fn read(bytes: &[u8], offset: u64) -> Result<Self, Unread> {
-        let bytes = &bytes[..bytes.len().min(HEAD_BYTES_MAX)];
-        let header = Header::read(bytes)?;
-        if header.id != id::CLUSTER {
+        let id = bytes.len().min(ID.len());
+        if bytes[..id] != ID[..id] {
             return Err(Unread::Invalid);
         }
+        let header = Header::read(bytes)?;
         let end = header.size.map(|size| offset.saturating_add(header.length as u64).saturating_add(size));
         let mut at = header.length;
         loop {
@@ -54,64 +56,58 @@ impl Cluster {
     }
 }
 
-/// Looks for Clusters in bytes of a Segment that come in any order.
+/// Looks for Clusters in bytes of a Segment, from wherever they are.
 ///
 /// A Cluster is known by its id, the shape of what follows, and that it fits the Segment: by accident that isn't found once in
-/// many terabytes.
+/// many terabytes. What is found doesn't depend on how contiguous bytes were divided.
 #[derive(Clone, Debug)]
 pub(super) struct Search {
     segment: Range<u64>,
-    /// The last bytes that were looked at, in which a Cluster may begin that goes on behind them; `next` is where that is.
-    tail: Vec<u8>,
+    /// The last bytes that were looked at, if a Cluster may begin with them that goes on behind; `next` is where that is.
+    kept: Vec<u8>,
     next: u64,
 }
 
 impl Search {
     pub(super) fn new(segment: Range<u64>) -> Self {
-        Self { segment, tail: Vec::new(), next: 0 }
+        Self { segment, kept: Vec::new(), next: 0 }
     }
 
-    /// The first Cluster in what the tail and these bytes hold. After one is found, it is told again only of bytes from
-    /// [`Cluster::blocks`] on; those are always among the ones given.
+    /// The first Cluster whose head ends in these bytes. The search goes on with what follows it, from [`Cluster::blocks`] on.
     pub(super) fn find(&mut self, offset: u64, bytes: &[u8]) -> Option<Cluster> {
         if offset != self.next {
-            self.tail.clear();
+            self.kept.clear();
         }
         self.next = offset.saturating_add(bytes.len() as u64);
-        let found = self.find_across(offset, bytes).or_else(|| self.find_in(bytes, offset, bytes.len()));
-        match found {
-            Some(_) => self.tail.clear(),
-            None => self.keep(bytes),
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.kept.is_empty() {
+                at += bytes[at..].iter().position(|&octet| octet == ID[0])?;
+            }
+            let octet = bytes[at];
+            self.kept.push(octet);
+            at += 1;
+            let begin = offset.saturating_add(at as u64).saturating_sub(self.kept.len() as u64);
+            match Cluster::read(&self.kept, begin) {
+                Err(Unread::Short) if self.kept.len() < HEAD_BYTES_MAX => {}
+                Ok(cluster) if self.is_in_segment(&cluster) => {
+                    self.kept.clear();
+                    self.next = cluster.blocks;
+                    return Some(cluster);
+                }
+                // It is none. The byte that shows it may be another's first, as no later byte of an id is.
+                _ => {
+                    self.kept.clear();
+                    self.kept.extend((octet == ID[0]).then_some(octet));
+                }
+            }
         }
-        found
-    }
-
-    /// One that begins in the tail.
-    fn find_across(&self, offset: u64, bytes: &[u8]) -> Option<Cluster> {
-        let begin = offset.checked_sub(self.tail.len() as u64)?;
-        let mut joined = self.tail.clone();
-        joined.extend_from_slice(&bytes[..bytes.len().min(HEAD_BYTES_MAX)]);
-        self.find_in(&joined, begin, self.tail.len())
-    }
-
-    /// One that begins in the first `count` of some bytes.
-    fn find_in(&self, bytes: &[u8], offset: u64, count: usize) -> Option<Cluster> {
-        let first = id::CLUSTER.to_be_bytes()[0];
-        let begins = bytes[..count].iter().enumerate().filter(|&(_, &octet)| octet == first);
-        let clusters =
-            begins.filter_map(|(at, _)| Cluster::read(&bytes[at..], offset.saturating_add(at as u64)).ok());
-        clusters.into_iter().find(|cluster| self.is_in_segment(cluster))
+        None
     }
 
     fn is_in_segment(&self, cluster: &Cluster) -> bool {
         let end = cluster.end.unwrap_or(cluster.blocks);
         self.segment.start <= cluster.offset && cluster.blocks <= end && end <= self.segment.end
-    }
-
-    fn keep(&mut self, bytes: &[u8]) {
-        self.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(HEAD_BYTES_MAX - 1)..]);
-        let excess = self.tail.len().saturating_sub(HEAD_BYTES_MAX - 1);
-        self.tail.drain(..excess);
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::id;
+use crate::container::Codec;
 use crate::container::ebml::{Elements, uint};
-use crate::container::{Codec, TrackKind};
 use crate::limits::{SCRIPT_BYTES_MAX, STRIPPED_BYTES_MAX};
 
 /// The bit of `ContentEncodingScope` that stands for blocks (RFC 9559, section 5.1.4.1.31.3).
@@ -95,11 +95,35 @@ impl Encoding {
     }
 }
 
+/// How text is written in blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// It is all that is in them.
+    Plain,
+    /// WebVTT of Matroska: the text, and beside it a BlockAdditional of the settings, the cue's name and comments, a line each.
+    BesideSettings,
+    /// WebVTT of WebM: the cue's name, its settings and then the text, each from a new line on.
+    AfterSettings,
+}
+
+impl Form {
+    /// `None`: it is no text.
+    pub(super) fn of(id: &str, codec: &Codec) -> Option<Self> {
+        match codec {
+            Codec::Srt | Codec::Ass => Some(Self::Plain),
+            Codec::WebVtt if id.starts_with("D_") => Some(Self::AfterSettings),
+            Codec::WebVtt => Some(Self::BesideSettings),
+            _ => None,
+        }
+    }
+}
+
 /// How the blocks of one track are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Coding {
     pub(super) number: u64,
-    pub(super) is_text: bool,
+    /// `None`: they are no text.
+    pub(super) form: Option<Form>,
     /// `DefaultDuration`.
     pub(super) duration: Option<Duration>,
     pub(super) encoding: Option<Encoding>,
@@ -110,31 +134,27 @@ pub(super) struct Coding {
 impl Coding {
     pub(super) fn new(
         number: u64,
-        kind: &TrackKind,
-        codec: &Codec,
+        form: Option<Form>,
         duration_nanos: Option<u64>,
         encoding: Option<Encoding>,
         private: &[u8],
     ) -> Self {
-        let is_text =
-            *kind == TrackKind::Subtitle && matches!(codec, Codec::Srt | Codec::Ass | Codec::WebVtt);
-        let is_script =
-            is_text && private.len() <= SCRIPT_BYTES_MAX && !matches!(encoding, Some(Encoding::Refused(_)));
+        let is_script = form.is_some() && private.len() <= SCRIPT_BYTES_MAX;
         Self {
             number,
-            is_text,
+            form,
             duration: duration_nanos.filter(|&nanos| nanos != 0).map(Duration::from_nanos),
             encoding,
             script: if is_script { private.to_vec() } else { Vec::new() },
         }
     }
 
-    /// What was taken from the front of each block.
-    pub(super) fn stripped(&self) -> Result<Vec<u8>, Refusal> {
+    /// The form of their text, and what was taken from the front of each.
+    pub(super) fn text(&self) -> Result<(Form, Vec<u8>), Refusal> {
+        let form = self.form.ok_or(Refusal::NotText)?;
         match &self.encoding {
-            _ if !self.is_text => Err(Refusal::NotText),
-            None => Ok(Vec::new()),
-            Some(Encoding::Stripped(bytes)) => Ok(bytes.clone()),
+            None => Ok((form, Vec::new())),
+            Some(Encoding::Stripped(bytes)) => Ok((form, bytes.clone())),
             Some(Encoding::Refused(refusal)) => Err(*refusal),
         }
     }

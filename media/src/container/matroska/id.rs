@@ -64,6 +64,10 @@ pub(super) const SIMPLE_BLOCK: u32 = 0xA3;
 pub(super) const BLOCK_GROUP: u32 = 0xA0;
 pub(super) const BLOCK: u32 = 0xA1;
 pub(super) const BLOCK_DURATION: u32 = 0x9B;
+pub(super) const BLOCK_ADDITIONS: u32 = 0x75A1;
+pub(super) const BLOCK_MORE: u32 = 0xA6;
+pub(super) const BLOCK_ADDITIONAL: u32 = 0xA5;
+pub(super) const BLOCK_ADD_ID: u32 = 0xEE;
 
 pub(super) const CHAPTERS: u32 = 0x1043_A770;
 pub(super) const ATTACHMENTS: u32 = 0x1941_A469;

@@ -1,6 +1,6 @@
 //! Tracks (RFC 9559, section 5.1.4): what is told of each, and how its blocks are written.
 
-use super::coding::{Coding, Encoding};
+use super::coding::{Coding, Encoding, Form};
 use super::{codec, id};
 use crate::container::ebml::{Elements, float, text, uint};
 use crate::container::inspect::Budget;
@@ -103,7 +103,8 @@ impl<'a> Entry<'a> {
         let private = self.private.unwrap_or_default();
         let codec = codec::codec(self.codec.as_deref()?, private);
         let kind = self.kind_of_track();
-        let coding = Coding::new(number, &kind, &codec, self.default_duration, self.encoding, private);
+        let form = (kind == TrackKind::Subtitle).then(|| Form::of(self.codec.as_deref()?, &codec)).flatten();
+        let coding = Coding::new(number, form, self.default_duration, self.encoding, private);
         let track = Track {
             id: number,
             kind,
@@ -141,8 +142,12 @@ fn language(tag: Option<&str>, code: Option<&str>) -> Option<Tag> {
     tag.or(code).unwrap_or("eng").parse().ok()
 }
 
+/// Of the nanoseconds of a picture, which are cut to whole ones: 41 666 666 are meant as 24, 41 708 333 as 24000/1001.
 fn frame_rate(nanos: u64) -> Option<f64> {
-    let rate = 1e9 / nanos as f64;
+    let nanos = nanos as f64;
+    let said = 1e9 / nanos;
+    let usual = [said.round(), (said * 1.001).round() / 1.001];
+    let rate = usual.into_iter().find(|usual| (1e9 / usual - nanos).abs() <= 1.0).unwrap_or(said);
     FRAME_RATES.contains(&rate).then_some(rate)
 }
 

@@ -11,7 +11,7 @@ use crate::limits::{STRIPPED_BYTES_MAX, SUBTITLE_BLOCK_BYTES_MAX};
 
 fn block(time_ms: u64, duration_ms: Option<u64>, text: &str) -> Block {
     let duration = duration_ms.map(Duration::from_millis);
-    Block { time: Duration::from_millis(time_ms), duration, payload: text.into() }
+    Block { time: Duration::from_millis(time_ms), duration, payload: text.into(), settings: Vec::new() }
 }
 
 /// All of track 2, of so many bytes at a time.
@@ -124,6 +124,31 @@ fn tracks_that_are_no_readable_text_are_refused_with_a_reason() {
     assert_eq!([1, 2, 3, 4].map(refusal), {
         [Refusal::NotText, Refusal::NotText, Refusal::Encrypted, Refusal::NoSuchTrack]
     });
+}
+
+#[test]
+fn the_settings_of_webvtt_come_apart_from_its_text() {
+    let additional = |kind: u64, text: &str| {
+        let more = [uint(id::BLOCK_ADD_ID, kind), element(id::BLOCK_ADDITIONAL, text)];
+        parent(id::BLOCK_ADDITIONS, &[parent(id::BLOCK_MORE, &more)])
+    };
+    let beside =
+        |additions: Vec<u8>| parent(id::BLOCK_GROUP, &[element(id::BLOCK, b"\x82\0\0\0text"), additions]);
+    let after = |text: &str| simple_block(2, 0, text);
+    for (codec, block, payload, settings) in [
+        ("S_TEXT/WEBVTT", beside(additional(1, "line:0\nname\n")), "text", "line:0"),
+        ("S_TEXT/WEBVTT", beside(additional(9, "line:0\nname\n")), "text", ""),
+        ("S_TEXT/WEBVTT", beside(additional(1, &"x".repeat(5000))), "text", ""),
+        ("S_TEXT/WEBVTT", beside(element(id::BLOCK_ADDITIONS, [0xff; 9])), "text", ""),
+        ("S_TEXT/UTF8", beside(additional(1, "line:0")), "text", ""),
+        ("D_WEBVTT/SUBTITLES", after("name\nline:0\r\ntwo\nlines"), "two\nlines", "line:0"),
+        ("D_WEBVTT/SUBTITLES", after("only"), "", ""),
+    ] {
+        let tracks = parent(id::TRACKS, &[track(2, 17, codec, &[])]);
+        let file = file(&[tracks, cluster(0, &[block])]);
+        let [found] = read(&file, &head(&file), 5).try_into().expect("one block");
+        assert_eq!((found.payload, found.settings), (payload.into(), settings.into()), "{codec}");
+    }
 }
 
 #[test]

@@ -32,9 +32,14 @@ fn addition(kind: u64) -> Vec<u8> {
 #[test]
 fn a_video_tells_its_size_and_its_rate() {
     let size = parent(id::VIDEO, &[uint(id::PIXEL_WIDTH, 1920), uint(id::PIXEL_HEIGHT, 800)]);
-    let video = video(&[size, uint(id::DEFAULT_DURATION, 41_708_333)]);
-    assert_eq!((video.width, video.height), (1920, 800));
-    assert!((video.frame_rate.unwrap() - 23.976).abs() < 0.001);
+    assert_eq!((video(std::slice::from_ref(&size)).width, video(&[size]).height), (1920, 800));
+    for (nanos, rate) in
+        [(41_666_666, 24.0), (41_708_333, 24.0 / 1.001), (40_000_000, 25.0), (16_683_333, 60.0 / 1.001)]
+    {
+        assert_eq!(video(&[uint(id::DEFAULT_DURATION, nanos)]).frame_rate, Some(rate), "{nanos} ns");
+    }
+    let odd = video(&[uint(id::DEFAULT_DURATION, 73_000_123)]).frame_rate.unwrap();
+    assert!((odd - 13.6986).abs() < 0.0001);
 }
 
 #[test]
