@@ -4,6 +4,7 @@
 //! tests of the root package replay (`tests/corpora.rs`): an input that once broke something goes there.
 
 pub mod dht;
+pub mod matroska;
 pub mod metainfo;
 pub mod peer;
 pub mod request;
@@ -30,6 +31,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("krpc", dht::krpc),
     ("magic", stream::magic),
     ("magnet", metainfo::magnet),
+    ("matroska_blocks", matroska::matroska_blocks),
     ("media_token", stream::media_token),
     ("pace", viewing::pace),
     ("piece_table", swarm::piece_table),

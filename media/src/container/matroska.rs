@@ -15,6 +15,7 @@ mod id;
 #[cfg(test)]
 mod tests;
 mod tracks;
+mod webvtt;
 
 pub use blocks::{Block, SubtitleBlocks};
 pub use cluster::ClusterScan;

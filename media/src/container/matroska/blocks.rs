@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::cluster::{Cluster, Search};
 use super::coding::{Form, Refusal};
+use super::webvtt::{self, ADDITIONS_BYTES_MAX};
 use super::{Head, id, micros};
-use crate::container::ebml::{self, Elements, HEADER_BYTES_MAX, Header, Unread, uint};
-use crate::container::inspect::Budget;
+use crate::container::ebml::{self, HEADER_BYTES_MAX, Header, Unread, uint};
 use crate::limits::SUBTITLE_BLOCK_BYTES_MAX;
 
 /// Bytes before a block's payload: the track's number, the time and the flags (section 10.1).
@@ -14,10 +14,6 @@ const BLOCK_HEADER_BYTES_MAX: usize = 8 + 2 + 1;
 
 /// The flags that say that a block has several frames.
 const LACING: u8 = 0b0000_0110;
-
-/// Bytes and elements of what is kept beside a block. Settings are a line.
-const ADDITIONS_BYTES_MAX: u64 = 4096;
-const ADDITIONS_MAX: u32 = 64;
 
 /// What a track shows at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,9 +124,10 @@ impl SubtitleBlocks {
         if offset > self.at {
             self.lose(offset);
         }
-        let passed = usize::try_from(self.at - offset).unwrap_or(usize::MAX);
-        let mut rest = &bytes[passed.min(bytes.len())..];
-        while !rest.is_empty() && self.at < self.segment_end {
+        // What lies behind the Segment isn't its own, whatever its last Cluster claims.
+        let beyond = behind(bytes, self.segment_end.saturating_sub(offset)).len();
+        let mut rest = behind(&bytes[..bytes.len() - beyond], self.at - offset);
+        while !rest.is_empty() {
             let before = self.at;
             match self.state {
                 State::Lost => self.look_for_cluster(rest),
@@ -139,8 +136,7 @@ impl SubtitleBlocks {
             if let Some(block) = self.close() {
                 found(block);
             }
-            let passed = usize::try_from(self.at - before).unwrap_or(usize::MAX);
-            rest = &rest[passed.min(rest.len())..];
+            rest = behind(rest, self.at - before);
         }
     }
 
@@ -232,36 +228,39 @@ impl SubtitleBlocks {
             self.cluster = Some(Open { end, timestamp: None });
             return self.go_to(self.at);
         }
-        let parent =
-            self.group.as_ref().map(|group| group.end).or(self.cluster.and_then(|cluster| cluster.end));
-        let Some(end) = end.filter(|&end| end <= parent.unwrap_or(self.segment_end)) else {
+        let Some(end) = end.filter(|&end| end <= self.parent_end().unwrap_or(self.segment_end)) else {
             return self.leave_damage();
         };
-        let is_small = (1..=8).contains(&(end - self.at));
-        match header.id {
-            _ if self.cluster.is_none() => self.go_to(end),
-            id::TIMESTAMP if self.group.is_none() && is_small => {
-                self.wait_for(State::Number { id: header.id, end })
-            }
-            id::BLOCK_DURATION if self.group.is_some() && is_small => {
-                self.wait_for(State::Number { id: header.id, end });
-            }
-            id::BLOCK_ADDITIONS
-                if self.group.is_some()
-                    && self.form == Form::BesideSettings
-                    && (1..=ADDITIONS_BYTES_MAX).contains(&(end - self.at)) =>
-            {
-                self.wait_for(State::Additions { end });
-            }
-            id::SIMPLE_BLOCK if self.group.is_none() && end > self.at => {
-                self.wait_for(State::BlockHeader { end })
-            }
-            id::BLOCK if self.group.is_some() && end > self.at => self.wait_for(State::BlockHeader { end }),
-            id::BLOCK_GROUP if self.group.is_none() => {
+        match self.state_in(header.id, end) {
+            Some(state) => self.wait_for(state),
+            None if header.id == id::BLOCK_GROUP && self.cluster.is_some() && self.group.is_none() => {
                 self.group = Some(Group::new(end, None));
                 self.go_to(self.at);
             }
-            _ => self.go_to(end),
+            None => self.go_to(end),
+        }
+    }
+
+    /// Where the innermost open element ends, if that is said.
+    fn parent_end(&self) -> Option<u64> {
+        self.group.as_ref().map(|group| group.end).or(self.cluster?.end)
+    }
+
+    /// What to wait for in an element that begins here; nothing if it isn't needed there.
+    fn state_in(&self, id: u32, end: u64) -> Option<State> {
+        self.cluster?;
+        let size = end - self.at;
+        match (id, &self.group) {
+            (id::TIMESTAMP, None) | (id::BLOCK_DURATION, Some(_)) if (1..=8).contains(&size) => {
+                Some(State::Number { id, end })
+            }
+            (id::BLOCK_ADDITIONS, Some(_))
+                if self.form == Form::BesideSettings && (1..=ADDITIONS_BYTES_MAX).contains(&size) =>
+            {
+                Some(State::Additions { end })
+            }
+            (id::SIMPLE_BLOCK, None) | (id::BLOCK, Some(_)) if size > 0 => Some(State::BlockHeader { end }),
+            _ => None,
         }
     }
 
@@ -275,15 +274,9 @@ impl SubtitleBlocks {
         self.go_to(self.at);
     }
 
-    /// Of what is kept beside text, the first line says how it is placed.
     fn enter_additions(&mut self) {
-        let mut budget = Budget::new(ADDITIONS_MAX);
-        let mut elements = Elements::of(&self.kept, &mut budget);
-        while let Some((id, body)) = elements.next() {
-            let settings = (id == id::BLOCK_MORE).then(|| settings_of(elements.within(body))).flatten();
-            if let (Some(settings), Some(group)) = (settings, &mut self.group) {
-                group.settings = settings.to_vec();
-            }
+        if let Some(group) = &mut self.group {
+            group.settings = webvtt::settings_beside(&self.kept);
         }
         self.go_to(self.at);
     }
@@ -298,19 +291,16 @@ impl SubtitleBlocks {
     }
 
     fn enter_block(&mut self, number: u64, time: i16, flags: u8, end: u64) {
-        let is_read =
-            number == self.track && flags & LACING == 0 && end - self.at <= SUBTITLE_BLOCK_BYTES_MAX;
-        // The rest of a group says nothing without its block, and a second block doesn't belong there.
-        let group_end = self.group.as_ref().map(|group| group.end);
-        match group_end {
-            _ if is_read && self.group.as_ref().is_none_or(|group| group.block.is_none()) => {
-                self.wait_for(State::Payload { time, end });
-                if end == self.at {
-                    self.enter_payload(time, Vec::new());
-                }
-            }
-            Some(group_end) if !is_read => self.go_to(group_end),
-            _ => self.go_to(end),
+        let is_ours = number == self.track && flags & LACING == 0;
+        let is_first = self.group.as_ref().is_none_or(|group| group.block.is_none());
+        if !is_ours || end - self.at > SUBTITLE_BLOCK_BYTES_MAX {
+            // What else is in a group says something of its block only.
+            return self.go_to(self.group.as_ref().map_or(end, |group| group.end));
+        }
+        match is_first {
+            true if end == self.at => self.enter_payload(time, Vec::new()),
+            true => self.wait_for(State::Payload { time, end }),
+            false => self.go_to(end),
         }
     }
 
@@ -328,26 +318,26 @@ impl SubtitleBlocks {
         if self.state != State::Header || !self.kept.is_empty() {
             return None;
         }
+        let cluster = self.cluster;
         let group = self.group.take_if(|group| group.end <= self.at);
-        let timestamp = self.cluster.and_then(|cluster| cluster.timestamp);
         self.cluster.take_if(|cluster| cluster.end.is_some_and(|end| end <= self.at));
-        let Group { block, duration, settings, .. } = group?;
-        let (time, payload) = block?;
-        let ticks = i128::from(timestamp?) + i128::from(time);
-        let duration = duration.and_then(|ticks| micros(ticks.into(), self.scale)).map(Duration::from_micros);
-        let mut block = Block {
-            time: Duration::from_micros(micros(ticks, self.scale)?),
-            duration: duration.or(self.default_duration),
-            payload: [&self.stripped[..], &payload].concat(),
-            settings,
+        self.block(group?, cluster?.timestamp?)
+    }
+
+    fn block(&self, group: Group, timestamp: u64) -> Option<Block> {
+        let (time, payload) = group.block?;
+        let micros_of = |ticks| micros(ticks, self.scale).map(Duration::from_micros);
+        let payload = [&self.stripped[..], &payload].concat();
+        let (settings, payload) = match self.form {
+            Form::AfterSettings => webvtt::settings_before(&payload),
+            Form::Plain | Form::BesideSettings => (group.settings, payload),
         };
-        if self.form == Form::AfterSettings {
-            let mut parts = block.payload.splitn(3, |&octet| octet == b'\n');
-            let (_name, settings) = (parts.next(), line(parts.next().unwrap_or_default()).to_vec());
-            block.payload = parts.next().unwrap_or_default().to_vec();
-            block.settings = settings;
-        }
-        Some(block)
+        Some(Block {
+            time: micros_of(i128::from(timestamp) + i128::from(time))?,
+            duration: group.duration.and_then(|ticks| micros_of(ticks.into())).or(self.default_duration),
+            payload,
+            settings,
+        })
     }
 
     /// What is here can't be read: goes on behind the innermost element of which it is known where it ends.
@@ -355,8 +345,8 @@ impl SubtitleBlocks {
         if let State::BlockHeader { end } = self.state {
             return self.go_to(end);
         }
-        let group = self.group.take().map(|group| group.end);
-        let end = group.or(self.cluster.and_then(|cluster| cluster.end)).filter(|&end| end >= self.at);
+        let end = self.parent_end().filter(|&end| end >= self.at);
+        self.group = None;
         match end {
             Some(end) => self.go_to(end),
             None => self.lose(self.at),
@@ -374,20 +364,7 @@ impl SubtitleBlocks {
     }
 }
 
-/// The settings in a `BlockMore` of the kind that belongs to the codec (section 5.1.3.5.2.3).
-fn settings_of<'a>(mut elements: Elements<'a, '_>) -> Option<&'a [u8]> {
-    let (mut kind, mut additional) = (1, None);
-    while let Some((id, body)) = elements.next() {
-        match id {
-            id::BLOCK_ADD_ID => kind = uint(body).unwrap_or(kind),
-            id::BLOCK_ADDITIONAL => additional = additional.or(Some(body)),
-            _ => {}
-        }
-    }
-    additional.filter(|_| kind == 1).map(line)
-}
-
-/// The first line.
-fn line(text: &[u8]) -> &[u8] {
-    text.split(|octet| matches!(octet, b'\r' | b'\n')).next().unwrap_or_default()
+/// Bytes without so many of the first.
+fn behind(bytes: &[u8], count: u64) -> &[u8] {
+    &bytes[usize::try_from(count).map_or(bytes.len(), |count| count.min(bytes.len()))..]
 }
