@@ -12,6 +12,8 @@ mod codec;
 mod coding;
 mod cues;
 mod id;
+mod info;
+mod seek_head;
 #[cfg(test)]
 mod tests;
 mod tracks;
@@ -22,11 +24,12 @@ pub use cluster::ClusterScan;
 pub use coding::Refusal;
 
 use std::ops::Range;
-use std::time::Duration;
 
 use self::coding::Coding;
 use self::cues::Cue;
-use super::ebml::{Elements, HEADER_BYTES_MAX, Header, Unread, float, text, uint};
+use self::info::Info;
+use self::seek_head::SOUGHT;
+use super::ebml::{Elements, HEADER_BYTES_MAX, Header, Unread, text};
 use super::inspect::{Budget, Fault, Halt, Parser};
 use super::known::Known;
 use super::{Container, Facts, Index, Track, TrackKind};
@@ -34,9 +37,6 @@ use crate::limits::{
     CUES_BYTES_MAX, HOPS_MAX, INFO_BYTES_MAX, MICROS_MAX, SEEK_HEAD_BYTES_MAX, SEEK_HEADS_MAX,
     TRACKS_BYTES_MAX,
 };
-
-/// Nanoseconds of a tick if `TimestampScale` isn't said (RFC 9559, section 5.1.2.9).
-const SCALE_UNSAID: u64 = 1_000_000;
 
 /// What a file's Clusters are read with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,17 +113,14 @@ pub(super) struct Matroska {
     segment: Range<u64>,
     /// The Segment claims more than there is of the file.
     is_cut: bool,
-    scale: Option<u64>,
-    duration: Option<Duration>,
-    tracks: Option<Vec<Track>>,
+    info: Option<Info>,
+    tracks: Option<(Vec<Track>, Vec<Coding>)>,
     cues: Option<Vec<Cue>>,
     /// Children of the Segment that the SeekHeads name and that aren't read yet, by their ids and offsets.
     named: Vec<(u32, u64)>,
     seek_heads: u32,
-    has_info: bool,
-    head: Option<Head>,
-    codings: Vec<Coding>,
     clusters: u64,
+    head: Option<Head>,
 }
 
 /// What is read next.
@@ -217,12 +214,14 @@ impl Matroska {
 
     /// Nothing that the way to the first Cluster could add.
     fn knows_enough(&self) -> bool {
-        self.has_info && self.tracks.is_some() && (self.cues.is_some() || self.offset_of(id::CUES).is_some())
+        self.info.is_some()
+            && self.tracks.is_some()
+            && (self.cues.is_some() || self.offset_of(id::CUES).is_some())
     }
 
     fn is_missing(&self, id: u32) -> bool {
         match id {
-            id::INFO => !self.has_info,
+            id::INFO => self.info.is_none(),
             id::TRACKS => self.tracks.is_none(),
             id::CUES => self.cues.is_none(),
             // One more may name what this one doesn't.
@@ -240,8 +239,7 @@ impl Matroska {
     }
 
     fn next_named(&self) -> Option<(u32, u64)> {
-        let order = [id::SEEK_HEAD, id::INFO, id::TRACKS, id::CUES];
-        let mut missing = order.into_iter().filter(|&id| self.is_missing(id));
+        let mut missing = SOUGHT.into_iter().filter(|&id| self.is_missing(id));
         missing.find_map(|id| self.offset_of(id).map(|at| (id, at)))
     }
 
@@ -268,93 +266,46 @@ impl Matroska {
         }
         let Some(body) = place.contents(file, bytes_max)? else { return Ok(()) };
         match place.id {
-            id::SEEK_HEAD => self.read_seek_head(body, budget),
-            id::INFO => self.read_info(body, budget),
-            id::TRACKS => {
-                let (tracks, codings) = tracks::read(body, budget);
-                (self.tracks, self.codings) = (Some(tracks), codings);
+            id::SEEK_HEAD => {
+                let named = seek_head::read(body, budget);
+                self.seek_heads += 1;
+                self.name(&named);
             }
+            id::INFO => self.info = Some(Info::read(body, budget)),
+            id::TRACKS => self.tracks = Some(tracks::read(body, budget)),
             _ => self.cues = Some(cues::read(body, budget)),
         }
         Ok(())
     }
 
-    fn read_seek_head(&mut self, body: &[u8], budget: &mut Budget) {
-        self.seek_heads += 1;
-        let mut seeks = Elements::of(body, budget);
-        while let Some((id, body)) = seeks.next() {
-            if id != id::SEEK {
-                continue;
-            }
-            let (mut named, mut position) = (None, None);
-            let mut elements = seeks.within(body);
-            while let Some((id, body)) = elements.next() {
-                match id {
-                    id::SEEK_ID => named = named.or(uint(body)),
-                    id::SEEK_POSITION => position = position.or(uint(body)),
-                    _ => {}
-                }
-            }
-            if let (Some(named), Some(position)) = (named, position) {
-                self.name(named, position);
+    /// Keeps what a SeekHead names, but for what another named already or what can't be there.
+    fn name(&mut self, named: &[(u32, u64)]) {
+        for &(id, position) in named {
+            let at = self.segment.start.checked_add(position).filter(|at| self.segment.contains(at));
+            if let Some(at) = at.filter(|_| self.offset_of(id).is_none()) {
+                self.named.push((id, at));
             }
         }
-    }
-
-    /// Keeps what a Seek names: the first of each kind, but for SeekHeads, which may name themselves.
-    fn name(&mut self, named: u64, position: u64) {
-        let at = self.segment.start.checked_add(position).filter(|at| self.segment.contains(at));
-        let id =
-            [id::SEEK_HEAD, id::INFO, id::TRACKS, id::CUES].into_iter().find(|&id| u64::from(id) == named);
-        if let (Some(id), Some(at)) = (id, at)
-            && self.offset_of(id).is_none()
-        {
-            self.named.push((id, at));
-        }
-    }
-
-    fn read_info(&mut self, body: &[u8], budget: &mut Budget) {
-        self.has_info = true;
-        let mut ticks = None;
-        let mut elements = Elements::of(body, budget);
-        while let Some((id, body)) = elements.next() {
-            match id {
-                id::TIMESTAMP_SCALE => self.scale = self.scale.or(uint(body).filter(|&scale| scale != 0)),
-                id::DURATION => ticks = ticks.or(float(body)),
-                _ => {}
-            }
-        }
-        let seconds = ticks.map(|ticks| ticks * self.scale() as f64 / 1e9);
-        let seconds = seconds.filter(|&seconds| 0.0 < seconds && seconds <= (MICROS_MAX / 1_000_000) as f64);
-        self.duration = seconds.map(Duration::from_secs_f64);
-    }
-
-    fn scale(&self) -> u64 {
-        self.scale.unwrap_or(SCALE_UNSAID)
     }
 
     fn tell(&mut self) -> Result<Facts, Fault> {
-        if !self.has_info && self.tracks.is_none() {
+        if self.info.is_none() && self.tracks.is_none() {
             let broken = Fault::Broken("it has neither Info nor Tracks");
             return Err(if self.is_cut { Fault::Truncated } else { broken });
         }
-        let tracks = self.tracks.take().unwrap_or_default();
-        let index = self.index(&tracks);
-        self.head = Some(Head {
-            segment: self.segment.clone(),
-            clusters: self.clusters,
-            scale: self.scale(),
-            codings: std::mem::take(&mut self.codings),
-        });
+        let (tracks, codings) = self.tracks.take().unwrap_or_default();
+        let Info { scale, duration } = self.info.unwrap_or_default();
+        let index = self.index(&tracks, scale);
+        self.head = Some(Head { segment: self.segment.clone(), clusters: self.clusters, scale, codings });
         let container = if self.is_webm { Container::WebM } else { Container::Matroska };
-        Ok(Facts { container, duration: self.duration, tracks, index })
+        Ok(Facts { container, duration, tracks, index })
     }
 
     /// Of the video's Cues. If that has none, those of others lead to the same Clusters.
-    fn index(&mut self, tracks: &[Track]) -> Option<Index> {
+    fn index(&mut self, tracks: &[Track], scale: u64) -> Option<Index> {
         let cues = self.cues.take().unwrap_or_default();
         let video = tracks.iter().find(|track| matches!(track.kind, TrackKind::Video(_)));
-        let index = |track| cues::index(&cues, track, self.scale(), &self.segment);
+        let index = |track| cues::index(&cues, track, scale, &self.segment);
         video.and_then(|video| index(Some(video.id))).or_else(|| index(None))
     }
 }

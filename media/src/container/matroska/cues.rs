@@ -1,6 +1,6 @@
 //! Cues (RFC 9559, section 5.1.5): which Cluster to read for which time.
 
-use super::{MICROS_MAX, id, micros};
+use super::{id, micros};
 use crate::container::ebml::{Elements, uint};
 use crate::container::inspect::Budget;
 use crate::container::{Index, Point};
@@ -65,7 +65,7 @@ pub(super) fn index(
     let of_track = |cue: &&Cue| track.is_none_or(|track| cue.track == track);
     let point = |cue: &Cue| {
         let offset = segment.start.checked_add(cue.cluster).filter(|offset| segment.contains(offset))?;
-        let micros = micros(cue.time.into(), scale).filter(|&micros| micros <= MICROS_MAX)?;
+        let micros = micros(cue.time.into(), scale)?;
         Some(Point { micros, offset })
     };
     Index::new(cues.iter().filter(of_track).filter_map(point).collect())

@@ -9,7 +9,7 @@ pub(super) const ADDITIONS_BYTES_MAX: u64 = 4096;
 const ADDITIONS_MAX: u32 = 64;
 
 /// The `BlockAddID` of what belongs to the codec (RFC 9559, section 5.1.3.5.2.3), also if it isn't said.
-const CODEC_S_OWN: u64 = 1;
+const OF_CODEC: u64 = 1;
 
 /// In Matroska the `BlockAdditions` have them: settings, the cue's name and comments, a line each.
 pub(super) fn settings_beside(additions: &[u8]) -> Vec<u8> {
@@ -25,7 +25,7 @@ pub(super) fn settings_beside(additions: &[u8]) -> Vec<u8> {
 }
 
 fn additional<'a>(mut elements: Elements<'a, '_>) -> Option<&'a [u8]> {
-    let (mut kind, mut additional) = (CODEC_S_OWN, None);
+    let (mut kind, mut additional) = (OF_CODEC, None);
     while let Some((id, body)) = elements.next() {
         match id {
             id::BLOCK_ADD_ID => kind = uint(body).unwrap_or(kind),
@@ -33,7 +33,7 @@ fn additional<'a>(mut elements: Elements<'a, '_>) -> Option<&'a [u8]> {
             _ => {}
         }
     }
-    additional.filter(|_| kind == CODEC_S_OWN)
+    additional.filter(|_| kind == OF_CODEC)
 }
 
 /// In WebM the payload has them: the cue's name, settings and then text, each from a new line on. Says settings and text.
