@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::writer::*;
 use super::{facts, fault, film, id, look, points, void};
 use crate::container::matroska::{ClusterScan, SubtitleBlocks};
-use crate::container::{Fault, Step};
-use crate::limits::{MICROS_MAX, READ_BYTES_MAX, READS_MAX};
+use crate::container::{Fault, Inspection, Step};
+use crate::limits::{ELEMENTS_MAX, MICROS_MAX, POINTS_MAX, READ_BYTES_MAX, READS_MAX};
 
 #[test]
 fn a_damaged_part_leaves_the_others() {
@@ -35,6 +35,47 @@ fn cues_that_lead_nowhere_are_dropped_one_by_one() {
     ];
     let children = [info(9.0), tracks(), parent(id::CUES, &cues)];
     assert_eq!(points(&facts(&file(&children))), [(5000, segment_start(&children) + 60)]);
+}
+
+#[test]
+fn more_cues_than_fit_are_thinned_out() {
+    let cues = (0..POINTS_MAX as u64 + 10).map(|nth| cue(nth, &[(1, nth)])).collect::<Vec<_>>();
+    let children = [info(9.0), tracks(), parent(id::CUES, &cues)];
+    let told = points(&facts(&file(&children)));
+    assert!((POINTS_MAX / 4..=POINTS_MAX).contains(&told.len()));
+    assert_eq!(told[0], (0, segment_start(&children)));
+}
+
+#[test]
+fn cues_of_too_many_elements_leave_the_rest() {
+    let cues = element(id::CUES, void(0).repeat(ELEMENTS_MAX as usize + 1));
+    let facts = facts(&file(&[info(1000.0), tracks(), cues]));
+    assert_eq!((facts.tracks.len(), facts.index), (2, None));
+}
+
+#[test]
+fn parts_greater_than_any_are_not_read() {
+    for id in [id::SEEK_HEAD, id::INFO, id::TRACKS, id::CUES] {
+        // The file is as long as it claims, but only its first bytes are ever asked for, and the header behind the part.
+        let start = [header("matroska"), endless(id::SEGMENT, &[claiming(id, 1 << 33, [])])].concat();
+        let mut inspection = Inspection::new(start.len() as u64 + (1 << 33) + 5);
+        let mut count = 0;
+        let end = loop {
+            match inspection.step() {
+                Step::Read(range) => {
+                    count += range.end - range.start;
+                    let mut bytes = vec![0; (range.end - range.start) as usize];
+                    let known = start.get(range.start as usize..).unwrap_or_default();
+                    let length = known.len().min(bytes.len());
+                    bytes[..length].copy_from_slice(&known[..length]);
+                    inspection.supply(range.start, bytes);
+                }
+                end => break end,
+            }
+        };
+        assert_eq!(end, Step::Failed(Fault::Broken("it has neither Info nor Tracks")));
+        assert!(count < 2000, "{count} bytes");
+    }
 }
 
 #[test]
