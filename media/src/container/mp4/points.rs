@@ -53,10 +53,15 @@ fn every(track: &Timed, stride: u64) -> impl Iterator<Item = u64> + use<> {
     (0..samples.div_ceil(stride)).map(move |nth| nth * stride)
 }
 
-/// As far as the tables go.
+/// As far as the tables go, and the samples go on: to go back would cost the sizes of a chunk once more each time.
 fn points(track: &Timed, samples: impl Iterator<Item = u64>) -> impl Iterator<Item = Point> {
     let (mut walk, timeline, by_chunk) = (track.tables.walk(), track.timeline, track.by_chunk);
+    let mut next_sample = 0;
     samples.map_while(move |sample| {
+        if sample < next_sample {
+            return None;
+        }
+        next_sample = sample + 1;
         let sample = if by_chunk { walk.chunk(sample)?.first_sample } else { sample };
         let micros = timeline.micros(walk.shown_at(sample)?);
         Some(Point { micros, offset: walk.offset(sample)? })
