@@ -5,6 +5,7 @@
 
 pub mod dht;
 pub mod matroska;
+pub mod media;
 pub mod metainfo;
 pub mod peer;
 pub mod request;
@@ -24,6 +25,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("bencode", metainfo::bencode),
     ("conditions", stream::conditions),
     ("connection", peer::connection),
+    ("container", media::container),
     ("dht_node", dht::dht_node),
     ("extension_handshake", peer::extension_handshake),
     ("forwarded", stream::forwarded),

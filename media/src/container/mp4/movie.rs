@@ -113,14 +113,17 @@ impl MovieBoxes<'_> {
     }
 
     fn fragmented(&self, extends: &[u8], timescale: Option<NonZeroU32>) -> Vec<FragmentedTrack> {
+        let extends = Boxes(extends).filter(|(kind, _)| kind == b"trex").take(TRACKS_MAX);
+        let rows: Vec<&[u8; 24]> = extends.filter_map(|(_, content)| content.first_chunk()).collect();
         let of = |trak: &Trak| {
-            let (sample_ticks, sample_flags) = track_extends(extends, trak.id).unwrap_or_default();
+            // Its version and flags, the track, a description, and then what is said of its samples.
+            let row = rows.iter().find(|row| column(row, 1) == trak.id);
             Some(FragmentedTrack {
                 id: trak.id,
                 timeline: trak.timeline(timescale)?,
                 next_ticks: trak.tables.extent().1,
-                sample_ticks,
-                sample_flags,
+                sample_ticks: row.map_or(0, |row| column(row, 3)),
+                sample_flags: row.map_or(0, |row| column(row, 5)),
             })
         };
         self.traks.iter().filter_map(of).collect()
@@ -144,13 +147,6 @@ fn extended_length(extends: &[u8], timescale: NonZeroU32) -> Option<u64> {
     let mut fields = Fields(Boxes(extends).first(b"mehd")?);
     let (version, _) = fields.full()?;
     fields.word(version == 1).map(|ticks| micros(ticks, timescale))
-}
-
-/// The length and the flags that a track's `trex` has for its samples.
-fn track_extends(extends: &[u8], id: u32) -> Option<(u32, u32)> {
-    let rows = Boxes(extends).filter(|(kind, _)| kind == b"trex").take(TRACKS_MAX);
-    let mut rows = rows.filter_map(|(_, content)| content.first_chunk::<24>());
-    rows.find(|row| column(row, 1) == id).map(|row| (column(row, 3), column(row, 5)))
 }
 
 fn lead(tracks: &[Track]) -> Option<usize> {
