@@ -83,19 +83,17 @@ impl Run {
         let (_, flags) = fields.full()?;
         let id = fields.u32()?;
         let track = tracks.iter_mut().find(|track| track.id == id)?;
-        let mut optional = |flag: u32, bytes: usize| {
-            let here = flags & flag != 0;
-            if here {
-                fields.array::<4>().inspect(|_| _ = fields.skip(bytes - 4)).map(u32::from_be_bytes)
-            } else {
-                None
-            }
-        };
-        optional(header::BASE_DATA_OFFSET, 8);
-        optional(header::SAMPLE_DESCRIPTION, 4);
-        let sample_ticks = optional(header::DURATION, 4).unwrap_or(track.sample_ticks);
-        optional(header::SIZE, 4);
-        let sample_flags = optional(header::FLAGS, 4).unwrap_or(track.sample_flags);
+        if flags & header::BASE_DATA_OFFSET != 0 {
+            fields.u64()?;
+        }
+        if flags & header::SAMPLE_DESCRIPTION != 0 {
+            fields.u32()?;
+        }
+        let sample_ticks = if flags & header::DURATION != 0 { fields.u32()? } else { track.sample_ticks };
+        if flags & header::SIZE != 0 {
+            fields.u32()?;
+        }
+        let sample_flags = if flags & header::FLAGS != 0 { fields.u32()? } else { track.sample_flags };
         let ticks = boxes.clone().first(b"tfdt").and_then(decode_time).unwrap_or(track.next_ticks);
         let mut run = Self {
             first_ticks: ticks,

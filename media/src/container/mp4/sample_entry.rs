@@ -17,11 +17,12 @@ pub(super) struct SampleEntry {
     pub(super) is_forced: bool,
 }
 
-/// What of an entry each kind of track has: the type, what follows, and whether the table is of the version that has fixed QuickTime's.
+/// A sample entry before it is known what kind of track it is of.
 #[derive(Clone, Copy, Debug)]
 struct Raw<'a> {
     kind: Kind,
     content: &'a [u8],
+    /// The version of the `stsd`, which decides how one of sound goes on.
     table_version: u8,
 }
 

@@ -70,10 +70,10 @@ impl Sound {
                 Audio { channels: config.channels, sample_rate: config.sample_rate }
             }
         };
-        let or = |said: u32, here: u32| if said == 0 { here } else { said };
+        let here = self.audio;
         Some(Audio {
-            channels: or(said.channels.into(), self.audio.channels.into()) as u16,
-            sample_rate: or(said.sample_rate, self.audio.sample_rate),
+            channels: if said.channels == 0 { here.channels } else { said.channels },
+            sample_rate: if said.sample_rate == 0 { here.sample_rate } else { said.sample_rate },
         })
     }
 }
@@ -123,7 +123,7 @@ fn eac3(content: &[u8]) -> Option<Audio> {
     Some(Audio { channels, sample_rate: AC3_RATES[rate as usize] })
 }
 
-/// `chan_loc` (table F.6.1): pairs but for the centres and the second channel for low frequencies.
+/// `chan_loc` (table F.6.1), its bits counted from the lowest: pairs but for the centres and the second channel for low frequencies.
 fn more_channels(locations: u32) -> u16 {
     const SINGLE: u32 = 0b1_1000_1100;
     (2 * (locations & !SINGLE).count_ones() + (locations & SINGLE).count_ones()) as u16
