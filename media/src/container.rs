@@ -5,6 +5,7 @@
 //!
 //! Not here: decoding, and anything about what isn't a film.
 
+mod avi;
 mod ebml;
 pub mod facts;
 pub mod index;
@@ -12,6 +13,8 @@ pub mod inspect;
 mod known;
 pub mod matroska;
 mod mp4;
+pub mod parameter_sets;
+pub mod ts;
 
 pub use facts::{Audio, Codec, Container, Facts, Hdr, Track, TrackKind, Video};
 pub use index::{Index, Point};
@@ -32,5 +35,23 @@ fn recognise(file: &Known) -> Result<Box<dyn Parser + Send>, Halt> {
     if head.starts_with(&ebml::MAGIC) {
         return Ok(Box::<matroska::Matroska>::default());
     }
+    if avi::begins(head) {
+        return Ok(Box::new(avi::Avi::default()));
+    }
+    // Last, since three bytes at their places are less than what others begin with.
+    if let Some(stream) = ts::begins(head) {
+        return Ok(Box::new(stream));
+    }
     Err(Fault::Unknown.into())
+}
+
+/// Marks the first pictures and the first sound, which players choose in containers that have no word for it.
+fn mark_defaults(tracks: &mut [Track]) {
+    let is_video: fn(&TrackKind) -> bool = |kind| matches!(kind, TrackKind::Video(_));
+    let is_audio: fn(&TrackKind) -> bool = |kind| matches!(kind, TrackKind::Audio(_));
+    for is_kind in [is_video, is_audio] {
+        if let Some(track) = tracks.iter_mut().find(|track| is_kind(&track.kind)) {
+            track.is_default = true;
+        }
+    }
 }

@@ -87,3 +87,53 @@ pub const SEASONS_MAX: usize = 100;
 
 /// Episodes that one name may say. The longest series have not many more, and nobody packs them whole.
 pub const EPISODES_MAX: usize = 2000;
+/// Bytes of a parameter set that are read. One with all its scaling lists has less than two thousand.
+pub const PARAMETER_SET_BYTES_MAX: usize = 4096;
+
+/// NAL units in which a parameter set is looked for. The first of a stream that is whole is understood.
+pub const PARAMETER_SETS_MAX: usize = 64;
+
+/// A side of a picture, in pixels: more than any level of H.265 has (16888 across, level 7.2), so that widths times heights stay
+/// small numbers.
+pub const PICTURE_SIDE_MAX: u32 = 1 << 15;
+
+/// Pictures in a second. What says that it has more is damaged.
+pub const FRAME_RATE_MAX: f64 = 1000.0;
+
+/// Bytes at the start of a transport stream in which its tables and first key frame are looked for: half a second of a Blu-ray
+/// disc at its highest rate, two of a broadcast. Mostly the first 64 KiB are enough.
+pub const TS_HEAD_BYTES_MAX: u64 = 1 << 20;
+
+/// Bytes at the end of a transport stream in which its last time is looked for.
+pub const TS_TAIL_BYTES_MAX: u64 = 1 << 20;
+
+/// Bytes of a transport stream that are looked at together: one has a time in it at up to 20 Mbit/s.
+pub const TS_WINDOW_BYTES: u64 = 64 << 10;
+
+/// Programs of a transport stream. A whole satellite channel has about as many, a film one.
+pub const PROGRAMS_MAX: usize = 16;
+
+/// Bytes at the start of a picture or of some sound in which parameters are looked for: they come before any slice.
+pub const ELEMENTARY_BYTES_MAX: usize = 16 << 10;
+
+/// Windows in a row without a time before a search for one turns to another place.
+pub const PROBE_WINDOWS_MAX: u32 = 8;
+
+/// Reads of a search for a time in a transport stream. It ends with the best place so far.
+pub const BISECTION_READS_MAX: u32 = 24;
+
+/// Bytes of an AVI's headers. Those of a film with eight tracks and room for their indexes have 40 KB.
+pub const AVI_HEADERS_BYTES_MAX: u64 = 1 << 20;
+
+/// Bytes of an AVI's `INFO` that are read.
+pub const AVI_INFO_BYTES_MAX: u64 = 64 << 10;
+
+/// Bytes of an `idx1`, and of all standard indexes together: a film of ten hours has 29 MB, at 16 bytes a frame and 50 frames of
+/// pictures and sound a second.
+pub const AVI_INDEX_BYTES_MAX: u64 = 32 << 20;
+
+/// Chunks of a RIFF file that are passed over, each a read: headers, `INFO`, padding, `movi`, `idx1` are five.
+pub const AVI_CHUNKS_MAX: u32 = 64;
+
+/// Standard indexes that are read, each a read somewhere in the film: one for each gigabyte, or one for a few minutes.
+pub const AVI_STANDARD_INDEXES_MAX: usize = 128;
