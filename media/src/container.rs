@@ -14,6 +14,8 @@ mod known;
 pub mod matroska;
 mod mp4;
 pub mod parameter_sets;
+#[cfg(test)]
+mod testing;
 pub mod ts;
 
 pub use facts::{Audio, Codec, Container, Facts, Hdr, Track, TrackKind, Video};
