@@ -12,8 +12,11 @@ use super::ticks::{TICKS_A_SECOND, Ticks, micros};
 use super::window;
 use crate::limits::{BISECTION_READS_MAX, PROBE_WINDOWS_MAX, TS_WINDOW_BYTES};
 
-/// A place so little before the wanted one is good: players look for a key frame from there, and those are farther apart.
-const NEAR_TICKS: i64 = TICKS_A_SECOND / 2;
+/// A place so little before the wanted one is good: players look for a key frame around there, and those are farther apart.
+const NEAR_TICKS: i64 = TICKS_A_SECOND;
+
+/// The same in bytes: what comes along with them anyway, since pieces are mostly larger.
+const NEAR_BYTES: u64 = 4 * TS_WINDOW_BYTES;
 
 /// What a bisection does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,9 @@ pub enum Search {
     Failed(Fault),
 }
 
+/// A part of what is between the two places.
+const TOWARDS_MIDDLE: u64 = 32;
+
 /// A place in the file and its time, in ticks from the start.
 #[derive(Clone, Copy, Debug)]
 struct Place {
@@ -35,10 +41,9 @@ struct Place {
 
 /// A search for one time in a transport stream.
 ///
-/// Drive it as an [`Inspection`](crate::container::Inspection): what it needs is a window at the start and then four to seven
-/// around the place, each nearer. Bytes are guessed from times on either side; when the same side comes twice the middle is
-/// taken, so that a stream of uneven rate doesn't make it creep. Times that aren't between the film's start and its end, because
-/// the clock was set anew on the way, count for nothing.
+/// Drive it as an [`Inspection`](crate::container::Inspection): what it needs is a window at the start and then three to seven
+/// around the place, each nearer; where the rate is very uneven, as many as halving takes and one more. Times that aren't between
+/// the film's start and its end, because the clock was set anew on the way, count for nothing.
 #[derive(Debug)]
 pub struct Bisection {
     /// Of what times are looked at; the first counts where it is there.
@@ -49,8 +54,8 @@ pub struct Bisection {
     origin: Option<(Stride, Ticks)>,
     low: Place,
     high: Place,
-    /// Whether the last probe was too late, and how often in a row the side was the same.
-    last_side: Option<(bool, u32)>,
+    /// In which halving would end, and one more.
+    probes_left: u32,
     probe: u64,
     windows: u32,
     window: Range<u64>,
@@ -72,7 +77,7 @@ impl Bisection {
             origin: None,
             low: Place { offset: 0, ticks: 0 },
             high: Place { offset: length, ticks: end },
-            last_side: None,
+            probes_left: (length / NEAR_BYTES).checked_ilog2().map_or(0, |halvings| halvings + 2),
             probe: 0,
             windows: 0,
             window: window(0, length),
@@ -154,7 +159,7 @@ impl Bisection {
             is_early = true;
             self.low = place;
         }
-        self.next_probe(!is_early);
+        self.next_probe();
     }
 
     /// Goes on behind a window without times, for a while.
@@ -169,25 +174,31 @@ impl Bisection {
         }
         // Before it there are times, and a place that is too early is better than one that is too late.
         self.high.offset = self.probe.max(self.low.offset);
-        self.next_probe(true);
+        self.next_probe();
     }
 
-    fn next_probe(&mut self, is_late: bool) {
-        let times = match self.last_side {
-            Some((side, times)) if side == is_late => times + 1,
-            _ => 1,
-        };
-        self.last_side = Some((is_late, times));
+    fn next_probe(&mut self) {
         let bytes = self.high.offset - self.low.offset;
-        if bytes <= TS_WINDOW_BYTES || self.goal - self.low.ticks <= NEAR_TICKS {
+        if bytes <= NEAR_BYTES || self.goal - self.low.ticks <= NEAR_TICKS {
             return self.end();
         }
-        let into = if times > 1 { bytes / 2 } else { self.guess(bytes) };
         // The place is in the middle of what is read, and some of that is new.
-        let into = into.saturating_sub(TS_WINDOW_BYTES / 2).clamp(1, bytes - TS_WINDOW_BYTES);
+        let into = self.part(bytes).saturating_sub(TS_WINDOW_BYTES / 2).clamp(1, bytes - TS_WINDOW_BYTES);
         self.probe = self.low.offset + into;
         self.windows = 0;
+        self.probes_left = self.probes_left.saturating_sub(1);
         self.window = window(self.probe, self.high.offset);
+    }
+
+    /// How far between the two places to look next: where an even rate has the time, but a little nearer the middle, so that the
+    /// time comes to lie between two places that are near each other; and not so far from the middle that halving what is left
+    /// would have been done sooner by more than one probe (the ITP method of Oliveira and Takahashi, 2020).
+    fn part(&self, bytes: u64) -> u64 {
+        let (middle, guess) = (bytes / 2, self.guess(bytes));
+        let towards_middle = (bytes / TOWARDS_MIDDLE).max(TS_WINDOW_BYTES).min(guess.abs_diff(middle));
+        let could_halve = (NEAR_BYTES / 2).saturating_mul(1 << self.probes_left.min(32));
+        let from_middle = (guess.abs_diff(middle) - towards_middle).min(could_halve.saturating_sub(middle));
+        if guess < middle { middle - from_middle } else { middle + from_middle }
     }
 
     /// As if the rate were even between the two places.
