@@ -108,10 +108,10 @@ impl Avi {
     fn walk(&mut self, file: &Known, budget: &mut Budget) -> Result<(), Halt> {
         while !self.is_walked && self.at < file.length() {
             let head = Head::read(file, self.at)?;
-            match (&head.id, &head.list) {
-                (_, Some(list)) if list == b"movi" => self.movi = Some(head.list_body().start - 4),
-                (_, Some(list)) if list == b"INFO" => self.read_info(file, head.list_body())?,
-                (b"idx1", None) => self.idx1 = Some(head.body.clone()),
+            match (&head.id, head.list.as_ref()) {
+                (_, Some(b"movi")) => self.movi = Some(head.list_body().start - 4),
+                (_, Some(b"INFO")) => self.read_info(file, head.list_body())?,
+                (b"idx1", _) => self.idx1 = Some(head.body.clone()),
                 _ => {}
             }
             budget.element()?;
@@ -141,7 +141,10 @@ impl Avi {
         let has_more_riffs = self.at + RIFF_HEADER_BYTES < file.length() && self.movi.is_some();
         if !stream.standard_indexes.is_empty() && (has_more_riffs || self.idx1.is_none()) {
             read_standard_indexes(&mut self.index, stream, file)?;
-            return Ok(Index::new(std::mem::take(&mut self.index.points)));
+            let index = Index::new(std::mem::take(&mut self.index.points));
+            if index.is_some() {
+                return Ok(index);
+            }
         }
         let (Some(movi), Some(range)) = (self.movi, self.idx1.clone()) else { return Ok(None) };
         // What is cut at its end is of use up to there.

@@ -47,7 +47,7 @@ pub(super) fn sound(tag: u16) -> Codec {
 /// Four letters as they are, where they can be printed.
 fn name(four: [u8; 4]) -> String {
     const _: () = assert!(CODEC_BYTES_MAX >= 4 * 3);
-    let is_printable = four.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
+    let is_printable = four.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') && four != *b"    ";
     match four {
         [0, 0, 0, 0] => "uncompressed".to_owned(),
         _ if is_printable => four.map(char::from).iter().collect::<String>().trim().to_owned(),

@@ -57,12 +57,12 @@ fn sound(tag: u16, more: &[Vec<u8>]) -> Vec<u8> {
     list(b"strl", &[&headers[..], more].concat())
 }
 
-/// What of a film's chunks there is an index of, and how offsets are counted in it.
+/// What offsets are counted from in an index.
 #[derive(Clone, Copy, PartialEq)]
 enum Counted {
-    FromMovi,
-    FromStart,
-    FromNowhere,
+    Movi,
+    Start,
+    Nowhere,
 }
 
 /// A film of 100 pictures, every tenth of them a key frame, each with sound before it; and where its key frames are.
@@ -77,9 +77,9 @@ fn film(counted: Counted) -> (Vec<u8>, Vec<Point>) {
             let at = movi + 4 + frames.len();
             let is_key = id == b"01wb" || frame % 10 == 0;
             let base = match counted {
-                Counted::FromMovi => movi,
-                Counted::FromStart => 0,
-                Counted::FromNowhere => 1,
+                Counted::Movi => movi,
+                Counted::Start => 0,
+                Counted::Nowhere => 1,
             };
             let entry = longs(&[if is_key { 0x10 } else { 0 }, (at - base) as u32, bytes]);
             index.extend([&id[..], &entry].concat());
@@ -98,7 +98,7 @@ fn facts(file: &[u8]) -> Facts {
 
 #[test]
 fn a_film_says_what_is_in_it_and_where_its_key_frames_are() {
-    let (file, points) = film(Counted::FromMovi);
+    let (file, points) = film(Counted::Movi);
     let (found, reads) = inspect(&file);
     let found = found.unwrap();
     assert_eq!((found.container, found.duration), (Container::Avi, Some(Duration::from_secs(4))));
@@ -115,14 +115,14 @@ fn a_film_says_what_is_in_it_and_where_its_key_frames_are() {
 
 #[test]
 fn offsets_are_counted_from_where_the_first_chunk_shows_it() {
-    let (file, points) = film(Counted::FromStart);
+    let (file, points) = film(Counted::Start);
     assert_eq!(facts(&file).index.unwrap().points(), points);
-    assert_eq!(facts(&film(Counted::FromNowhere).0).index, None);
+    assert_eq!(facts(&film(Counted::Nowhere).0).index, None);
 }
 
 #[test]
 fn a_film_without_an_index_still_says_what_is_in_it() {
-    let (file, _) = film(Counted::FromMovi);
+    let (file, _) = film(Counted::Movi);
     let whole = facts(&file);
     let cut = facts(&file[..file.len() / 2]);
     assert_eq!((cut.duration, &cut.tracks, cut.index), (whole.duration, &whole.tracks, None));
@@ -270,7 +270,7 @@ proptest! {
         cut in 1usize..60_000,
         is_large: bool,
     ) {
-        let file = if is_large { large_film(false).0 } else { film(Counted::FromMovi).0 };
+        let file = if is_large { large_film(false).0 } else { film(Counted::Movi).0 };
         let file = damaged(file, &changes, cut);
         let (found, reads) = inspect(&file);
         prop_assert!(reads.len() <= AVI_CHUNKS_MAX as usize + AVI_STANDARD_INDEXES_MAX + 4);

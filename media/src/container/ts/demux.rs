@@ -103,11 +103,11 @@ impl Demux {
             timed(program).filter_map(|pid| times.shown.get(&pid).copied()).reduce(Span::with)
         };
         let first = all(&self.times).map(|span| span.first);
-        let mut ends = timed(program).filter_map(|pid| {
+        let ends = timed(program).filter_map(|pid| {
             let last = tail.shown.get(&pid).or(self.times.shown.get(&pid))?.last;
             Some(last.since(first?) + self.frame_ticks(pid))
         });
-        let shown = ends.by_ref().reduce(i64::max);
+        let shown = ends.reduce(i64::max);
         shown.or_else(|| self.clock_ticks(program, tail)).filter(|&ticks| ticks > 0)
     }
 
@@ -154,18 +154,13 @@ impl Demux {
             });
         }
         for named in self.programs.iter_mut().filter(|named| named.map_pid == packet.pid) {
-            let (number, program) = (named.number, &mut named.program);
+            let (number, program, beginnings) = (named.number, &mut named.program, &mut self.beginnings);
             named.sections.push(packet.payload, packet.is_start, |section| {
                 if let Some(map) = tables::program(section, number) {
+                    begin(beginnings, &map);
                     *program = Some(map);
                 }
             });
-            for stream in named.program.iter().flat_map(|program| &program.streams) {
-                if matches!(stream.about.kind, TrackKind::Video(_) | TrackKind::Audio(_)) {
-                    let begin = || (stream.about.codec.clone(), Beginning::default());
-                    self.beginnings.entry(stream.pid).or_insert_with(begin);
-                }
-            }
         }
     }
 
@@ -193,11 +188,21 @@ fn name(programs: &mut Vec<Named>, number: u16, map_pid: u16) {
     }
 }
 
+/// Streams that are new begin; those that were there go on, whatever the map calls them now.
+fn begin(beginnings: &mut BTreeMap<u16, (Codec, Beginning)>, program: &Program) {
+    for stream in program.streams.iter().filter(|stream| is_timed(stream)) {
+        let begin = || (stream.about.codec.clone(), Beginning::default());
+        beginnings.entry(stream.pid).or_insert_with(begin);
+    }
+}
+
+fn is_timed(stream: &tables::Stream) -> bool {
+    matches!(stream.about.kind, TrackKind::Video(_) | TrackKind::Audio(_))
+}
+
 /// The streams whose times are the film's. Those of subtitles are ahead or behind, or there are none for minutes.
 fn timed(program: &Program) -> impl Iterator<Item = u16> {
-    let is_timed =
-        |stream: &&tables::Stream| matches!(stream.about.kind, TrackKind::Video(_) | TrackKind::Audio(_));
-    program.streams.iter().filter(is_timed).map(|stream| stream.pid)
+    program.streams.iter().filter(|stream| is_timed(stream)).map(|stream| stream.pid)
 }
 
 fn pictures(program: &Program) -> Option<u16> {

@@ -56,9 +56,6 @@ pub(super) struct About {
     pub(super) is_hearing_impaired: bool,
 }
 
-// `Video` has a rate that may be compared but isn't always equal to itself; the ones here are never NaN.
-impl Eq for About {}
-
 /// Of a stream's type and descriptors. `is_disc` says that types are those of Blu-ray discs.
 pub(super) fn about(stream_type: u8, is_disc: bool, descriptors: Descriptors<'_>) -> About {
     let codec = typed(stream_type, is_disc).or_else(|| described(descriptors));

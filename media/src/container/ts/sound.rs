@@ -4,22 +4,18 @@ use super::super::facts::{Audio, Codec, TrackKind};
 use super::super::parameter_sets::Bits;
 use super::elementary::Understood;
 
-/// What the first frame says that begins in there, of the codecs that put it in front of each frame.
+/// What a frame says at the start of a packet, which is where one begins but for writers that don't align them: of those nothing
+/// is said, since what begins like a frame comes up in the middle of others.
 pub(super) fn understand(codec: &Codec, bytes: &[u8]) -> Option<Understood> {
-    match codec {
-        Codec::Mp2 | Codec::Mp3 => first(bytes, &[0xff], mpeg),
-        Codec::Aac => first(bytes, &[0xff], adts).map(|audio| (audio, Codec::Aac)),
-        Codec::Ac3 | Codec::Eac3 => first(bytes, &[0x0b, 0x77], ac3),
-        Codec::Dts => first(bytes, &[0x7f, 0xfe, 0x80, 0x01], dts).map(|audio| (audio, Codec::Dts)),
-        _ => None,
-    }
-    .map(|(audio, codec)| Understood { kind: TrackKind::Audio(audio), codec })
-}
-
-/// The first place that begins so and makes sense.
-fn first<T>(bytes: &[u8], begin: &[u8], read: impl Fn(&mut Bits<'_>) -> Option<T>) -> Option<T> {
-    let mut places = (0..bytes.len()).map(|at| &bytes[at..]).filter(|frame| frame.starts_with(begin));
-    places.find_map(|frame| read(&mut Bits::new(frame)))
+    let mut bits = Bits::new(bytes);
+    let (audio, codec) = match codec {
+        Codec::Mp2 | Codec::Mp3 => mpeg(&mut bits)?,
+        Codec::Aac => (adts(&mut bits)?, Codec::Aac),
+        Codec::Ac3 | Codec::Eac3 => ac3(&mut bits)?,
+        Codec::Dts => (dts(&mut bits)?, Codec::Dts),
+        _ => return None,
+    };
+    Some(Understood { kind: TrackKind::Audio(audio), codec })
 }
 
 /// A frame of MPEG audio (ISO 11172-3, 2.4.1.3; ISO 13818-3, 2.4.2.3): its layer says which codec it is.
@@ -77,10 +73,13 @@ fn ac3(bits: &mut Bits<'_>) -> Option<(Audio, Codec)> {
     const AC3_MAX: u32 = 10;
     const ENHANCED_MAX: u32 = 16;
     let mut ahead = bits.clone();
-    ahead.skip(40)?;
+    if ahead.bits(16)? != 0x0b77 {
+        return None;
+    }
+    ahead.skip(24)?;
     match ahead.bits(5)? {
-        0..=AC3_MAX => plain_ac3(bits).map(|audio| (audio, Codec::Ac3)),
-        ..=ENHANCED_MAX => enhanced_ac3(bits).map(|audio| (audio, Codec::Eac3)),
+        ..=AC3_MAX => plain_ac3(bits).map(|audio| (audio, Codec::Ac3)),
+        11..=ENHANCED_MAX => enhanced_ac3(bits).map(|audio| (audio, Codec::Eac3)),
         _ => None,
     }
 }
@@ -126,8 +125,11 @@ fn dts(bits: &mut Bits<'_>) -> Option<Audio> {
     /// `SFREQ` (table 5-5); 0 where it is reserved.
     const RATES: [u32; 16] =
         [0, 8_000, 16_000, 32_000, 0, 0, 11_025, 22_050, 44_100, 0, 0, 12_000, 24_000, 48_000, 0, 0];
-    // SYNC, FTYPE, SHORT, CPF, NBLKS, FSIZE
-    bits.skip(32 + 1 + 5 + 1 + 7 + 14)?;
+    if bits.bits(32)? != 0x7ffe_8001 {
+        return None;
+    }
+    // FTYPE, SHORT, CPF, NBLKS, FSIZE
+    bits.skip(1 + 5 + 1 + 7 + 14)?;
     let channels = *CHANNELS.get(bits.bits(6)? as usize)?;
     let sample_rate = RATES[bits.bits(4)? as usize];
     // RATE, FixedBit, DYNF, TIMEF, AUXF, HDCD, EXT_AUDIO_ID, EXT_AUDIO, ASPF

@@ -19,7 +19,7 @@ pub(super) fn programs(section: &[u8]) -> Option<Vec<(u16, u16)>> {
 }
 
 /// A program: what its map says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Program {
     /// The PID whose packets carry its clock.
     pub(super) clock_pid: u16,
@@ -27,7 +27,7 @@ pub(super) struct Program {
 }
 
 /// One of its streams.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Stream {
     pub(super) pid: u16,
     pub(super) about: descriptors::About,

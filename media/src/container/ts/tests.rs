@@ -302,7 +302,7 @@ fn headers_of_sound_say_channels_and_rate() {
         let mut writer = Writer::new(false);
         writer.section(0, &association(&[(1, MAP_PID)]));
         writer.section(MAP_PID, &map(&[], &[(kind, AUDIO_PID, &[])]));
-        writer.elementary(AUDIO_PID, 0xc0, 9000, None, &[&[1, 2], frame].concat());
+        writer.elementary(AUDIO_PID, 0xc0, 9000, None, frame);
         let track = facts(&writer.bytes).tracks.remove(0);
         assert_eq!(track.kind, TrackKind::Audio(Audio { channels, sample_rate }), "{frame:x?}");
         assert_eq!(track.codec, codec, "{frame:x?}");
