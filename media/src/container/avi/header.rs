@@ -38,6 +38,12 @@ impl Stream {
         let micros = u128::from(frame) * u128::from(self.scale) * 1_000_000;
         u64::try_from(micros.checked_div(u128::from(self.rate))?).ok()
     }
+
+    /// Its own length, or that of all its standard indexes: some write only what is in the first RIFF.
+    fn length(&self) -> Option<u64> {
+        let indexed = self.standard_indexes.iter().map(|index| u64::from(index.duration)).sum();
+        self.micros(u64::from(self.frames).max(indexed)).filter(|&micros| micros > 0)
+    }
 }
 
 impl Header {
@@ -70,17 +76,17 @@ impl Header {
         self.streams.iter().enumerate().find(|(_, stream)| matches!(stream.kind, TrackKind::Video(_)))
     }
 
-    /// How long it lasts: the stream's own length, or that of all RIFFs if it is longer; else the file's.
+    /// How long it lasts: as its pictures, or else as what is longest in it, or else as the file's own headers say.
     pub(super) fn micros(&self) -> Option<u64> {
-        let longest =
-            || self.streams.iter().filter_map(|stream| stream.micros(u64::from(stream.frames))).max();
-        let of_pictures = self.pictures().and_then(|(_, stream)| {
-            let frames = stream.frames.max(self.all_frames);
-            stream.micros(u64::from(frames))
-        });
-        let of_file = || Some(u64::from(self.micros_a_frame) * u64::from(self.frames.max(self.all_frames)));
-        let said = |micros: &u64| *micros > 0;
-        of_pictures.filter(said).or_else(|| longest().filter(said)).or_else(|| of_file().filter(said))
+        let of_pictures = self.pictures().and_then(|(_, stream)| stream.length());
+        let longest = || self.streams.iter().filter_map(Stream::length).max();
+        let of_file = || {
+            // `dmlh` counts sound along in some files, so it comes last.
+            let frames = if self.frames > 0 { self.frames } else { self.all_frames };
+            Some(u64::from(self.micros_a_frame) * u64::from(frames))
+        };
+        let is_said = |micros: &u64| *micros > 0;
+        of_pictures.or_else(longest).or_else(of_file).filter(is_said)
     }
 
     pub(super) fn tracks(&self, languages: &[Option<Tag>]) -> Vec<Track> {

@@ -192,7 +192,8 @@ const TITLE_BYTES: usize = crate::limits::TITLE_BYTES_MAX;
 fn the_length_comes_from_whatever_says_it() {
     let of = |headers: &[Vec<u8>]| facts(&riff(b"AVI ", &[list(b"hdrl", headers)])).duration;
     let all = list(b"odml", &[chunk(b"dmlh", &longs(&[250]))]);
-    assert_eq!(of(&[main_header(100), pictures(b"XVID", 100, &[]), all]), Some(Duration::from_secs(10)));
+    assert_eq!(of(&[main_header(0), pictures(b"XVID", 100, &[]), all.clone()]), Some(Duration::from_secs(4)));
+    assert_eq!(of(&[main_header(0), pictures(b"XVID", 0, &[]), all]), Some(Duration::from_secs(10)));
     assert_eq!(of(&[main_header(100), pictures(b"XVID", 0, &[])]), Some(Duration::from_secs(4)));
     assert_eq!(of(&[main_header(0), sound(0x55, &[])]), Some(Duration::from_millis(4800)));
     assert_eq!(of(&[main_header(0), pictures(b"XVID", 0, &[])]), None);
@@ -208,7 +209,7 @@ fn large_film(is_broken: bool) -> (Vec<u8>, Vec<Point>) {
         });
         let head = [shorts(&[4, 0]), longs(&[entries.len() as u32]), b"00dc".to_vec(), vec![0; 12]].concat();
         let indexes = chunk(b"indx", &[head, super_entries.collect::<Vec<_>>().concat()].concat());
-        list(b"hdrl", &[main_header(20), pictures(b"H264", 40, &[indexes])])
+        list(b"hdrl", &[main_header(20), pictures(b"H264", 20, &[indexes])])
     };
     // Every fifth is a key frame; entries point behind the chunk's header.
     let standard = |base: u64| {
