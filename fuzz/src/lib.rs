@@ -3,6 +3,7 @@
 //! Each has a `fuzz_targets/NAME.rs` that hands it to libFuzzer, and a seed corpus in `corpus/NAME/`, which the
 //! tests of the root package replay (`tests/corpora.rs`): an input that once broke something goes there.
 
+pub mod broadcast;
 pub mod dht;
 pub mod matroska;
 pub mod media;
@@ -23,6 +24,7 @@ pub type Target = fn(&[u8]);
 /// Every target by name. A target that is not in this list isn't fuzzed, and a test fails for it.
 pub const TARGETS: &[(&str, Target)] = &[
     ("bencode", metainfo::bencode),
+    ("bisection", broadcast::bisection),
     ("conditions", stream::conditions),
     ("connection", peer::connection),
     ("container", media::container),
@@ -36,6 +38,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("matroska_blocks", matroska::matroska_blocks),
     ("media_token", stream::media_token),
     ("pace", viewing::pace),
+    ("parameter_sets", broadcast::parameter_sets),
     ("piece_table", swarm::piece_table),
     ("range_header", stream::range_header),
     ("redact_line", stream::redact_line),
