@@ -128,9 +128,9 @@ pub const AVI_HEADERS_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of an AVI's `INFO` that are read.
 pub const AVI_INFO_BYTES_MAX: u64 = 64 << 10;
 
-/// Bytes of an `idx1`, and of all standard indexes together: a film of ten hours has 29 MB, at 16 bytes a frame and 50 frames of
-/// pictures and sound a second.
-pub const AVI_INDEX_BYTES_MAX: u64 = 32 << 20;
+/// Bytes of an `idx1`, and of all standard indexes together: a film of four hours has 15 MB, at 16 bytes a frame and 63 frames of
+/// pictures and sound a second. Of more, the beginning is of use.
+pub const AVI_INDEX_BYTES_MAX: u64 = 16 << 20;
 
 /// Chunks of a RIFF file that are passed over, each a read: headers, `INFO`, padding, `movi`, `idx1` are five.
 pub const AVI_CHUNKS_MAX: u32 = 64;

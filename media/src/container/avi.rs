@@ -19,9 +19,7 @@ use super::index::{Index, Point};
 use super::inspect::{Budget, Fault, Halt, Parser};
 use super::known::Known;
 use crate::language::Tag;
-use crate::limits::{
-    AVI_CHUNKS_MAX, AVI_HEADERS_BYTES_MAX, AVI_INDEX_BYTES_MAX, AVI_INFO_BYTES_MAX, AVI_STANDARD_INDEXES_MAX,
-};
+use crate::limits::{AVI_CHUNKS_MAX, AVI_HEADERS_BYTES_MAX, AVI_INDEX_BYTES_MAX, AVI_INFO_BYTES_MAX};
 
 /// `RIFF`, a length and `AVI `.
 const RIFF_HEADER_BYTES: u64 = 12;
@@ -157,9 +155,7 @@ impl Avi {
 
 /// One after the other; a broken one ends there, and the next counts on from what its entry says.
 fn read_standard_indexes(so_far: &mut IndexSoFar, stream: &Stream, file: &Known) -> Result<(), Halt> {
-    while let Some(entry) =
-        stream.standard_indexes.get(so_far.nth).filter(|_| so_far.nth < AVI_STANDARD_INDEXES_MAX)
-    {
+    while let Some(entry) = stream.standard_indexes.get(so_far.nth) {
         let length = u64::from(entry.bytes);
         if so_far.bytes + length > AVI_INDEX_BYTES_MAX {
             break;

@@ -15,7 +15,6 @@ mod ticks;
 
 pub use bisection::{Bisection, Search};
 
-use std::ops::Range;
 use std::time::Duration;
 
 use self::demux::{Demux, Times};
@@ -111,11 +110,6 @@ impl MpegTs {
             index: None,
         }
     }
-}
-
-/// As much of a file from there on as one look takes.
-fn window(from: u64, end: u64) -> Range<u64> {
-    from..from.saturating_add(TS_WINDOW_BYTES).min(end)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::super::facts::{Audio, Codec, TrackKind, Video};
 use super::super::testing::{damaged, inspect};
 use super::*;
-use crate::limits::POINTS_MAX;
+use crate::limits::{AVI_STANDARD_INDEXES_MAX, POINTS_MAX};
 
 fn chunk(id: &[u8; 4], body: &[u8]) -> Vec<u8> {
     let padding = &[0][..body.len() % 2];

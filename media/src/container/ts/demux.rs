@@ -99,10 +99,8 @@ impl Demux {
     /// How many ticks are between the first time and the last; none if they don't follow each other.
     pub(super) fn duration(&self, tail: &Times) -> Option<i64> {
         let program = self.program()?;
-        let all = |times: &Times| {
-            timed(program).filter_map(|pid| times.shown.get(&pid).copied()).reduce(Span::with)
-        };
-        let first = all(&self.times).map(|span| span.first);
+        let spans = timed(program).filter_map(|pid| self.times.shown.get(&pid).copied());
+        let first = spans.reduce(Span::with).map(|span| span.first);
         let ends = timed(program).filter_map(|pid| {
             let last = tail.shown.get(&pid).or(self.times.shown.get(&pid))?.last;
             Some(last.since(first?) + self.frame_ticks(pid))

@@ -6,10 +6,7 @@ use super::sound;
 use super::ticks::Ticks;
 use crate::limits::ELEMENTARY_BYTES_MAX;
 
-/// Packets of sound that are looked at for a frame at their start.
-const SOUND_TRIES: u32 = 4;
-
-/// Where the optional header begins, its length, and where the optional header's fields begin.
+/// Where the flags are, behind the start code and the packet's length; and where what they announce begins.
 const FLAGS: usize = 6;
 const FIELDS: usize = 9;
 
@@ -57,8 +54,8 @@ fn time(fields: &[u8]) -> Option<Ticks> {
 pub(super) struct Beginning {
     bytes: Vec<u8>,
     is_collecting: bool,
-    /// Packets whose beginning was read, whatever came of it.
-    tries: u32,
+    /// A packet's beginning was read, whatever came of it.
+    is_tried: bool,
     understood: Option<Understood>,
 }
 
@@ -92,7 +89,7 @@ impl Beginning {
     /// Reads what is there of a packet.
     pub(super) fn finish(&mut self, codec: &Codec) {
         if self.is_collecting && !self.bytes.is_empty() {
-            self.tries = self.tries.saturating_add(1);
+            self.is_tried = true;
             self.understood = understand(codec, &self.bytes);
         }
         self.is_collecting = false;
@@ -107,7 +104,7 @@ impl Beginning {
     pub(super) fn is_settled(&self, codec: &Codec) -> bool {
         match codec {
             Codec::Avc | Codec::Hevc | Codec::Mpeg1 | Codec::Mpeg2 => self.understood.is_some(),
-            _ => self.understood.is_some() || self.tries >= SOUND_TRIES,
+            _ => self.is_tried,
         }
     }
 }
