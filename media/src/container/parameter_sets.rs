@@ -7,6 +7,7 @@ mod avc;
 mod bits;
 mod hevc;
 mod mpeg2;
+mod sei;
 mod unit;
 
 pub(super) use self::bits::Bits;
@@ -24,9 +25,12 @@ pub fn avc_stream(bytes: &[u8]) -> Option<Video> {
     first(unit::of_stream(bytes), avc_unit)
 }
 
-/// Of a byte stream of H.265 (Annex B).
+/// Of a byte stream of H.265 (Annex B). Pictures in the manner of ST 2084 may come with messages that make them HDR10+.
 pub fn hevc_stream(bytes: &[u8]) -> Option<Video> {
-    first(unit::of_stream(bytes), hevc_unit)
+    let video = first(unit::of_stream(bytes), hevc_unit)?;
+    let is_dynamic = || unit::of_stream(bytes).take(PARAMETER_SETS_MAX).any(sei::is_hdr10_plus);
+    let hdr = if video.hdr == Some(Hdr::Hdr10) && is_dynamic() { Some(Hdr::Hdr10Plus) } else { video.hdr };
+    Some(Video { hdr, ..video })
 }
 
 /// Of a byte stream of MPEG-1 or MPEG-2 video (ISO 13818-2, 6.2.2).

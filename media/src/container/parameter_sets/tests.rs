@@ -148,6 +148,19 @@ fn h265_says_its_size_its_rate_and_its_brightness() {
 }
 
 #[test]
+fn messages_make_pictures_hdr10_plus_if_they_are_bright_at_all() {
+    let other = [&[137, 24][..], &[9; 24]].concat();
+    let long = [&[5, 0xff, 1][..], &[7; 256]].concat();
+    let dynamic = [4, 8, 0xb5, 0, 0x3c, 0, 1, 4, 1, 0x40];
+    let message = |messages: &[&[u8]]| [&[0x4e, 1], &escaped(&messages.concat())[..], &[0x80]].concat();
+    let hdr = |transfer, message: &[u8]| hevc_stream(&stream(&[&hevc_sps(transfer), message])).unwrap().hdr;
+    assert_eq!(hdr(16, &message(&[&other, &long, &dynamic])), Some(Hdr::Hdr10Plus));
+    assert_eq!(hdr(16, &message(&[&other, &long])), Some(Hdr::Hdr10));
+    assert_eq!(hdr(16, &message(&[&dynamic[..6]])), Some(Hdr::Hdr10), "longer than its unit");
+    assert_eq!(hdr(1, &message(&[&dynamic])), None);
+}
+
+#[test]
 fn an_mpeg2_sequence_has_its_extension_added() {
     let video = mpeg2_stream(&mpeg2_header(4096 + 720, 576)).unwrap();
     assert_eq!((video.width, video.height, video.frame_rate), (4816, 576, Some(30.0)));
