@@ -137,3 +137,34 @@ pub const AVI_CHUNKS_MAX: u32 = 64;
 
 /// Standard indexes that are read, each a read somewhere in the film: one for each gigabyte, or one for a few minutes.
 pub const AVI_STANDARD_INDEXES_MAX: usize = 128;
+/// Bytes of a subtitle file. A long film's text is 200 KB, one with every sign typeset a few megabytes.
+pub const SUBTITLE_BYTES_MAX: usize = 10 << 20;
+
+/// Cues of a subtitle. A long film has three thousand, one with every sign typeset tens of thousands; each costs memory beyond its
+/// text.
+pub const CUES_MAX: usize = 1 << 17;
+
+/// Bytes of one cue's text: a screen holds a few hundred letters. What is beyond is left out.
+pub const CUE_BYTES_MAX: usize = 8 << 10;
+
+/// Milliseconds at which the last cue may end: a hundred hours, so that hours have two digits. Later cues are dropped.
+pub const CUE_END_MS_MAX: u64 = 100 * 3_600_000 - 1;
+
+/// Bytes of the name of a cue, a voice, a class or a region. A style repeats them for each part of the text that it is changed in.
+pub const CUE_NAME_BYTES_MAX: usize = 64;
+
+/// Tags inside each other in a cue.
+pub const CUE_DEPTH_MAX: usize = 16;
+
+/// Styles that a SubStation Alpha file defines.
+pub const CUE_STYLES_MAX: usize = 4096;
+
+/// Bytes of all comments, styles and regions of a WebVTT file.
+pub const CUE_PREAMBLE_BYTES_MAX: usize = 64 << 10;
+
+/// Subtitle files that one video is said to have. The largest packs have fifty languages, in three forms each.
+pub const SIDECARS_MAX: usize = 256;
+
+/// Bytes of a path that is looked at as a subtitle's. File systems allow 255 for a name, and a name is compared with others once
+/// for each of its separators.
+pub const SIDECAR_PATH_BYTES_MAX: usize = 1024;
