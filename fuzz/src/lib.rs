@@ -14,6 +14,7 @@ pub mod shaper;
 pub mod sim;
 pub mod storage;
 pub mod stream;
+pub mod subtitles;
 pub mod swarm;
 pub mod tracker;
 pub mod viewing;
@@ -47,6 +48,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("scenario", sim::scenario),
     ("session", viewing::session),
     ("shaper", shaper::shaper),
+    ("sidecar_name", subtitles::sidecar_name),
+    ("subtitle", subtitles::subtitle),
     ("suspicions", viewing::suspicions),
     ("torrent", metainfo::torrent),
     ("tracker_http", tracker::tracker_http),

@@ -26,7 +26,7 @@ const EVENT_COLUMNS: &str = "Layer, Start, End, Style, Name, MarginL, MarginR, M
 pub(super) fn is_its(line: &str) -> bool {
     let line = line.trim_start();
     let is_head = Section::parse(line).is_some_and(|section| section != Section::Other);
-    is_head || event(line).is_some_and(|fields| has_times(fields))
+    is_head || event(line).is_some_and(has_times)
 }
 
 fn has_times(fields: &str) -> bool {
