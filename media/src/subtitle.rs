@@ -1,7 +1,7 @@
 //! Subtitles: from a file's bytes to cues, and to what browsers and players show.
 //!
 //! [`convert`] does all of it; [`decode`](charset::decode), [`recognise`] and [`read`] are its steps. Read are SubRip, SubStation
-//! Alpha, WebVTT and MicroDVD; written are WebVTT and SubRip. What a file is is told by its content, then by its extension.
+//! Alpha, WebVTT, MicroDVD, SubViewer and SAMI; written are WebVTT and SubRip. What a file is is told by its content, then by its extension.
 //!
 //! Not here: pictures (PGS, VobSub), which only a player or an encoder can show, and tracks inside of containers.
 
@@ -11,7 +11,9 @@ mod cue;
 mod markup;
 mod microdvd;
 mod placement;
+mod sami;
 mod srt;
+mod subviewer;
 mod time;
 mod vtt;
 mod write;
@@ -41,9 +43,9 @@ pub enum Format {
     WebVtt,
     /// MicroDVD, `.sub` or `.txt`.
     MicroDvd,
-    /// SubViewer, `.sub` or `.sbv`: not read.
+    /// SubViewer, `.sub` or `.sbv`.
     SubViewer,
-    /// SAMI, `.smi`: not read.
+    /// SAMI, `.smi`.
     Sami,
     /// Timed Text Markup Language, `.ttml` or `.dfxp`: not read.
     Ttml,
@@ -63,7 +65,7 @@ pub enum SubtitleError {
     #[error("the subtitle has more than {CUES_MAX} cues")]
     TooManyCues,
     /// It is like nothing we know.
-    #[error("this is no subtitle we know: SubRip, SubStation Alpha, WebVTT or MicroDVD")]
+    #[error("this is no subtitle we know: SubRip, SubStation Alpha, WebVTT, MicroDVD, SubViewer or SAMI")]
     Unknown,
     /// It has no text.
     #[error("{0} subtitles are pictures: choose a text subtitle, or a player that shows them")]
@@ -159,7 +161,7 @@ pub fn recognise(text: &str, hint: &Hint<'_>) -> Option<Format> {
     let its_line = |line: &str| match () {
         () if time::times(line).is_some() => Some(Format::Srt),
         () if ass::is_its(line) => Some(Format::Ass),
-        () if time::is_subviewer(line) => Some(Format::SubViewer),
+        () if subviewer::is_its(line) => Some(Format::SubViewer),
         () => None,
     };
     srt::lines(text).find_map(its_line).or_else(|| hint.extension.and_then(Format::from_extension))
@@ -172,7 +174,9 @@ pub fn read(text: &str, format: Format, hint: &Hint<'_>) -> Result<Document, Sub
         Format::Ass => ass::read(text)?,
         Format::WebVtt => vtt::read(text)?,
         Format::MicroDvd => microdvd::read(text, hint.frame_rate)?,
-        Format::SubViewer | Format::Sami | Format::Ttml => return Err(SubtitleError::Unread(format)),
+        Format::SubViewer => subviewer::read(text)?,
+        Format::Sami => sami::read(text, hint.language)?,
+        Format::Ttml => return Err(SubtitleError::Unread(format)),
         Format::VobSub | Format::Pgs => return Err(SubtitleError::Pictures(format)),
     };
     Ok(document.settle())

@@ -81,7 +81,7 @@ fn what_cannot_be_read_is_named() {
     assert_eq!(error(b""), SubtitleError::Unknown);
     assert_eq!(error(b"\0\0\x01\xba\x44"), SubtitleError::Pictures(Format::VobSub));
     assert_eq!(error(b"PG\0\0\0\0\0\0\0\0\x16\0\0"), SubtitleError::Pictures(Format::Pgs));
-    assert_eq!(error(b"<SAMI>"), SubtitleError::Unread(Format::Sami));
+    assert_eq!(error(b"<tt>"), SubtitleError::Unread(Format::Ttml));
     assert_eq!(error(&vec![b' '; SUBTITLE_BYTES_MAX + 1]), SubtitleError::TooLong);
     let many = "0:01 --> 0:02\nx\n".repeat(CUES_MAX + 1);
     assert_eq!(error(many.as_bytes()), SubtitleError::TooManyCues);
@@ -147,6 +147,12 @@ fn piece() -> impl Strategy<Value = String> {
         "{1}{1}25\n",
         "{10}{20}",
         "{Y:i}",
+        "<SYNC Start=1000>",
+        "<P Class=A>",
+        "<P Class=B>",
+        "<br>",
+        "0:00:01.0,0:00:02.0\n",
+        "[br]",
         "|",
         "text",
         "é",
@@ -157,7 +163,15 @@ fn piece() -> impl Strategy<Value = String> {
 }
 
 fn text() -> impl Strategy<Value = String> {
-    let heads = vec!["", "WEBVTT\n\n", "[Script Info]\n", "{1}{1}25\n", "1\n00:00:01,000 --> 00:00:02,000\n"];
+    let heads = vec![
+        "",
+        "WEBVTT\n\n",
+        "[Script Info]\n",
+        "{1}{1}25\n",
+        "<SAMI>",
+        "0:00:01.0,0:00:02.0\n",
+        "1\n00:00:01,000 --> 00:00:02,000\n",
+    ];
     let pieces = proptest::collection::vec(piece(), 0..40);
     (proptest::sample::select(heads), pieces).prop_map(|(head, pieces)| head.to_owned() + &pieces.concat())
 }
@@ -184,7 +198,9 @@ proptest! {
         let second = convert(first.text.as_bytes(), &Hint::default(), &Options::default()).unwrap();
         prop_assert_eq!(second.text, first.text);
 
-        let srt = read(&document.write(Target::Srt), Format::Srt, &hint).unwrap();
+        let written = document.write(Target::Srt);
+        let srt = read(&written, Format::Srt, &hint).unwrap();
+        prop_assert_eq!(srt.write(Target::Srt), written);
         let plain = |document: &Document| {
             let cues = document.cues.iter().map(|cue| {
                 let text = cue.text.plain().replace('\u{2060}', "");

@@ -83,17 +83,6 @@ pub(super) fn times(line: &str) -> Option<(u64, u64, &str)> {
     Some((start, end, scanner.rest()))
 }
 
-/// "00:00:01.00,00:00:02.00": the line that only SubViewer has.
-pub(super) fn is_subviewer(line: &str) -> bool {
-    let is_time = |text: &str| {
-        let mut scanner = Scanner::new(text);
-        text.starts_with(|letter: char| letter.is_ascii_digit())
-            && scanner.time().is_some()
-            && scanner.rest().is_empty()
-    };
-    line.trim().split_once(',').is_some_and(|(start, end)| is_time(start) && is_time(end))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
