@@ -147,6 +147,13 @@ pub const CUES_MAX: usize = 1 << 17;
 /// Bytes of one cue's text: a screen holds a few hundred letters. What is beyond is left out.
 pub const CUE_BYTES_MAX: usize = 8 << 10;
 
+/// Lines of one cue, comment or style sheet: they are kept until all are there, and a line may be a single byte.
+pub const CUE_LINES_MAX: usize = 4096;
+
+/// Bytes of a subtitle that is written. Escapes, and tags that end and begin again, make a file longer, but no honest one four
+/// times as long.
+pub const SUBTITLE_WRITTEN_BYTES_MAX: usize = 4 * SUBTITLE_BYTES_MAX;
+
 /// Milliseconds at which the last cue may end: a hundred hours, so that hours have two digits. Later cues are dropped.
 pub const CUE_END_MS_MAX: u64 = 100 * 3_600_000 - 1;
 

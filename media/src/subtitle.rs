@@ -58,7 +58,7 @@ pub enum Format {
 /// Why a file can't be converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SubtitleError {
-    /// Longer than [`SUBTITLE_BYTES_MAX`].
+    /// Longer than [`SUBTITLE_BYTES_MAX`], or far longer once it is written.
     #[error("the subtitle has more than {SUBTITLE_BYTES_MAX} bytes; a film's has a few hundred thousand")]
     TooLong,
     /// More than [`CUES_MAX`].
@@ -139,7 +139,7 @@ pub fn convert(bytes: &[u8], hint: &Hint<'_>, options: &Options) -> Result<Conve
     if let Some(window_ms) = &options.window_ms {
         document.crop(window_ms.clone());
     }
-    let text = document.write(options.target);
+    let text = document.write(options.target)?;
     let (encoding, evidence) = (decoded.encoding, decoded.evidence);
     Ok(Converted { text, format, encoding, evidence, cues: document.cues.len() })
 }
@@ -183,8 +183,9 @@ pub fn read(text: &str, format: Format, hint: &Hint<'_>) -> Result<Document, Sub
 }
 
 impl Document {
-    /// The document as a file.
-    pub fn write(&self, target: Target) -> String {
+    /// The document as a file; it fails if that would be longer than
+    /// [`SUBTITLE_WRITTEN_BYTES_MAX`](crate::limits::SUBTITLE_WRITTEN_BYTES_MAX).
+    pub fn write(&self, target: Target) -> Result<String, SubtitleError> {
         match target {
             Target::WebVtt => write::vtt(self),
             Target::Srt => write::srt(self),

@@ -1,5 +1,7 @@
 //! SubRip. Nobody wrote its rules down; these are what players agree on.
 
+use crate::limits::CUE_LINES_MAX;
+
 use super::SubtitleError;
 use super::cue::{Cue, Document, Style, Text, TextBuilder};
 use super::markup::{Tag, entity};
@@ -24,20 +26,19 @@ pub(super) fn read(text: &str) -> Result<Document, SubtitleError> {
     let mut document = Document::default();
     let mut open: Option<(u64, u64)> = None;
     let mut said: Vec<&str> = Vec::new();
+    // Said, too, unless it turns out to be the next one's number.
+    let mut last: Option<&str> = None;
     for line in lines(text) {
         let Some((start_ms, end_ms, _)) = times(line) else {
-            if open.is_some() {
-                said.push(line);
-            }
+            said.extend(last.replace(line).filter(|_| said.len() < CUE_LINES_MAX));
             continue;
         };
-        if said.last().is_some_and(|last| is_number(last)) {
-            said.pop();
-        }
+        said.extend(last.take().filter(|line| !is_number(line)));
         close(open, &said, &mut document)?;
         said.clear();
         open = Some((start_ms, end_ms));
     }
+    said.extend(last);
     close(open, &said, &mut document)?;
     Ok(document)
 }
@@ -86,7 +87,7 @@ pub(super) fn styled(lines: &[&str]) -> (Text, Placement) {
 
 /// The bytes of a tag that the text begins with.
 fn tag(text: &str, style: &mut Style) -> Option<usize> {
-    let end = text.bytes().take(TAG_BYTES_MAX).position(|byte| byte == b'>')?;
+    let end = end_of_block(text, b'>')?;
     let tag = Tag::parse(&text[1..end]);
     if let Some(look) = style.look_mut(tag.name) {
         *look = !tag.is_end;
@@ -94,6 +95,13 @@ fn tag(text: &str, style: &mut Style) -> Option<usize> {
     }
     let is_dropped = DROPPED_TAGS.iter().any(|name| tag.name.eq_ignore_ascii_case(name));
     is_dropped.then_some(end + 1)
+}
+
+/// Where what the text begins with ends. It isn't looked for beyond another beginning, which would take long where there are many.
+fn end_of_block(text: &str, end: u8) -> Option<usize> {
+    let start = text.as_bytes().first()?;
+    let mut bytes = text.bytes().take(TAG_BYTES_MAX).enumerate().skip(1);
+    bytes.find(|(_, byte)| *byte == end || byte == start).filter(|(_, byte)| *byte == end).map(|(at, _)| at)
 }
 
 /// The bytes of a `<br>` that the text begins with.
@@ -107,7 +115,7 @@ fn override_block(text: &str, anchor: &mut Anchor) -> Option<usize> {
     if !text.starts_with("{\\") {
         return None;
     }
-    let end = text.bytes().take(TAG_BYTES_MAX).position(|byte| byte == b'}')?;
+    let end = end_of_block(text, b'}')?;
     for tag in text[2..end].split('\\') {
         let number = tag.trim().strip_prefix("an").and_then(|number| number.parse().ok());
         *anchor = number.and_then(Anchor::from_number).unwrap_or(*anchor);

@@ -1,5 +1,7 @@
 //! SubViewer 2, and what YouTube makes of it (`.sbv`): a line of two times, then lines of text.
 
+use crate::limits::CUE_LINES_MAX;
+
 use super::SubtitleError;
 use super::cue::{Cue, Document};
 use super::srt::{lines, styled};
@@ -33,7 +35,7 @@ pub(super) fn read(text: &str) -> Result<Document, SubtitleError> {
     for line in lines(text).chain([""]) {
         let next = times(line);
         if next.is_none() && !line.trim().is_empty() {
-            said.extend(line.split(BREAK));
+            said.extend(line.split(BREAK).take(CUE_LINES_MAX - said.len()));
             continue;
         }
         // Times without a text wait for it behind an empty line.

@@ -88,6 +88,14 @@ fn what_cannot_be_read_is_named() {
 }
 
 #[test]
+fn what_would_grow_without_end_is_refused() {
+    let cue = format!("00:01.000 --> 00:02.000\n<v {}>{}\n\n", "&".repeat(64), "a<v b>b</v>".repeat(300));
+    let text = format!("WEBVTT\n\n{}", cue.repeat(600));
+    let error = convert(text.as_bytes(), &Hint::default(), &Options::default()).unwrap_err();
+    assert_eq!(error, SubtitleError::TooLong);
+}
+
+#[test]
 fn old_encodings_are_read() {
     // "Привет, мир. Как дела?" in windows-1251.
     let bytes = [
@@ -194,13 +202,13 @@ proptest! {
         let document = read(&first.text, Format::WebVtt, &hint).unwrap();
         assert_settled(&document);
         prop_assert_eq!(document.cues.len(), first.cues);
-        prop_assert_eq!(&document.write(Target::WebVtt), &first.text);
+        prop_assert_eq!(&document.write(Target::WebVtt).unwrap(), &first.text);
         let second = convert(first.text.as_bytes(), &Hint::default(), &Options::default()).unwrap();
         prop_assert_eq!(second.text, first.text);
 
-        let written = document.write(Target::Srt);
+        let written = document.write(Target::Srt).unwrap();
         let srt = read(&written, Format::Srt, &hint).unwrap();
-        prop_assert_eq!(srt.write(Target::Srt), written);
+        prop_assert_eq!(srt.write(Target::Srt).unwrap(), written);
         let plain = |document: &Document| {
             let cues = document.cues.iter().map(|cue| {
                 let text = cue.text.plain().replace('\u{2060}', "");

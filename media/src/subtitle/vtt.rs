@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::limits::{CUE_DEPTH_MAX, CUE_NAME_BYTES_MAX, CUE_PREAMBLE_BYTES_MAX};
+use crate::limits::{CUE_DEPTH_MAX, CUE_LINES_MAX, CUE_NAME_BYTES_MAX, CUE_PREAMBLE_BYTES_MAX};
 
 use super::SubtitleError;
 use super::cue::{Cue, Document, Style, Text, TextBuilder};
@@ -43,7 +43,7 @@ pub(super) fn read(text: &str) -> Result<Document, SubtitleError> {
             is_header = false;
             block.clear();
         }
-        if !line.is_empty() {
+        if !line.is_empty() && block.len() < CUE_LINES_MAX {
             block.push(line);
         }
     }

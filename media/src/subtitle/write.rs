@@ -2,6 +2,9 @@
 
 use std::fmt::{Display, Write};
 
+use crate::limits::SUBTITLE_WRITTEN_BYTES_MAX;
+
+use super::SubtitleError;
 use super::cue::{Cue, Document, Style, Text};
 use super::markup::entity;
 
@@ -10,7 +13,7 @@ use super::markup::entity;
 const JOINER: char = '\u{2060}';
 
 /// As WebVTT.
-pub(super) fn vtt(document: &Document) -> String {
+pub(super) fn vtt(document: &Document) -> Result<String, SubtitleError> {
     let mut out = String::from("WEBVTT\n");
     for block in &document.preamble {
         add(&mut out, format_args!("\n{block}\n"));
@@ -24,12 +27,13 @@ pub(super) fn vtt(document: &Document) -> String {
         add(&mut out, format_args!("{start} --> {end}{}\n", cue.placement));
         write_text(&mut out, &cue.text, escape);
         out.push('\n');
+        check_length(&out)?;
     }
-    out
+    Ok(out)
 }
 
 /// As SubRip, whose texts are bold, italic and underlined, and in one of nine places.
-pub(super) fn srt(document: &Document) -> String {
+pub(super) fn srt(document: &Document) -> Result<String, SubtitleError> {
     let mut out = String::new();
     for (number, cue) in (1..).zip(&document.cues) {
         let (start, end) = (Clock(cue.start_ms, ','), Clock(cue.end_ms, ','));
@@ -39,8 +43,13 @@ pub(super) fn srt(document: &Document) -> String {
         }
         write_text(&mut out, &cue.text.without_names(), defuse);
         out.push_str("\n\n");
+        check_length(&out)?;
     }
-    out
+    Ok(out)
+}
+
+fn check_length(out: &str) -> Result<(), SubtitleError> {
+    if out.len() > SUBTITLE_WRITTEN_BYTES_MAX { Err(SubtitleError::TooLong) } else { Ok(()) }
 }
 
 fn srt_anchor(cue: &Cue) -> Option<u8> {
