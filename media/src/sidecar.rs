@@ -125,6 +125,8 @@ struct Torrent<'a> {
     /// The names of all videos, samples aside.
     videos: BTreeSet<String>,
     is_only_video: bool,
+    /// Folders with the video's name that other videos are in.
+    crowded: BTreeSet<String>,
     /// Each pair's `.idx` and `.sub` by the path without those.
     pairs: BTreeMap<String, Pair>,
 }
@@ -142,10 +144,15 @@ impl<'a> Torrent<'a> {
         let mut videos = BTreeSet::from([name.clone()]);
         let mut pairs: BTreeMap<String, Pair> = BTreeMap::new();
         let mut is_only_video = true;
+        let mut crowded = BTreeSet::new();
         for (index, file) in files.iter().enumerate().filter(|(_, file)| file.len() <= SIDECAR_PATH_BYTES_MAX)
         {
             let other = Path::new(file);
             if other.is_video() && !is_sample(&other) {
+                let named = other.folders.iter().rposition(|folder| folded(folder) == name);
+                if let Some(at) = named.filter(|_| *file != video) {
+                    crowded.insert(other.folders[..=at].join("/"));
+                }
                 is_only_video &= *file == video;
                 videos.insert(folded(other.stem));
             }
@@ -158,7 +165,7 @@ impl<'a> Torrent<'a> {
         }
         pairs.retain(|_, pair| pair.index.is_some() && pair.pictures.is_some());
         let video_episode = Episode::find(path.stem);
-        Self { video: path, video_name: name, video_episode, videos, is_only_video, pairs }
+        Self { video: path, video_name: name, video_episode, videos, is_only_video, crowded, pairs }
     }
 
     fn sidecar(&self, index: usize, whole: &str) -> Option<Sidecar> {
@@ -171,6 +178,7 @@ impl<'a> Torrent<'a> {
             return None;
         }
         let (rank, labels) = self.rank(&path)?;
+        let labels = self.with_folder(labels, &path);
         Some(Sidecar {
             index,
             pictures,
@@ -206,12 +214,10 @@ impl<'a> Torrent<'a> {
             return Some((rank, Labels::parse(rest)));
         }
         let labels = || Labels::parse_name(path.stem, self.video.stem);
-        // The folder with a video's name, with or without other folders below.
-        let named =
-            path.folders.iter().rev().map(|folder| folded(folder)).find(|name| self.videos.contains(name));
-        if let Some(name) = named {
-            let is_its = name == self.video_name && (self.is_only_video || self.is_alone_in(path));
-            return is_its.then(|| (Rank::Folder, labels()));
+        match self.named_folder(path) {
+            Owner::This => return Some((Rank::Folder, labels())),
+            Owner::Another => return None,
+            Owner::Unsaid => {}
         }
         let episode = Episode::find(path.stem)
             .or_else(|| path.folders.iter().rev().find_map(|folder| Episode::find(folder)));
@@ -231,10 +237,40 @@ impl<'a> Torrent<'a> {
         self.is_only_video || self.video.folders.starts_with(&path.folders[..own])
     }
 
-    /// Whether a folder that has the video's name isn't the one that videos are in, too: in `Film/Film.mkv` it says nothing.
-    fn is_alone_in(&self, path: &Path<'_>) -> bool {
-        !self.video.folders.starts_with(&path.folders)
+    /// Whose the innermost folder is that has a video's name. One in which there are other videos, too, says nothing.
+    fn named_folder(&self, path: &Path<'_>) -> Owner {
+        let names = path.folders.iter().map(|folder| folded(folder));
+        let Some((at, name)) = names.enumerate().filter(|(_, name)| self.videos.contains(name)).last() else {
+            return Owner::Unsaid;
+        };
+        let folders = &path.folders[..=at];
+        match name == self.video_name {
+            true if self.crowded.contains(&folders.join("/")) => Owner::Unsaid,
+            true => Owner::This,
+            false if self.video.folders.starts_with(folders) => Owner::Unsaid,
+            false => Owner::Another,
+        }
     }
+
+    /// Adds what the folder says that a subtitle is in: `Subs/English/film.srt`. The video's own folder has a film's name, and "It"
+    /// is one.
+    fn with_folder(&self, mut labels: Labels, path: &Path<'_>) -> Labels {
+        let own = path.folders.last().filter(|_| !self.video.folders.starts_with(&path.folders));
+        let of_folder = own.map(|folder| Labels::parse(folder)).filter(|labels| labels.title.is_none());
+        if let Some(folder) = of_folder {
+            labels.language = labels.language.or(folder.language);
+            labels.is_forced |= folder.is_forced;
+            labels.is_sdh |= folder.is_sdh;
+        }
+        labels
+    }
+}
+
+/// Whose a folder is.
+enum Owner {
+    This,
+    Another,
+    Unsaid,
 }
 
 /// Parts of films that are there to look at their quality aren't what a subtitle is of.

@@ -59,6 +59,29 @@ fn a_folder_with_the_videos_name_holds_its_subtitles() {
 }
 
 #[test]
+fn a_folder_with_other_videos_says_nothing_of_whose_it_is() {
+    let files = ["S/Ep1/Ep1.mkv", "S/Ep1/English.srt", "S/Ep2/Ep2.mkv", "S/Ep2/German.srt"];
+    assert_eq!(found("S/Ep1/Ep1.mkv", &files), ["Folder S/Ep1/English.srt en"]);
+    let files = ["Film/Film.mkv", "Film/Film 2.mkv", "Film/Subs/English.srt", "Film/Subs/Film/de.srt"];
+    assert_eq!(found("Film/Film.mkv", &files), ["Folder Film/Subs/Film/de.srt de"]);
+    assert!(found("Film/Film 2.mkv", &files).is_empty());
+}
+
+#[test]
+fn a_folder_may_say_the_language() {
+    let files =
+        ["It/It.mkv", "It/It.srt", "It/Subs/English/It.srt", "It/Subs/Forced/It.de.srt", "It/Subs/It.fr.srt"];
+    let expected = [
+        "SameName It/It.srt",
+        "SameName It/Subs/English/It.srt en",
+        "NameAndLabels It/Subs/Forced/It.de.srt de",
+        "NameAndLabels It/Subs/It.fr.srt fr",
+    ];
+    assert_eq!(found("It/It.mkv", &files), expected);
+    assert!(sidecars("It/It.mkv", &files)[2].is_forced);
+}
+
+#[test]
 fn episodes_are_paired_by_their_numbers() {
     let files = [
         "Show.S01E01.1080p.mkv",
