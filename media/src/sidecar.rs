@@ -125,6 +125,8 @@ struct Torrent<'a> {
     /// The names of all videos, samples aside.
     videos: BTreeSet<String>,
     is_only_video: bool,
+    /// Another video has the same name, in another folder.
+    has_namesake: bool,
     /// Folders with the video's name that other videos are in.
     crowded: BTreeSet<String>,
     /// Each pair's `.idx` and `.sub` by the path without those.
@@ -144,6 +146,7 @@ impl<'a> Torrent<'a> {
         let mut videos = BTreeSet::from([name.clone()]);
         let mut pairs: BTreeMap<String, Pair> = BTreeMap::new();
         let mut is_only_video = true;
+        let mut has_namesake = false;
         let mut crowded = BTreeSet::new();
         for (index, file) in files.iter().enumerate().filter(|(_, file)| file.len() <= SIDECAR_PATH_BYTES_MAX)
         {
@@ -154,7 +157,9 @@ impl<'a> Torrent<'a> {
                     crowded.insert(other.folders[..=at].join("/"));
                 }
                 is_only_video &= *file == video;
-                videos.insert(folded(other.stem));
+                let other_name = folded(other.stem);
+                has_namesake |= *file != video && other_name == name;
+                videos.insert(other_name);
             }
             let Some((whole, _)) = file.rsplit_once('.') else { continue };
             if other.extension.eq_ignore_ascii_case("idx") {
@@ -165,7 +170,16 @@ impl<'a> Torrent<'a> {
         }
         pairs.retain(|_, pair| pair.index.is_some() && pair.pictures.is_some());
         let video_episode = Episode::find(path.stem);
-        Self { video: path, video_name: name, video_episode, videos, is_only_video, crowded, pairs }
+        Self {
+            video: path,
+            video_name: name,
+            video_episode,
+            videos,
+            is_only_video,
+            has_namesake,
+            crowded,
+            pairs,
+        }
     }
 
     fn sidecar(&self, index: usize, whole: &str) -> Option<Sidecar> {
@@ -227,20 +241,22 @@ impl<'a> Torrent<'a> {
         self.is_only_video.then(|| (Rank::OnlyVideo, labels()))
     }
 
-    /// Whether a subtitle is beside the video, in a folder for subtitles near it, or further up.
+    /// Whether no other video has this one's name, or else the subtitle is beside this one, in a folder for subtitles near it, or
+    /// further up.
     fn is_near(&self, path: &Path<'_>) -> bool {
         let is_for_subtitles = |folder: &&str| {
             SUBTITLE_FOLDERS.iter().any(|name| folder.eq_ignore_ascii_case(name))
                 || folded(folder) == self.video_name
         };
         let own = path.folders.iter().position(is_for_subtitles).unwrap_or(path.folders.len());
-        self.is_only_video || self.video.folders.starts_with(&path.folders[..own])
+        !self.has_namesake || self.video.folders.starts_with(&path.folders[..own])
     }
 
     /// Whose the innermost folder is that has a video's name. One in which there are other videos, too, says nothing.
     fn named_folder(&self, path: &Path<'_>) -> Owner {
         let names = path.folders.iter().map(|folder| folded(folder));
-        let Some((at, name)) = names.enumerate().filter(|(_, name)| self.videos.contains(name)).last() else {
+        let Some((at, name)) = names.enumerate().filter(|(_, name)| self.videos.contains(name)).next_back()
+        else {
             return Owner::Unsaid;
         };
         let folders = &path.folders[..=at];

@@ -46,6 +46,13 @@ fn the_same_name_in_another_season_is_another_videos() {
 }
 
 #[test]
+fn a_name_that_one_video_has_is_its_in_any_folder() {
+    let files = ["Episodes/a.mkv", "Episodes/b.mkv", "Legendas/a.srt", "Legendas/b.pt.srt"];
+    assert_eq!(found("Episodes/a.mkv", &files), ["SameName Legendas/a.srt"]);
+    assert_eq!(found("Episodes/b.mkv", &files), ["NameAndLabels Legendas/b.pt.srt pt"]);
+}
+
+#[test]
 fn a_folder_with_the_videos_name_holds_its_subtitles() {
     let files = [
         "Show.S01E01.mkv",
