@@ -196,8 +196,7 @@ impl Part<'_> {
 impl Labels {
     /// Of what follows the video's name: ".en.forced", " - English (SDH)".
     pub fn parse(rest: &str) -> Self {
-        let rest = rest.trim_start_matches(|letter: char| letter == '.' || SEPARATORS.contains(&letter));
-        let rest = rest.trim_end_matches(['.', ' ', '_', '-']);
+        let rest = rest.trim_matches(['.', ' ', '_', '-']);
         let parts: Vec<Part<'_>> = rest.split('.').filter(|part| !part.is_empty()).map(Part::parse).collect();
         Self::from_parts(&parts)
     }
@@ -325,6 +324,8 @@ mod tests {
         assert_eq!(said(".de-for-children"), "de 'for-children'");
         assert_eq!(said(".extra - 2.it"), "it 'extra'");
         assert_eq!(said(".part 2.it"), "it 'part 2'");
+        assert_eq!(said(".(Director's cut).en"), "en '(Director's cut)'");
+        assert_eq!(said(".fr.EN"), "en 'fr'");
         assert_eq!(said(".en.2"), "en");
         assert_eq!(said(".English.eng"), "en");
     }

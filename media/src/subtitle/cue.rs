@@ -15,7 +15,8 @@ const MENDED_MS: u64 = 3000;
 pub struct Document {
     /// What is said, by when it begins.
     pub cues: Vec<Cue>,
-    /// Comments, styles and regions as they were written, which only WebVTT has.
+    /// Comments, styles and regions as they were written, which only WebVTT has. ffmpeg 5 stops reading at a style or a region:
+    /// for players that are built on it, clear this or write SubRip.
     pub preamble: Vec<String>,
 }
 
