@@ -255,8 +255,7 @@ impl<'a> Torrent<'a> {
     /// Whose the innermost folder is that has a video's name. One in which there are other videos, too, says nothing.
     fn named_folder(&self, path: &Path<'_>) -> Owner {
         let names = path.folders.iter().map(|folder| folded(folder));
-        let Some((at, name)) = names.enumerate().filter(|(_, name)| self.videos.contains(name)).next_back()
-        else {
+        let Some((at, name)) = names.enumerate().rfind(|(_, name)| self.videos.contains(name)) else {
             return Owner::Unsaid;
         };
         let folders = &path.folders[..=at];

@@ -60,9 +60,9 @@ pub struct Style {
     pub is_italic: bool,
     /// With a line below.
     pub is_underlined: bool,
-    /// Who says it (WebVTT, section 3.5), at most [`CUE_NAME_BYTES_MAX`](crate::limits::CUE_NAME_BYTES_MAX).
+    /// Who says it (WebVTT, section 4.2.2), at most [`CUE_NAME_BYTES_MAX`](crate::limits::CUE_NAME_BYTES_MAX).
     pub voice: Option<Arc<str>>,
-    /// Classes for a style sheet (WebVTT, section 3.5) with dots between, as long at most.
+    /// Classes for a style sheet (WebVTT, section 4.2.2) with dots between, as long at most.
     pub class: Option<Arc<str>>,
 }
 

@@ -1,4 +1,4 @@
-//! Where a cue is shown, as WebVTT has it (section 3.4, "WebVTT cue settings"), and how older formats' places become that.
+//! Where a cue is shown, as WebVTT has it (section 4.4, "WebVTT cue settings"), and how older formats' places become that.
 
 use std::fmt;
 
@@ -118,7 +118,7 @@ impl Percent {
         Self(hundredths.min(10_000))
     }
 
-    /// "50%" or "33.3%" (WebVTT, section 4.4, "WebVTT percentage").
+    /// "50%" or "33.3%" (a "WebVTT percentage").
     fn parse(text: &str) -> Option<Self> {
         let number = text.strip_suffix('%')?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));

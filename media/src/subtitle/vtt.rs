@@ -154,21 +154,24 @@ impl Name {
 }
 
 impl Payload {
-    /// A tag that isn't one is dropped, and one that ends what isn't open too (section 6.4).
+    /// A tag that isn't one is dropped, and one that ends what isn't innermost, too (section 6.4).
     fn tag(&mut self, tag: &Tag<'_>) {
         let Some(name) = Name::parse(tag.name) else { return };
         if !tag.is_end {
             self.begin(name, tag);
             return;
         }
-        let is_top = |open: &[(Name, Style)]| open.last().is_some_and(|(top, _)| *top == name);
         // The end of a ruby ends its text.
-        if name == Name::Ruby && self.open.last().is_some_and(|(top, _)| *top == Name::RubyText) {
+        if name == Name::Ruby && self.innermost() == Some(Name::RubyText) {
             self.end();
         }
-        if is_top(&self.open) {
+        if self.innermost() == Some(name) {
             self.end();
         }
+    }
+
+    fn innermost(&self) -> Option<Name> {
+        self.open.last().map(|(name, _)| *name)
     }
 
     fn begin(&mut self, name: Name, tag: &Tag<'_>) {
