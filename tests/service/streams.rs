@@ -177,7 +177,8 @@ fn a_playlist_has_the_videos_in_watching_order() {
     assert_eq!(titles, ["Show E01", "Show E02", "Show E10"]);
     let folder = playlist.strip_suffix("playlist.m3u8").expect("its name");
     for (title, line) in titles.iter().zip(list.lines().filter(|line| !line.starts_with('#'))) {
-        let (_, bytes) = files.iter().find(|(name, _)| *name == format!("{title}.mkv")).expect("one of the files");
+        let (_, bytes) =
+            files.iter().find(|(name, _)| *name == format!("{title}.mkv")).expect("one of the files");
         // Players resolve `..` themselves.
         let token = line.strip_prefix("../").expect("a relative URL");
         let (root, _) = folder.trim_end_matches('/').rsplit_once('/').expect("a token");
