@@ -86,8 +86,13 @@ pub fn parse(name: &str) -> Release {
 
 fn parse_name(text: &str) -> Release {
     let (text, container) = paths::split_extension(cut(text));
-    let mut release = read(&mut Name::new(text));
+    let name = &mut Name::new(text);
+    let mut release = read(name);
     release.container = container;
+    if paths::is_subtitle(container) {
+        release.languages.extend(trade::language_at_end(name));
+        sort(&mut release.languages);
+    }
     release
 }
 
@@ -118,6 +123,9 @@ fn read(name: &mut Name<'_>) -> Release {
     let title = title::find(name);
     trade::settle(name, &mut found, &title);
     let group = group::find(name, &title);
+    if numbers.is_spanish && !found.iter().any(|one| matches!(one.meaning, Meaning::Language(_))) {
+        found.push(Finding::told(Meaning::Language("es")));
+    }
     let mut release = Release { title: title::text(name, title), group, date, ..Release::default() };
     release.count(numbers, year);
     release.tell(&found);
@@ -132,7 +140,7 @@ impl Release {
     fn count(&mut self, numbers: Numbers, year: Option<u16>) {
         // A season that is a year says the year too.
         let of_season = numbers.seasons.first().copied().filter(|&season| season >= 1900);
-        self.year = year.or(of_season);
+        self.year = year.or(of_season).or(self.date.map(|date| date.year));
         self.seasons = numbers.seasons;
         self.episodes = numbers.episodes;
         self.absolute_episodes = numbers.absolute;
@@ -155,6 +163,10 @@ impl Release {
                 Meaning::Hdr(hdr) => self.hdr.push(hdr),
                 Meaning::Edition(edition) => _ = self.edition.get_or_insert(edition),
                 Meaning::Language(code) => self.languages.extend(Language::from_code(code)),
+                Meaning::Nordic => {
+                    self.languages
+                        .extend(["da", "fi", "no", "sv"].into_iter().filter_map(Language::from_code));
+                }
                 Meaning::Proper => self.is_proper = true,
                 Meaning::Repack => self.is_repack = true,
                 Meaning::Remux => self.is_remux = true,

@@ -1,7 +1,8 @@
 //! Episodes by a number that nothing marks: as fansubbers count ("Title - 07"), and as television once did ("Title.307").
 
-use super::numbers::Numbers;
+use super::numbers::{Numbers, add};
 use super::tokens::{Claim, Name, number};
+use crate::limits::EPISODES_MAX;
 
 /// What else the name says, by which a number is one of an episode or part of a title.
 #[derive(Clone, Copy, Debug)]
@@ -38,23 +39,25 @@ pub(super) fn find(name: &mut Name<'_>, numbers: &mut Numbers, context: Context)
     name.claim(at..end, Claim::Number);
 }
 
-/// A number beside the marked ones, in a name that begins with who made it, counts from the first season on.
+/// A number beside the marked ones counts from the first season on.
 pub(super) fn beside_marks(name: &mut Name<'_>, numbers: &mut Numbers) {
-    if name.bracket(0) == 0 || numbers.episodes.is_empty() {
-        return;
-    }
     let is_mark = |at: usize| name.claim_of(at) == Some(Claim::Number);
-    let is_beside = |at: usize| is_mark(at + 1) || at.checked_sub(1).is_some_and(is_mark);
     let is_it = |&at: &usize| {
         let is_number = name.is_free(at) && name.bracket(at) == 0 && name.number(at, 4).is_some();
         // "Title 29 S01E03" is a title with a number.
         let is_long = name.word(at).len() >= 3 || (name.word(at).len() == 2 && name.is_after_dash(at));
         is_number && (is_long || is_mark(at - 1) && name.word(at).len() == 2)
     };
-    let at = (1..name.len()).filter(is_it).find(|&at| is_beside(at));
-    if let Some((at, first)) = at.and_then(|at| Some((at, name.number(at, 4)?))) {
-        numbers.absolute.push(first);
-        name.claim(at..at + 1, Claim::Number);
+    let range = |at: usize| {
+        let first = name.number(at, 4)?;
+        let (end, last) = range_end(name, at, first);
+        // One number alone is a title's where nobody made the name as fansubbers do.
+        let is_it = last > first || name.bracket(0) != 0;
+        (is_it && (is_mark(end) || at.checked_sub(1).is_some_and(is_mark))).then_some((at..end, first, last))
+    };
+    if let Some((words, first, last)) = (1..name.len()).filter(is_it).find_map(range) {
+        add(&mut numbers.absolute, first, last, EPISODES_MAX);
+        name.claim(words, Claim::Number);
     }
 }
 
@@ -85,7 +88,7 @@ fn number_of(word: &str) -> Option<u16> {
     let rest = &word[digits..];
     let is_version =
         rest.strip_prefix('v').is_some_and(|version| matches!(version.as_bytes(), [b'0'..=b'9']));
-    let is_whole = rest.is_empty() || is_version || matches!(rest, "end" | "a" | "b" | "話" | "话");
+    let is_whole = rest.is_empty() || is_version || matches!(rest, "end" | "a" | "b" | "c" | "話" | "话");
     number(&word[..digits]).filter(|_| is_whole && (1..=4).contains(&digits))
 }
 
@@ -125,8 +128,9 @@ fn rank(name: &Name<'_>, at: usize, context: Context) -> Option<u8> {
     if at == 0 || name.bracket(at) != 0 || context.is_dated && !has_maker {
         return None;
     }
-    let is_long = word.len() >= 2;
-    if is_long && ends && (has_maker || context.is_broadcast || is_french(name, at + 1)) {
+    let is_range = range_end(name, at, number(word).unwrap_or(u16::MAX)).0 > at + 1;
+    let is_long = word.len() >= 2 || is_range;
+    if is_long && ends && (is_range || has_maker || context.is_broadcast || is_french(name, at + 1)) {
         // Later ones first: "Title 100 07".
         return Some(5);
     }
@@ -151,8 +155,8 @@ fn is_french(name: &Name<'_>, at: usize) -> bool {
 /// "16-20", "01~12", "01 - 12" in brackets.
 fn range_end(name: &Name<'_>, at: usize, first: u16) -> (usize, u16) {
     let gap = name.gap(at + 1);
-    let is_dash =
-        matches!(gap, "-" | "~" | "–" | "-#") || (gap == " - " && name.bracket(at) != 0) || gap == " ~ ";
+    let is_spaced = gap == " - " && name.word(at).len() == name.word(at + 1).len();
+    let is_dash = matches!(gap, "-" | "~" | "–" | "-#" | " ~ ") || is_spaced;
     match name.number(at + 1, 4).filter(|&last| is_dash && name.is_free(at + 1) && last > first) {
         Some(last) => (at + 2, last),
         None => (at + 1, first),

@@ -129,7 +129,7 @@ fn bracket(name: &Name<'_>, at: usize) -> Range<usize> {
 
 /// "x264 GROUP".
 fn last_word<'a>(name: &Name<'a>, tail: &Range<usize>) -> Option<&'a str> {
-    let is_made = name.claim_of(tail.start.checked_sub(1)?) == Some(Claim::Quality);
+    let is_made = matches!(name.claim_of(tail.start.checked_sub(1)?), Some(Claim::Quality | Claim::Hint));
     let is_word = tail.len() == 1 && name.written(tail.start).contains(|letter: char| letter.is_alphabetic());
     (is_made && is_word).then(|| name.written(tail.start))
 }

@@ -10,6 +10,8 @@ pub(super) struct Numbers {
     pub(super) episodes: Vec<u16>,
     /// Counted from the first season on.
     pub(super) absolute: Vec<u16>,
+    /// It counts in hundreds, as Spaniards do.
+    pub(super) is_spanish: bool,
     /// It is an extra of a season.
     pub(super) is_extra: bool,
 }
@@ -25,7 +27,7 @@ impl Numbers {
 }
 
 /// Adds a range that isn't there yet; one that is too long counts as its ends.
-fn add(numbers: &mut Vec<u16>, first: u16, last: u16, max: usize) {
+pub(super) fn add(numbers: &mut Vec<u16>, first: u16, last: u16, max: usize) {
     let is_short = usize::from(last.saturating_sub(first)) < max;
     let range = if is_short { first..=last } else { first..=first };
     for number in range {
@@ -129,9 +131,9 @@ fn last_of(name: &Name<'_>, end: &mut usize, first: u16, of_mark: impl Fn(&Mark)
     let mut last = first;
     while name.is_free(*end) {
         let gap = name.gap(*end);
-        let is_range = matches!(gap, "-" | "–" | " - " | "~" | "_" | ".-.");
+        let is_range = matches!(gap, "-" | "--" | "–" | " - " | "~" | "_" | ".-.");
         let marked = mark(name.word(*end)).and_then(|mark| of_mark(&mark));
-        let is_list = matches!(gap, "-" | "–" | " - " | "~" | "." | " " | "_" | "+" | "&" | ", " | ",");
+        let is_list = is_range || matches!(gap, "." | " " | "+" | "&" | ", " | "," | " & " | " + ");
         let bare = number(name.word(*end)).filter(|_| is_range && gap != "_" && name.word(*end).len() <= 4);
         // "S01E01 - 1000 Ways": beyond what a pack has, it is something else.
         let bare = bare.filter(|&next| gap != " - " && next < 1000 && (last == first || next == last + 1));
@@ -262,7 +264,8 @@ fn by_keyword(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize
     }
     let gap = name.gap(from);
     if digits.is_empty()
-        && (gap.len() > 3 || (gap.starts_with('-') && gap.len() == 1 && of == Of::Season && is_short))
+        && (gap.chars().count() > 3
+            || (gap.starts_with('-') && gap.len() == 1 && of == Of::Season && is_short))
     {
         return None;
     }
@@ -300,7 +303,7 @@ fn list_end(name: &Name<'_>, end: &mut usize, first: u16) -> u16 {
         let is_to = matches!(name.word(*end), "to" | "al" | "a" | "à" | "по" | "и" | "and" | "bis" | "thru");
         let is_dash = name.gap(*end).contains(['-', '–', '~', '_']);
         let at = if is_to { *end + 1 } else { *end };
-        let next = name.number(at, 4).filter(|_| name.is_free(at) && (name.gap(at).len() <= 3 || is_dash));
+        let next = name.number(at, 4).filter(|_| name.is_free(at) && (name.gap(at).len() <= 4 || is_dash));
         // "Season 2 - 08" is an episode, "Season 1 - 4" are seasons.
         let is_alike = !name.is_after_dash(at) || name.word(at).len() == name.word(*end - 1).len();
         let next = next.filter(|_| is_alike);
@@ -319,6 +322,7 @@ fn is_year_like(number: u16) -> bool {
 
 /// Spanish names count in hundreds: 102 is the second of the first.
 fn add_chapters(numbers: &mut Numbers, first: u16, last: u16) {
+    numbers.is_spanish = true;
     if first < 100 {
         numbers.add_episodes(first, last);
         return;
@@ -339,12 +343,14 @@ fn by_ordinal(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize
     // "10 th season".
     let at_keyword =
         if matches!(name.word(at + 1), "th" | "й" | "я" | "nd" | "rd") { at + 2 } else { at + 1 };
+    let is_ordinal = !rest.0.is_empty() || at_keyword > at + 1;
     let of = keyword(name.word(at_keyword))
         .filter(|_| name.word(at_keyword).len() > 2 && name.is_free(at_keyword))?;
     let is_near = matches!(name.gap(at_keyword), " " | "." | "_" | ". " | "-");
     // "Season 2 Episode 4": the number is the word's before it.
     let after = at_keyword + 1;
-    let is_taken = number_of(name.word(after)).is_some_and(|number| !is_year_like(number))
+    let is_taken = !is_ordinal
+        && number_of(name.word(after)).is_some_and(|number| !is_year_like(number))
         && name.bracket(after) == name.bracket(at_keyword)
         && keyword(name.word(after + 1)).is_none_or(|_| name.word(after + 1).len() < 3);
     if !is_near || is_taken {

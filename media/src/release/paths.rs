@@ -21,6 +21,7 @@ const PLACES: &[&str] = &[
     "anime",
     "complete",
     "data",
+    "data-1",
     "downloads",
     "featurettes",
     "films",
@@ -40,6 +41,7 @@ const PLACES: &[&str] = &[
     "subs",
     "subtitles",
     "test",
+    "tmp",
     "tv",
     "tv series",
     "tv shows",
@@ -61,6 +63,10 @@ pub(super) fn split_extension(name: &str) -> (&str, Option<&'static str>) {
 
 pub(super) fn is_film(extension: Option<&str>) -> bool {
     extension.is_some_and(|extension| FILMS.binary_search(&extension).is_ok())
+}
+
+pub(super) fn is_subtitle(extension: Option<&str>) -> bool {
+    matches!(extension, Some("ass" | "idx" | "srt" | "ssa" | "sub" | "sup" | "vtt"))
 }
 
 /// Slashes are in names as well ("1/8", "Title / Titre"): it is a path if it begins with one, or ends with a file.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::table::{NETWORKS, QUALITIES, look_up};
 use super::tokens::{Claim, Name, opens};
 
 /// Which words are the title.
@@ -19,7 +20,12 @@ fn is_claimed(name: &Name<'_>, at: usize) -> bool {
 
 /// Behind the brackets of who made it, and what else was recognised.
 fn start(name: &Name<'_>) -> usize {
-    let is_open = |&at: &usize| !is_claimed(name, at);
+    // A word of the trade before others of it, as in "HD 720p: Title", is none of the title.
+    let is_open = |&at: &usize| {
+        let is_led =
+            is_hint(name, at) && name.claim_of(at + 1) == Some(Claim::Quality) && at + 2 < name.len();
+        !is_claimed(name, at) && !(is_led && name.is_free(at + 2))
+    };
     let first = (0..name.len()).find(is_open).unwrap_or(name.len());
     if name.bracket(first) == 0 {
         return first;
@@ -108,11 +114,12 @@ fn without_hints(name: &Name<'_>, start: usize, end: usize) -> usize {
     let next_is_year = name.claim_of(end) == Some(Claim::Year);
     let mut shorter = end;
     // "The Good German (2006)": of so few words none is a language.
-    let is_short = next_is_year && end - start <= 3 && is_article(start);
+    let is_short = next_is_year && (end - start <= 2 || (end - start <= 3 && is_article(start)));
+    let is_before_quality = name.claim_of(end) == Some(Claim::Quality);
     while !is_short
         && shorter > start + 1
         && is_hint(name, shorter - 1)
-        && is_meant(name, shorter - 1, next_is_year)
+        && is_meant(name, shorter - 1, is_before_quality)
     {
         shorter -= 1;
     }
@@ -122,15 +129,11 @@ fn without_hints(name: &Name<'_>, start: usize, end: usize) -> usize {
     shorter
 }
 
-/// Before a year people write languages and cuts, and those as words.
-fn is_meant(name: &Name<'_>, at: usize, next_is_year: bool) -> bool {
-    let written = name.written(at);
-    let is_word = written.len() > 3 || written.chars().all(|letter| !letter.is_lowercase());
-    let is_source = matches!(
-        name.word(at),
-        "web" | "cam" | "line" | "ts" | "max" | "complete" | "final" | "stan" | "fox" | "raw"
-    );
-    is_word && !(next_is_year && is_source)
+/// Before a year or a number people write languages and cuts; services and sources only before what it is made of.
+fn is_meant(name: &Name<'_>, at: usize, is_before_quality: bool) -> bool {
+    let word = name.word(at);
+    let is_source = look_up(NETWORKS, word).is_some() || look_up(QUALITIES, word).is_some();
+    is_before_quality || !(is_source || matches!(word, "complete" | "final" | "line"))
 }
 
 /// A title in another script with one in Latin letters behind it, after a slash or in brackets: whoever looks it up wants the latter.

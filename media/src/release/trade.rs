@@ -6,6 +6,7 @@ use super::table::{EDITIONS, Meaning, NETWORKS, QUALITIES, Row, Trust, look_up};
 use super::tokens::{Claim, Name, number};
 use super::tongues::TONGUES;
 use super::vocabulary::{Audio, Hdr, Resolution};
+use crate::language::Language;
 
 /// What was found in which words.
 #[derive(Clone, Debug)]
@@ -43,6 +44,9 @@ pub(super) fn find(name: &mut Name<'_>) -> Vec<Finding> {
 }
 
 fn find_at(name: &Name<'_>, at: usize, key: &mut String) -> Option<Finding> {
+    if is_group(name, at) {
+        return None;
+    }
     if let Some((end, resolution)) = resolution(name, at) {
         return Some(sure(at..end, Meaning::Resolution(resolution)));
     }
@@ -66,8 +70,41 @@ fn find_at(name: &Name<'_>, at: usize, key: &mut String) -> Option<Finding> {
     with_channels(name, at)
 }
 
+/// The last word behind "x264-" is a group, even if it is called like a language.
+fn is_group(name: &Name<'_>, at: usize) -> bool {
+    let ends = at + 1 == name.len() || name.bracket(at + 1) != 0;
+    let before = || look_up(QUALITIES, name.word(at - 1)).map(|row| row.1);
+    let is_behind_codec = || {
+        let is_channels = matches!(name.word(at - 1), "0" | "1" | "264" | "265");
+        is_channels || matches!(before(), Some(Meaning::Video(_) | Meaning::Audio(_)))
+    };
+    let is_known = || {
+        matches!(name.word(at), "hd" | "es" | "hr" | "ma" | "x" | "dl" | "rip" | "ray")
+            || resolution(name, at).is_some()
+    };
+    ends && at > 0 && name.bracket(at) == 0 && name.gap(at) == "-" && is_behind_codec() && !is_known()
+}
+
+/// The language that a subtitle's name ends with, before what it is for: "Title.de.forced".
+pub(super) fn language_at_end(name: &Name<'_>) -> Option<Language> {
+    let is_beside =
+        |word: &str| matches!(word, "sdh" | "forced" | "cc" | "hi" | "full" | "hans" | "hant" | "brazil");
+    let at = (0..name.len()).rev().take(3).find(|&at| !is_beside(name.word(at)))?;
+    match look_up(TONGUES, name.word(at)) {
+        Some(&(_, Meaning::Language(code), _)) => Language::from_code(code),
+        _ => Language::from_code(name.word(at)),
+    }
+}
+
 fn row(key: &str) -> Option<&'static Row> {
     [QUALITIES, EDITIONS, NETWORKS, TONGUES].into_iter().find_map(|table| look_up(table, key))
+}
+
+impl Finding {
+    /// What is told by no word of its own.
+    pub(super) fn told(meaning: Meaning) -> Self {
+        sure(0..0, meaning)
+    }
 }
 
 fn sure(words: Range<usize>, meaning: Meaning) -> Finding {
