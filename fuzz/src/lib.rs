@@ -43,6 +43,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("piece_table", swarm::piece_table),
     ("range_header", stream::range_header),
     ("redact_line", stream::redact_line),
+    ("release_name", media::release_name),
     ("request", request::request),
     ("resume", storage::resume),
     ("scenario", sim::scenario),

@@ -85,15 +85,20 @@ pub fn parse(name: &str) -> Release {
 }
 
 fn parse_name(text: &str) -> Release {
+    parse_part(text).0
+}
+
+/// Reads a part of a path; with it whether a number leads to the title, which then is an episode's.
+fn parse_part(text: &str) -> (Release, bool) {
     let (text, container) = paths::split_extension(cut(text));
     let name = &mut Name::new(text);
-    let mut release = read(name);
+    let (mut release, is_led) = read(name);
     release.container = container;
     if paths::is_subtitle(container) {
         release.languages.extend(trade::language_at_end(name));
         sort(&mut release.languages);
     }
-    release
+    (release, is_led)
 }
 
 /// The beginning of a text, in whole letters.
@@ -101,7 +106,7 @@ fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(NAME_BYTES_MAX)]
 }
 
-fn read(name: &mut Name<'_>) -> Release {
+fn read(name: &mut Name<'_>) -> (Release, bool) {
     noise::claim(name);
     let mut found = trade::find(name);
     let date = dates::date(name);
@@ -126,10 +131,11 @@ fn read(name: &mut Name<'_>) -> Release {
     if numbers.is_spanish && !found.iter().any(|one| matches!(one.meaning, Meaning::Language(_))) {
         found.push(Finding::told(Meaning::Language("es")));
     }
+    let is_led = title::is_led(name, &title);
     let mut release = Release { title: title::text(name, title), group, date, ..Release::default() };
     release.count(numbers, year);
     release.tell(&found);
-    release
+    (release, is_led)
 }
 
 fn is_broadcast(meaning: Meaning) -> bool {
@@ -184,6 +190,7 @@ impl Release {
 
     /// The first source that is said, but a copy for the press is one whatever it was copied to.
     fn come_from(&mut self, source: Source) {
+        self.is_remux |= source == Source::Remux;
         if self.source.is_none() || source == Source::Screener {
             self.source = Some(source);
         }

@@ -154,6 +154,9 @@ pub(super) fn year(name: &mut Name<'_>) -> Option<u16> {
         .or_else(|| candidates().take_while(|&at| at < end).filter(|&at| has_title_before(name, at)).last())
         .or_else(|| candidates().find(|&at| has_title_before(name, at)))
         .or_else(|| candidates().find(|&at| name.bracket(at) != 0))?;
+    let is_second =
+        at > 0 && name.gap(at) == "-" && year_at(name, at - 1).is_some() && has_title_before(name, at - 1);
+    let at = at - usize::from(is_second);
     let year = year_at(name, at)?;
     // "1983-1992": until when is said as well.
     let is_range = name.gap(at + 1) == "-" && year_at(name, at + 1).is_some();

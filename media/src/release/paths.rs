@@ -1,6 +1,6 @@
 //! A file's name with the folders above it, which say what the file doesn't.
 
-use super::{Release, parse_name};
+use super::{Release, parse_name, parse_part};
 use crate::limits::FOLDERS_MAX;
 
 /// Extensions of files that have to do with films; sorted.
@@ -82,8 +82,8 @@ pub(super) fn is_path(name: &str) -> bool {
 /// the nearest first and at most [`FOLDERS_MAX`] of them.
 pub fn parse_path(path: &str) -> Release {
     let mut parts = path.rsplit(['/', '\\']).filter(|part| !part.trim().is_empty());
-    let mut release = parts.next().map(parse_name).unwrap_or_default();
-    let mut is_named = is_telling(&release);
+    let (mut release, is_led) = parts.next().map(parse_part).unwrap_or_default();
+    let mut is_named = is_telling(&release) && !is_led;
     for folder in parts.take(FOLDERS_MAX) {
         if PLACES.binary_search(&folder.to_ascii_lowercase().trim()).is_ok() {
             continue;

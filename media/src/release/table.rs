@@ -110,7 +110,6 @@ pub(super) const QUALITIES: &[Row] = &[
     ("blueraymux", source(Source::BluRay), Sure),
     ("bluray", source(Source::BluRay), Sure),
     ("bluraymux", source(Source::BluRay), Sure),
-    ("blurayremux", source(Source::Remux), Sure),
     ("blurayrip", source(Source::BdRip), Sure),
     ("brip", source(Source::BdRip), Sure),
     ("brmux", source(Source::BluRay), Sure),

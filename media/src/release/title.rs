@@ -64,8 +64,13 @@ fn is_hint(name: &Name<'_>, at: usize) -> bool {
     name.claim_of(at) == Some(Claim::Hint)
 }
 
+/// A number stands before the title.
+pub(super) fn is_led(name: &Name<'_>, title: &Range<usize>) -> bool {
+    (0..title.start).any(|at| name.claim_of(at) == Some(Claim::Number) && name.bracket(at) == 0)
+}
+
 fn end(name: &Name<'_>, start: usize) -> usize {
-    let is_numbered = (0..start).any(|at| name.claim_of(at) == Some(Claim::Number) && name.bracket(at) == 0);
+    let is_numbered = is_led(name, &(start..start));
     let mut at = start + 1;
     while at < name.len() && !is_claimed(name, at) {
         let gap = name.gap(at);

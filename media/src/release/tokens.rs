@@ -229,7 +229,7 @@ fn begins_glued(bytes: &[u8], before: u8) -> bool {
             .iter()
             .any(|codec| rest.len() >= codec.len() && rest[..codec.len()].eq_ignore_ascii_case(codec))
     };
-    before.is_ascii_alphabetic()
+    (before.is_ascii_alphabetic() || (before.is_ascii_digit() && is_codec(bytes)))
         && !matches!(before, b'x' | b'X')
         && (is_codec(bytes) || is_lines(bytes) || (before.is_ascii_lowercase() && is_mark(bytes)))
 }
