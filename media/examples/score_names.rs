@@ -94,7 +94,7 @@ fn score(rows: &[Value], misses: Option<&str>) {
         }
         let wrong = |field: &&str| is_asserted(field) && !is_right(field, &row[*field], &release);
         let is_scored = CORE.iter().any(|field| is_asserted(field));
-        let is_core = !CORE.iter().any(|field| wrong(&field));
+        let is_core = !CORE.into_iter().any(|field| wrong(&field));
         if is_scored && row["path"] != true {
             shares.entry("core").or_default().add(is_core);
             if row["weak"] != true {

@@ -84,11 +84,13 @@ fn is_candidate(name: &Name<'_>, at: usize) -> bool {
 
 /// "07", "07v2", "12END".
 fn number_of(word: &str) -> Option<u16> {
+    let word = word.strip_prefix('第').unwrap_or(word);
     let digits = word.len() - word.trim_start_matches(|digit: char| digit.is_ascii_digit()).len();
     let rest = &word[digits..];
     let is_version =
         rest.strip_prefix('v').is_some_and(|version| matches!(version.as_bytes(), [b'0'..=b'9']));
-    let is_whole = rest.is_empty() || is_version || matches!(rest, "end" | "a" | "b" | "c" | "話" | "话");
+    let is_whole =
+        rest.is_empty() || is_version || matches!(rest, "end" | "a" | "b" | "c" | "話" | "话" | "集");
     number(&word[..digits]).filter(|_| is_whole && (1..=4).contains(&digits))
 }
 

@@ -170,6 +170,7 @@ fn year_at(name: &Name<'_>, at: usize) -> Option<u16> {
 }
 
 fn has_title_before(name: &Name<'_>, at: usize) -> bool {
-    (0..at).any(|word| name.is_free(word) && name.bracket(word) == 0)
-        || (0..at).any(|word| name.is_free(word) && year_at(name, word).is_none())
+    // A year alone is a title too, but one in brackets is a year.
+    let is_word = |&word: &usize| matches!(name.claim_of(word), None | Some(Claim::Hint));
+    (0..at).filter(is_word).any(|word| name.bracket(word) == 0 || year_at(name, word).is_none())
 }

@@ -13,7 +13,8 @@ pub(super) fn claim(name: &mut Name<'_>) {
                 at = end;
             }
             None => {
-                if is_checksum(name, at) {
+                // "January's new programmes", as Chinese fansubbers begin.
+                if is_checksum(name, at) || name.word(at).ends_with("新番") {
                     name.claim(at..at + 1, Claim::Noise);
                 }
                 at += 1;

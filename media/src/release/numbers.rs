@@ -31,9 +31,9 @@ pub(super) fn add(numbers: &mut Vec<u16>, first: u16, last: u16, max: usize) {
     let is_short = usize::from(last.saturating_sub(first)) < max;
     let range = if is_short { first..=last } else { first..=first };
     for number in range {
-        if numbers.len() < max && numbers.last().is_none_or(|&last| last < number) {
-            numbers.push(number);
-        } else if numbers.len() < max && !numbers.contains(&number) {
+        // In order nearly always; looking through the whole list each time would cost its square.
+        let is_new = numbers.last().is_none_or(|&last| last < number) || !numbers.contains(&number);
+        if numbers.len() < max && is_new {
             numbers.push(number);
         }
     }

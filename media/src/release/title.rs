@@ -24,7 +24,7 @@ fn start(name: &Name<'_>) -> usize {
     let is_open = |&at: &usize| {
         let is_led =
             is_hint(name, at) && name.claim_of(at + 1) == Some(Claim::Quality) && at + 2 < name.len();
-        !is_claimed(name, at) && !(is_led && name.is_free(at + 2))
+        !(is_claimed(name, at) || (is_led && name.is_free(at + 2)))
     };
     let first = (0..name.len()).find(is_open).unwrap_or(name.len());
     if name.bracket(first) == 0 {
@@ -120,12 +120,7 @@ fn without_hints(name: &Name<'_>, start: usize, end: usize) -> usize {
     let mut shorter = end;
     // "The Good German (2006)": of so few words none is a language.
     let is_short = next_is_year && (end - start <= 2 || (end - start <= 3 && is_article(start)));
-    let is_before_quality = name.claim_of(end) == Some(Claim::Quality);
-    while !is_short
-        && shorter > start + 1
-        && is_hint(name, shorter - 1)
-        && is_meant(name, shorter - 1, is_before_quality)
-    {
+    while !is_short && shorter > start + 1 && is_hint(name, shorter - 1) && is_meant(name, shorter - 1, end) {
         shorter -= 1;
     }
     while shorter < end && is_article(shorter - 1) {
@@ -135,10 +130,12 @@ fn without_hints(name: &Name<'_>, start: usize, end: usize) -> usize {
 }
 
 /// Before a year or a number people write languages and cuts; services and sources only before what it is made of.
-fn is_meant(name: &Name<'_>, at: usize, is_before_quality: bool) -> bool {
+fn is_meant(name: &Name<'_>, at: usize, end: usize) -> bool {
     let word = name.word(at);
+    let is_before_quality = name.claim_of(end) == Some(Claim::Quality);
+    let is_before_year = name.claim_of(end) == Some(Claim::Year);
     let is_source = look_up(NETWORKS, word).is_some() || look_up(QUALITIES, word).is_some();
-    is_before_quality || !(is_source || matches!(word, "complete" | "final" | "line"))
+    is_before_quality || !(is_source || (is_before_year && matches!(word, "complete" | "final" | "line")))
 }
 
 /// A title in another script with one in Latin letters behind it, after a slash or in brackets: whoever looks it up wants the latter.
@@ -198,8 +195,7 @@ pub(super) fn text(name: &Name<'_>, words: Range<usize>) -> String {
 fn spaced(text: &str) -> String {
     let has_spaces = text.contains([' ', '_']);
     let mut out = String::with_capacity(text.len());
-    let mut letters = text.char_indices().peekable();
-    while let Some((at, letter)) = letters.next() {
+    for (at, letter) in text.char_indices() {
         let is_space = letter == '_'
             || letter.is_whitespace()
             || (letter == '.' && !has_spaces && !is_initial(text, at));

@@ -167,7 +167,7 @@ fn channels(name: &Name<'_>, at: usize) -> usize {
 fn resolution(name: &Name<'_>, at: usize) -> Option<(usize, Resolution)> {
     let word = name.word(at);
     if let Some((width, height)) = word.split_once(['x', '×']) {
-        return Some((at + 1, of_size(number(width)?, number(height)?)?));
+        return Some((at + 1, of_size(number(width)?, number(height.trim_end_matches(['p', 'i']))?)?));
     }
     if name.gap(at + 1) == "*" {
         return Some((at + 2, of_size(number(word)?, name.number(at + 1, 4)?)?));
