@@ -9,6 +9,7 @@
 mod counted;
 mod dates;
 mod group;
+mod marks;
 mod noise;
 mod numbers;
 mod packs;

@@ -1,7 +1,7 @@
 //! Episodes by a number that nothing marks: as fansubbers count ("Title - 07"), and as television once did ("Title.307").
 
 use super::numbers::{Numbers, add};
-use super::tokens::{Claim, Name, number};
+use super::tokens::{Claim, Name, is_year, number};
 use crate::limits::EPISODES_MAX;
 
 /// What else the name says, by which a number is one of an episode or part of a title.
@@ -13,20 +13,36 @@ pub(super) struct Context {
     pub(super) is_broadcast: bool,
 }
 
+/// What is the same for all numbers of a name.
+struct Scene {
+    context: Context,
+    /// The name begins with brackets: of who made it, as fansubbers do.
+    has_maker: bool,
+    /// The first word outside of brackets.
+    first: usize,
+    /// Behind the last mark of a season; a number before one is a title's.
+    from: usize,
+}
+
 /// Claims the number of an episode, if the name says none with a mark.
 pub(super) fn find(name: &mut Name<'_>, numbers: &mut Numbers, context: Context) {
-    let place = (0..name.len()).filter(|&at| is_candidate(name, at)).filter_map(|at| {
-        let rank = rank(name, at, context)?;
-        Some((rank, at))
-    });
     if let Some((at, season, episode)) = (0..name.len()).find_map(|at| pair(name, at, context)) {
         numbers.seasons.push(season);
         numbers.episodes.push(episode);
         name.claim(at..at + 2, Claim::Number);
         return;
     }
-    // The best place; of two that are as good the first.
-    let Some((_, at)) = place.min_by_key(|&(rank, at)| (rank, at)) else { return };
+    let is_mark = |at: &usize| name.claim_of(*at) == Some(Claim::Number);
+    let scene = Scene {
+        context,
+        has_maker: name.bracket(0) != 0,
+        first: (0..name.len()).find(|&at| name.bracket(at) == 0).unwrap_or(name.len()),
+        from: (0..name.len()).rev().find(is_mark).map_or(0, |mark| mark + 1),
+    };
+    // Of two places that are as good the first.
+    let candidates = (0..name.len()).filter(|&at| is_candidate(name, at));
+    let places = candidates.filter_map(|at| Some((rank(name, at, &scene)?, at)));
+    let Some((_, at)) = places.min() else { return };
     let Some(first) = number_of(name.word(at)) else { return };
     if is_compressed(name, at, numbers, context) {
         numbers.seasons.push(first / 100);
@@ -77,8 +93,7 @@ fn pair(name: &Name<'_>, at: usize, context: Context) -> Option<(usize, u16, u16
 }
 
 fn is_candidate(name: &Name<'_>, at: usize) -> bool {
-    let is_year =
-        name.word(at).len() == 4 && name.number(at, 4).is_some_and(|number| (1900..2050).contains(&number));
+    let is_year = name.number(at, 4).is_some_and(is_year);
     name.is_free(at) && number_of(name.word(at)).is_some() && !is_year
 }
 
@@ -95,49 +110,70 @@ fn number_of(word: &str) -> Option<u16> {
 }
 
 /// How much a number looks like one of an episode, the best first.
-fn rank(name: &Name<'_>, at: usize, context: Context) -> Option<u8> {
-    let word = name.word(at);
-    let has_maker = name.bracket(0) != 0;
-    let is_padded = word.len() >= 2 && word.starts_with('0');
-    let ends = ends_there(name, at);
+fn rank(name: &Name<'_>, at: usize, scene: &Scene) -> Option<Rank> {
+    let is_outside = name.bracket(at) == 0;
+    let is_padded = name.word(at).len() >= 2 && name.word(at).starts_with('0');
     if name.gap(at).ends_with('#') {
-        return Some(0);
+        return Some(Rank::Hash);
     }
-    if at > 0 && name.is_after_dash(at) && name.bracket(at) == 0 && (ends || is_padded) {
-        return Some(1);
+    if at > 0 && is_outside && name.is_after_dash(at) && (is_padded || ends_there(name, at)) {
+        return Some(Rank::Dash);
     }
-    let is_alone = name.bracket(at) != 0
-        && name.bracket(at) != name.bracket(at.wrapping_sub(1))
-        && (name.bracket(at + 1) != name.bracket(at) || range_end(name, at, 0).0 > at + 1);
-    if is_alone && has_maker && at > 0 && name.gap(at).ends_with(['[', '【']) && word.len() <= 4 {
-        return Some(2);
+    if scene.has_maker && at > 0 && is_alone(name, at) {
+        return Some(Rank::Brackets);
     }
-    // "Title 1.11" is no episode; nor is "Title 00 S01".
+    // "Title 1.11" is no episode.
     let is_decimal = at > 0 && name.gap(at) == "." && name.number(at - 1, 2).is_some();
-    let is_before_season = (at..name.len()).any(|after| name.claim_of(after) == Some(Claim::Number));
-    if is_decimal || is_before_season {
+    if is_decimal || !is_outside || at < scene.from {
         return None;
     }
-    let is_first = at == 0 || (name.bracket(at) == 0 && (0..at).all(|before| name.bracket(before) != 0));
-    let leads = is_first && name.bracket(at) == 0 && word.len() >= 2 && !context.is_dated;
+    if at == scene.first && leads(name, at, scene, is_padded) {
+        return Some(Rank::First);
+    }
+    if at == 0 || (scene.context.is_dated && !scene.has_maker) {
+        return None;
+    }
+    let is_range = range_end(name, at, number(name.word(at)).unwrap_or(u16::MAX)).0 > at + 1;
+    let is_counted = scene.has_maker || scene.context.is_broadcast || name.word(at + 1) == "vostfr";
+    if ends_there(name, at) && (is_range || (is_counted && name.word(at).len() >= 2)) {
+        return Some(Rank::Last);
+    }
+    let is_hundreds = scene.context.is_broadcast && name.word(at).len() >= 3 && name.number(at, 4).is_some();
+    (is_padded || is_hundreds).then_some(Rank::Anywhere)
+}
+
+/// Where a number stands, the surest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// "Title #7".
+    Hash,
+    /// "Title - 07".
+    Dash,
+    /// "[Group][Title][07]".
+    Brackets,
+    /// "07 - Title".
+    First,
+    /// "Title 07 [720p]".
+    Last,
+    /// "Title.07.Its.Name", "Title.307.Its.Name".
+    Anywhere,
+}
+
+/// A number, or a range, with square brackets of its own.
+fn is_alone(name: &Name<'_>, at: usize) -> bool {
+    let end = range_end(name, at, 0).0;
+    name.gap(at).ends_with(['[', '【'])
+        && name.bracket(at) != name.bracket(at.wrapping_sub(1))
+        && name.bracket(end) != name.bracket(at)
+}
+
+/// "003. Title", "07 - Title", and behind a group "07 Title".
+fn leads(name: &Name<'_>, at: usize, scene: &Scene, is_padded: bool) -> bool {
     let next = range_end(name, at, 0).0;
+    let gap = name.gap(next);
     let is_set_off =
-        name.is_after_dash(next) || name.gap(next) == ". " || (is_padded && name.gap(next) == "-");
-    let is_padded_first = is_padded && has_maker;
-    if leads && (is_set_off || is_padded_first) && next < name.len() {
-        return Some(3);
-    }
-    if at == 0 || name.bracket(at) != 0 || context.is_dated && !has_maker {
-        return None;
-    }
-    let is_range = range_end(name, at, number(word).unwrap_or(u16::MAX)).0 > at + 1;
-    let is_long = word.len() >= 2 || is_range;
-    if is_long && ends && (is_range || has_maker || context.is_broadcast || is_french(name, at + 1)) {
-        // Later ones first: "Title 100 07".
-        return Some(5);
-    }
-    let is_hundreds = context.is_broadcast && word.len() >= 3 && name.number(at, 4).is_some();
-    (is_padded || is_hundreds).then_some(6)
+        name.is_after_dash(next) || gap == ". " || (is_padded && (gap == "-" || scene.has_maker));
+    is_set_off && name.word(at).len() >= 2 && !scene.context.is_dated && next < name.len()
 }
 
 /// Behind it comes what is no title: brackets, a dash, words of the trade, nothing.
@@ -148,10 +184,6 @@ fn ends_there(name: &Name<'_>, at: usize) -> bool {
         || name.bracket(end) != name.bracket(at)
         || name.is_after_dash(end)
         || matches!(name.word(end), "end" | "final" | "fin" | "v0" | "v1" | "v2" | "v3")
-}
-
-fn is_french(name: &Name<'_>, at: usize) -> bool {
-    name.word(at) == "vostfr"
 }
 
 /// "16-20", "01~12", "01 - 12" in brackets.

@@ -139,38 +139,34 @@ fn in_digits(name: &Name<'_>, at: usize) -> Option<Date> {
 /// Claims the year: of several the one in brackets, or the last before what is of the trade; the first word of a name is a
 /// title if there is no other.
 pub(super) fn year(name: &mut Name<'_>) -> Option<u16> {
-    let candidates = || (0..name.len()).filter(|&at| year_at(name, at).is_some());
+    let candidates: Vec<usize> = (0..name.len()).filter(|&at| year_at(name, at).is_some()).collect();
+    let first = *candidates.first()?;
     let is_bracketed =
-        |&at: &usize| at > 0 && name.bracket(at) != 0 && name.bracket(at) != name.bracket(at - 1);
-    // What comes before the first of these is the title with its year.
-    let end = (1..name.len())
-        .find(|&at| {
-            matches!(name.claim_of(at), Some(Claim::Quality | Claim::Number))
-                && candidates().any(|year| year < at)
-        })
-        .unwrap_or(name.len());
+        |at: usize| at > 0 && name.bracket(at) != 0 && name.bracket(at) != name.bracket(at - 1);
+    // What comes before the first word of the trade behind a year is the title with its year.
+    let is_trade = |&at: &usize| matches!(name.claim_of(at), Some(Claim::Quality | Claim::Number));
+    let end = (first + 1..name.len()).find(is_trade).unwrap_or(name.len());
+    // A year alone is a title too, but one in brackets is a year.
+    let is_word = |&at: &usize| matches!(name.claim_of(at), None | Some(Claim::Hint));
+    let is_title = |&at: &usize| name.bracket(at) == 0 || year_at(name, at).is_none();
+    let title = (0..name.len()).filter(is_word).find(is_title).unwrap_or(name.len());
+    let candidates = || candidates.iter().copied();
     let at = candidates()
-        .find(|at| is_bracketed(at))
-        .or_else(|| candidates().take_while(|&at| at < end).filter(|&at| has_title_before(name, at)).last())
-        .or_else(|| candidates().find(|&at| has_title_before(name, at)))
+        .find(|&at| is_bracketed(at))
+        .or_else(|| candidates().rfind(|&at| title < at && at < end))
+        .or_else(|| candidates().find(|&at| title < at))
         .or_else(|| candidates().find(|&at| name.bracket(at) != 0))?;
-    let is_second =
-        at > 0 && name.gap(at) == "-" && year_at(name, at - 1).is_some() && has_title_before(name, at - 1);
+    // "1983-1992": since when is the year, and until when is said as well.
+    let is_range = |second: usize| name.gap(second) == "-" && year_at(name, second).is_some();
+    let is_second = at > title + 1 && is_range(at) && year_at(name, at - 1).is_some();
     let at = at - usize::from(is_second);
     let year = year_at(name, at)?;
-    // "1983-1992": until when is said as well.
-    let is_range = name.gap(at + 1) == "-" && year_at(name, at + 1).is_some();
-    name.claim(at..at + 1 + usize::from(is_range), Claim::Year);
+    let end = at + 1 + usize::from(is_range(at + 1));
+    name.claim(at..end, Claim::Year);
     Some(year)
 }
 
 fn year_at(name: &Name<'_>, at: usize) -> Option<u16> {
     let is_whole = name.word(at).len() == 4 && name.is_free(at);
     name.number(at, 4).filter(|&year| is_whole && is_year(year))
-}
-
-fn has_title_before(name: &Name<'_>, at: usize) -> bool {
-    // A year alone is a title too, but one in brackets is a year.
-    let is_word = |&word: &usize| matches!(name.claim_of(word), None | Some(Claim::Hint));
-    (0..at).filter(is_word).any(|word| name.bracket(word) == 0 || year_at(name, word).is_none())
 }

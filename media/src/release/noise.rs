@@ -36,7 +36,7 @@ fn site(name: &Name<'_>, at: usize) -> Option<(usize, Claim)> {
         return None;
     }
     let mut end = at + 1;
-    while end < name.len() && name.gap(end) == "." {
+    while end < name.len() && matches!(name.gap(end), "." | "") {
         end += 1;
     }
     if name.word(at) == "www" && end > at + 1 {

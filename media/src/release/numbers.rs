@@ -1,6 +1,7 @@
 //! Seasons and episodes, as names of the trade count them.
 
-use super::tokens::{Claim, Name, number};
+use super::marks::{Mark, Rest, mark};
+use super::tokens::{Claim, Name, is_year, number};
 use crate::limits::{EPISODES_MAX, SEASONS_MAX};
 
 /// What a name counts.
@@ -26,26 +27,14 @@ impl Numbers {
     }
 }
 
-/// Adds a range that isn't there yet; one that is too long counts as its ends.
+/// Adds a range, in order; one that is too long counts as its first.
 pub(super) fn add(numbers: &mut Vec<u16>, first: u16, last: u16, max: usize) {
     let is_short = usize::from(last.saturating_sub(first)) < max;
-    let range = if is_short { first..=last } else { first..=first };
-    for number in range {
-        // In order nearly always; looking through the whole list each time would cost its square.
-        let is_new = numbers.last().is_none_or(|&last| last < number) || !numbers.contains(&number);
-        if numbers.len() < max && is_new {
-            numbers.push(number);
-        }
-    }
-}
-
-/// A word such as "s01e02e03", "1x02", "e05v2".
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Mark {
-    season: Option<u16>,
-    first: Option<u16>,
-    last: Option<u16>,
-    is_extra: bool,
+    let last = if is_short { last } else { first };
+    numbers.extend((first..=last).take(max.saturating_sub(numbers.len())));
+    // Two runs that are in order cost no more than their length.
+    numbers.sort();
+    numbers.dedup();
 }
 
 /// Claims all that is marked as a season or an episode.
@@ -86,7 +75,8 @@ fn by_mark(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize> {
         }
     }
     if mark.first.is_none() && mark.season.is_some() && !mark.is_extra {
-        let next = self::mark(name.word(end)).filter(|next| next.season.is_none() && name.is_free(end));
+        let next =
+            super::marks::mark(name.word(end)).filter(|next| next.season.is_none() && name.is_free(end));
         if let Some(next) = next {
             (mark.first, mark.last) = (next.first, next.last);
             end += 1;
@@ -145,70 +135,6 @@ fn last_of(name: &Name<'_>, end: &mut usize, first: u16, of_mark: impl Fn(&Mark)
         *end += 1;
     }
     last
-}
-
-/// Reads a mark; the whole word has to be one.
-fn mark(word: &str) -> Option<Mark> {
-    let mut rest = Rest(word);
-    let mut mark = Mark::default();
-    if rest.letters(&["season", "s"]) {
-        mark.season = Some(rest.number(4)?);
-        if matches!(rest.0, "extras" | "extra" | "bonus" | "special" | "specials") {
-            return Some(Mark { is_extra: true, ..mark });
-        }
-        if rest.letters(&["d", "disc"]) {
-            rest.number(2)?;
-            return rest.0.is_empty().then_some(mark);
-        }
-        if rest.0.is_empty() {
-            return Some(mark);
-        }
-    } else if rest.0.starts_with(|first: char| first.is_ascii_digit()) {
-        // "1x02"; a picture has more than two digits before its "x".
-        mark.season = Some(rest.number(4).filter(|&season| season < 100 || is_year_like(season))?);
-        if rest.0 == "xall" {
-            return Some(mark);
-        }
-        if !rest.0.starts_with(['x', 'х']) {
-            return None;
-        }
-    } else if !rest.0.starts_with(['e', 'x']) {
-        return None;
-    }
-    while rest.letters(&["episode", "xep", "xe", "ep", "e", "x", "х"]) {
-        let number = rest.number(5)?;
-        mark.first.get_or_insert(number);
-        mark.last = Some(mark.last.map_or(number, |last| last.max(number)));
-    }
-    rest.version();
-    let is_whole = rest.0.is_empty() || matches!(rest.0, "a" | "b" | "c" | "end" | "fin");
-    (is_whole && mark.first.is_some()).then_some(mark)
-}
-
-struct Rest<'a>(&'a str);
-
-impl<'a> Rest<'a> {
-    /// Takes the first of these that comes with a digit behind it.
-    fn letters(&mut self, those: &[&str]) -> bool {
-        let is_digit = |rest: &&'a str| rest.starts_with(|next: char| next.is_ascii_digit());
-        let rest = those.iter().find_map(|&letters| self.0.strip_prefix(letters).filter(is_digit));
-        self.0 = rest.unwrap_or(self.0);
-        rest.is_some()
-    }
-
-    fn number(&mut self, digits_max: usize) -> Option<u16> {
-        let rest = self.0.trim_start_matches(|digit: char| digit.is_ascii_digit());
-        let digits = &self.0[..self.0.len() - rest.len()];
-        self.0 = rest;
-        number(digits).filter(|_| digits.len() <= digits_max)
-    }
-
-    /// "v2".
-    fn version(&mut self) {
-        if let Some([b'0'..=b'9']) = self.0.strip_prefix('v').map(str::as_bytes) {
-            self.0 = "";
-        }
-    }
 }
 
 /// What a number is of.
@@ -309,15 +235,11 @@ fn list_end(name: &Name<'_>, end: &mut usize, first: u16) -> u16 {
         let next = next.filter(|_| is_alike);
         let counted = next.filter(|&next| {
             let is_range = (is_to || is_dash) && next > last;
-            is_range && next - last < 1000 && !is_year_like(next) || next == last.saturating_add(1)
+            is_range && next - last < 1000 && !is_year(next) || next == last.saturating_add(1)
         });
         let Some(next) = counted else { return last };
         (last, *end) = (next, at + 1);
     }
-}
-
-fn is_year_like(number: u16) -> bool {
-    (1900..2050).contains(&number)
 }
 
 /// Spanish names count in hundreds: 102 is the second of the first.
@@ -328,6 +250,7 @@ fn add_chapters(numbers: &mut Numbers, first: u16, last: u16) {
         return;
     }
     let season = first / 100;
+    numbers.seasons.clear();
     numbers.add_seasons(season, season);
     numbers.add_episodes(first % 100, if last / 100 == season { last % 100 } else { first % 100 });
 }
@@ -350,7 +273,7 @@ fn by_ordinal(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize
     // "Season 2 Episode 4": the number is the word's before it.
     let after = at_keyword + 1;
     let is_taken = !is_ordinal
-        && number_of(name.word(after)).is_some_and(|number| !is_year_like(number))
+        && number_of(name.word(after)).is_some_and(|number| !is_year(number))
         && name.bracket(after) == name.bracket(at_keyword)
         && keyword(name.word(after + 1)).is_none_or(|_| name.word(after + 1).len() < 3);
     if !is_near || is_taken {
@@ -373,10 +296,10 @@ fn of_all(name: &Name<'_>, at: usize, numbers: &mut Numbers) -> Option<usize> {
     }
     let number = name.number(at, 4)?;
     let is_of = matches!(name.word(at + 1), "of" | "из" | "von" | "de" | "sur");
-    let is_part = is_of && name.number(at + 2, 4).is_some_and(|all| all >= number && !is_year_like(all));
+    let is_part = is_of && name.number(at + 2, 4).is_some_and(|all| all >= number && !is_year(all));
     let is_alone = name.bracket(at) != 0 && name.gap(at + 1) == "/" && name.gap(at).ends_with(['[', '(']);
     let is_fraction = is_alone && name.number(at + 1, 4).is_some_and(|all| all >= number);
-    if !(is_part || is_fraction) || is_year_like(number) || !numbers.episodes.is_empty() {
+    if !(is_part || is_fraction) || is_year(number) || !numbers.episodes.is_empty() {
         return None;
     }
     numbers.add_episodes(number, number);

@@ -50,6 +50,11 @@ fn start(name: &Name<'_>) -> usize {
     others().find(is_latin).or_else(|| others().next()).unwrap_or(first)
 }
 
+/// A Roman number in one letter: "Ⅲ".
+fn is_roman(letter: char) -> bool {
+    ('\u{2160}'..='\u{2188}').contains(&letter)
+}
+
 /// A word of two letters or more, of which all are Latin.
 fn is_latin(name: &Name<'_>, at: usize) -> bool {
     name.word(at).bytes().filter(u8::is_ascii_alphabetic).count() >= 2 && !is_foreign(name, at)
@@ -57,7 +62,7 @@ fn is_latin(name: &Name<'_>, at: usize) -> bool {
 
 /// A word with letters that come after the Greek.
 fn is_foreign(name: &Name<'_>, at: usize) -> bool {
-    name.word(at).chars().any(|letter| letter >= '\u{370}' && letter.is_alphabetic())
+    name.word(at).chars().any(|letter| letter >= '\u{370}' && !is_roman(letter) && letter.is_alphabetic())
 }
 
 fn is_hint(name: &Name<'_>, at: usize) -> bool {

@@ -122,6 +122,11 @@ pub(super) fn number(text: &str) -> Option<u16> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
+/// A number that is rather a year than one of a season or an episode.
+pub(super) fn is_year(number: u16) -> bool {
+    (1900..2050).contains(&number)
+}
+
 pub(super) fn is_spaced_dash(gap: &str) -> bool {
     let dash = gap.find(['-', '–', '—']);
     let is_room = |side: &str| side.ends_with([' ', '_', '.']) || side.starts_with([' ', '_', '.']);
@@ -210,19 +215,13 @@ fn seam(word: &str) -> Option<usize> {
     (1..bytes.len()).find(|&at| {
         let (before, after) = bytes.split_at(at);
         begins_glued(after, before[at - 1])
+            || (at == 6 && is_mark(before) && after[0].is_ascii_uppercase() && after.len() > 1)
             || (matches!(before[at - 1], b'p' | b'P') && is_lines(before) && after[0].is_ascii_alphabetic())
     })
 }
 
 /// A codec, a number of lines or a mark of an episode behind a letter.
 fn begins_glued(bytes: &[u8], before: u8) -> bool {
-    let is_mark = |rest: &[u8]| match rest {
-        [b'S', s1, s2, b'E' | b'e', e1, e2, ..] => {
-            [s1, s2, e1, e2].iter().all(|digit| digit.is_ascii_digit())
-        }
-        [b'1'..=b'9', b'x', e1, e2] => e1.is_ascii_digit() && e2.is_ascii_digit(),
-        _ => false,
-    };
     let is_codec = |rest: &[u8]| {
         const CODECS: [&[u8]; 5] = [b"x264", b"x265", b"h264", b"h265", b"xvid"];
         CODECS
@@ -232,6 +231,17 @@ fn begins_glued(bytes: &[u8], before: u8) -> bool {
     (before.is_ascii_alphabetic() || (before.is_ascii_digit() && is_codec(bytes)))
         && !matches!(before, b'x' | b'X')
         && (is_codec(bytes) || is_lines(bytes) || (before.is_ascii_lowercase() && is_mark(bytes)))
+}
+
+/// "S01E02..." and "1x02".
+fn is_mark(bytes: &[u8]) -> bool {
+    match bytes {
+        [b'S', s1, s2, b'E' | b'e', e1, e2, ..] => {
+            [s1, s2, e1, e2].iter().all(|digit| digit.is_ascii_digit())
+        }
+        [b'1'..=b'9', b'x', e1, e2] => e1.is_ascii_digit() && e2.is_ascii_digit(),
+        _ => false,
+    }
 }
 
 /// "1080p" and no more; behind letters the "p" may be missing.
