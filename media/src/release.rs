@@ -189,10 +189,12 @@ impl Release {
         sort(&mut self.languages);
     }
 
-    /// The first source that is said, but a copy for the press is one whatever it was copied to.
+    /// The first source that is said, but a copy for the press is one whatever it was copied to, and how it was sold or
+    /// scanned gives way to what came of it.
     fn come_from(&mut self, source: Source) {
         self.is_remux |= source == Source::Remux;
-        if self.source.is_none() || source == Source::Screener {
+        let is_vague = matches!(self.source, None | Some(Source::Ppv | Source::TeleCine));
+        if is_vague || source == Source::Screener {
             self.source = Some(source);
         }
     }

@@ -204,6 +204,14 @@ fn a_title_in_two_scripts_is_told_in_latin_letters() {
 }
 
 #[test]
+fn a_name_with_no_title_has_none() {
+    for name in ["S02E04.720p.BluRay-QRTZ", "2x05.1080p.WEB.H264-QRTZ.mkv", "", "...", "[]"] {
+        assert_eq!(parse(name).title, "", "{name}");
+    }
+    assert_eq!(group("S02E04.720p.BluRay-QRTZ").as_deref(), Some("QRTZ"));
+}
+
+#[test]
 fn words_that_were_not_separated_are_two() {
     let release = parse("Glass.TideS02E03.Bluray1080p.AC3x264");
     assert_eq!(release.title, "Glass Tide");

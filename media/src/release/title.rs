@@ -8,6 +8,12 @@ use super::tokens::{Claim, Name, opens};
 /// Which words are the title.
 pub(super) fn find(name: &Name<'_>) -> Range<usize> {
     let start = start(name);
+    // "S02E04.720p-GROUP": no more than a number and a quality has none.
+    let is_behind =
+        |claim: Claim| (0..start).any(|at| name.claim_of(at) == Some(claim) && name.bracket(at) == 0);
+    if is_behind(Claim::Number) && is_behind(Claim::Quality) {
+        return 0..0;
+    }
     let end = end(name, start);
     let title = other_script(name, start..end).unwrap_or(start..end);
     if title.is_empty() { fallback(name) } else { in_latin(name, title) }
