@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| afflux_fuzz::media::release_name(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| afflux_fuzz::names::release_name(data));

@@ -8,6 +8,7 @@ pub mod dht;
 pub mod matroska;
 pub mod media;
 pub mod metainfo;
+pub mod names;
 pub mod peer;
 pub mod request;
 pub mod shaper;
@@ -43,7 +44,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("piece_table", swarm::piece_table),
     ("range_header", stream::range_header),
     ("redact_line", stream::redact_line),
-    ("release_name", media::release_name),
+    ("release_name", names::release_name),
     ("request", request::request),
     ("resume", storage::resume),
     ("scenario", sim::scenario),
