@@ -128,8 +128,13 @@ impl Session {
 
     /// Turns to a file: it is fetched, its head is judged, and what players read first is there when they come.
     pub(super) fn turn_to(&self, opened: &Opened, file: FileIndex, shared: &Arc<Shared>) {
+        if self.state().file == Some(file) {
+            return;
+        }
+        let looking = shared.look_at(opened, file, &self.ended);
         let mut state = self.state();
         if state.file == Some(file) {
+            // Another request turned there meanwhile.
             return;
         }
         state.file = Some(file);
@@ -137,7 +142,7 @@ impl Session {
         let bytes = shared.config.tuning.buffer_bytes;
         state.warm_up = Some(opened.viewing.warm_up(&opened.ready, file, bytes));
         state.checks.begin(opened, file);
-        state.looking = Some(shared.look_at(opened, file, &self.ended));
+        state.looking = Some(looking);
         let length = opened.ready.layout.file(file).map_or(0, |file| file.length);
         state.pace.set_media(length, None, Instant::now());
         drop(state);
