@@ -149,6 +149,13 @@ fn what_is_on_every_day_is_dated() {
 }
 
 #[test]
+fn may_is_a_month_before_it_is_malay() {
+    let release = parse("Late Harbour S02E03 May 23, 2014");
+    assert_eq!(release.date, Some(Date { year: 2014, month: 5, day: 23 }));
+    assert_eq!(release.languages, []);
+}
+
+#[test]
 fn days_that_are_in_no_calendar_are_no_dates() {
     for name in ["Late.Harbour.2018.13.32.720p", "Late.Harbour.2018.00.10", "Late Harbour 31-04-2018"] {
         assert_eq!(parse(name).date, None, "{name}");

@@ -24,35 +24,37 @@ fn is_claimed(name: &Name<'_>, at: usize) -> bool {
     name.claim_of(at).is_some_and(|claim| claim != Claim::Hint)
 }
 
+/// A word that may be one of the title. A word of the trade before others of it, as in "HD 720p: Title", is none.
+fn is_open(name: &Name<'_>, at: usize) -> bool {
+    let is_led = is_hint(name, at) && name.claim_of(at + 1) == Some(Claim::Quality) && name.is_free(at + 2);
+    !is_claimed(name, at) && !is_led
+}
+
 /// Behind the brackets of who made it, and what else was recognised.
 fn start(name: &Name<'_>) -> usize {
-    // A word of the trade before others of it, as in "HD 720p: Title", is none of the title.
-    let is_open = |&at: &usize| {
-        let is_led =
-            is_hint(name, at) && name.claim_of(at + 1) == Some(Claim::Quality) && at + 2 < name.len();
-        !(is_claimed(name, at) || (is_led && name.is_free(at + 2)))
-    };
-    let first = (0..name.len()).find(is_open).unwrap_or(name.len());
-    if name.bracket(first) == 0 {
-        return first;
-    }
+    let first = (0..name.len()).find(|&at| is_open(name, at)).unwrap_or(name.len());
     // "(500) Days": a number in round brackets is a title's.
-    if name.gap(first).ends_with('(') && name.number(first, 4).is_some() {
+    let is_number = name.gap(first).ends_with('(') && name.number(first, 4).is_some();
+    if name.bracket(first) == 0 || is_number {
         return first;
     }
-    let outside = (first..name.len()).find(|at| name.bracket(*at) == 0 && is_open(at));
     let is_counted = |at: usize| name.claim_of(at) == Some(Claim::Number) && name.bracket(at) != 0;
-    if let Some(outside) = outside.filter(|&outside| !(first..outside).any(is_counted)) {
-        return outside;
-    }
-    // Everything is in brackets: the first are of who made it, and of the others those in Latin letters are looked up best.
-    let opens = |&at: &usize| is_open(&at) && !is_hint(name, at) && name.bracket(at) != name.bracket(at - 1);
-    let others = || (first + 1..name.len()).filter(opens).take_while(|&at| !(first..at).any(is_counted));
+    let counted = (first..name.len()).find(|&at| is_counted(at)).unwrap_or(name.len());
+    let outside = (first..counted).find(|&at| name.bracket(at) == 0 && is_open(name, at));
+    outside.unwrap_or_else(|| in_brackets(name, first, counted))
+}
+
+/// Everything is in brackets: the first are of who made it, and of the others those in Latin letters are looked up best.
+fn in_brackets(name: &Name<'_>, first: usize, end: usize) -> usize {
+    let opens =
+        |&at: &usize| is_open(name, at) && !is_hint(name, at) && name.bracket(at) != name.bracket(at - 1);
+    let is_inside =
+        |at: usize, word: usize| name.bracket(word) == name.bracket(at) && !is_claimed(name, word);
     let is_latin = |&at: &usize| {
-        let words = (at..name.len())
-            .take_while(|&word| name.bracket(word) == name.bracket(at) && !is_claimed(name, word));
-        name.bracket(at) != 0 && words.into_iter().any(|word| is_latin(name, word))
+        let mut words = (at..name.len()).take_while(|&word| is_inside(at, word));
+        name.bracket(at) != 0 && words.any(|word| is_latin(name, word))
     };
+    let others = || (first + 1..end).filter(opens);
     others().find(is_latin).or_else(|| others().next()).unwrap_or(first)
 }
 

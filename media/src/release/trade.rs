@@ -239,6 +239,10 @@ fn of_size(width: u16, height: u16) -> Option<Resolution> {
 
 /// Drops the hints that are words of the title or of an episode's; the rest is meant.
 pub(super) fn settle(name: &mut Name<'_>, found: &mut Vec<Finding>, title: &Range<usize>) {
+    // What wasn't said aloud may have become part of a date since: "May 23".
+    found.retain(|one| {
+        one.is_sure || one.words.clone().all(|at| matches!(name.claim_of(at), None | Some(Claim::Hint)))
+    });
     let first_sure = found.iter().find(|one| one.is_sure && one.words.start >= title.end);
     let quality_from = first_sure.map_or(usize::MAX, |one| one.words.start);
     let mut is_meant: Vec<bool> = found.iter().map(|one| one.is_sure).collect();
