@@ -130,6 +130,12 @@ fn rank(name: &Name<'_>, at: usize, scene: &Scene) -> Option<Rank> {
     if at == scene.first && leads(name, at, scene, is_padded) {
         return Some(Rank::First);
     }
+    let is_long = name.word(at).len() >= 3 && name.number(at, 4).is_some();
+    let is_hundreds = scene.context.is_broadcast && is_long;
+    // "Title.2010.217.HDTV": the year is one of the show's.
+    if at > 0 && is_hundreds && name.claim_of(at - 1) == Some(Claim::Year) {
+        return Some(Rank::Last);
+    }
     if at == 0 || (scene.context.is_dated && !scene.has_maker) {
         return None;
     }
@@ -138,7 +144,6 @@ fn rank(name: &Name<'_>, at: usize, scene: &Scene) -> Option<Rank> {
     if ends_there(name, at) && (is_range || (is_counted && name.word(at).len() >= 2)) {
         return Some(Rank::Last);
     }
-    let is_hundreds = scene.context.is_broadcast && name.word(at).len() >= 3 && name.number(at, 4).is_some();
     (is_padded || is_hundreds).then_some(Rank::Anywhere)
 }
 
