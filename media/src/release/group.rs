@@ -6,9 +6,12 @@ use super::tokens::{Claim, Name};
 
 /// Marks that those who carry releases on put behind the group; sorted.
 const CARRIERS: &[&str] = &[
+    "1",
     "4p",
     "4planet",
+    "alternativetorequested",
     "alternativetorrents",
+    "altezachen",
     "asrequested",
     "buymore",
     "chamele0n",
@@ -17,14 +20,19 @@ const CARRIERS: &[&str] = &[
     "obfuscated",
     "obfuscation",
     "postbot",
+    "pre",
     "rakuv",
+    "rakuv02",
     "rakuvfinhel",
+    "rakuvus",
     "rarbg.com",
+    "repackpost",
     "rp",
     "sample",
     "scrambled",
     "whiterev",
     "xpost",
+    "z0ids3n",
 ];
 
 /// Words that stand at the end and are no group; sorted.
@@ -51,6 +59,14 @@ pub(super) fn find(name: &Name<'_>, title: &Range<usize>) -> Option<String> {
 fn tail(name: &Name<'_>, title: &Range<usize>) -> Range<usize> {
     let mut end = name.len();
     while end > title.end && (name.bracket(end - 1) != 0 || name.claim_of(end - 1) == Some(Claim::Noise)) {
+        end -= 1;
+    }
+    // "x264-GROUP_English": a word behind the group.
+    if end > title.end + 2
+        && name.claim_of(end - 1) == Some(Claim::Hint)
+        && name.is_free(end - 2)
+        && name.gap(end - 2) == "-"
+    {
         end -= 1;
     }
     // Nothing stands outside of brackets: then nothing is a tail.
@@ -92,8 +108,9 @@ fn before_dash(name: &Name<'_>, words: Range<usize>) -> Range<usize> {
 }
 
 fn without_carrier(name: &Name<'_>, words: Range<usize>) -> Range<usize> {
-    let is_carrier = words.len() > 1 && CARRIERS.binary_search(&name.word(words.end - 1)).is_ok();
-    words.start..words.end - usize::from(is_carrier)
+    let is_carrier = |at: &usize| CARRIERS.binary_search(&name.word(*at)).is_ok();
+    let carriers = words.clone().skip(1).rev().take_while(is_carrier).count();
+    words.start..words.end - carriers
 }
 
 /// "[Group] Title".
@@ -105,15 +122,25 @@ fn first_brackets<'a>(name: &Name<'a>, title: &Range<usize>) -> Option<&'a str> 
     (is_square && is_free && words.end <= title.start).then(|| text(name, words)).flatten()
 }
 
-/// "(1080p BluRay x265) [Group]".
+/// "(1080p BluRay x265) [Group]", "Title - 07 [Group][720p]": the last brackets that nobody recognised.
 fn last_brackets<'a>(name: &Name<'a>, title: &Range<usize>) -> Option<&'a str> {
-    let last = (title.end..name.len()).rev().find(|&at| name.claim_of(at) != Some(Claim::Noise))?;
-    let words = bracket(name, last);
-    let is_free = words.clone().all(|at| name.is_free(at));
-    let is_made = (title.end..words.start).any(|at| name.claim_of(at) == Some(Claim::Quality));
-    let is_short = words.len() <= 2 || name.gap(words.start).contains('-');
-    let is_it = name.bracket(last) != 0 && is_free && is_made && is_short && words.start >= title.end;
-    is_it.then(|| text(name, words)).flatten()
+    let behind = |claim: Claim| {
+        (title.end..name.len()).find(|&at| name.claim_of(at) == Some(claim)).unwrap_or(name.len())
+    };
+    let (quality, number) = (behind(Claim::Quality), behind(Claim::Number));
+    let mut at = name.len();
+    while at > title.end {
+        let words = bracket(name, at - 1);
+        at = words.start.min(at - 1);
+        let is_free = !words.is_empty() && words.clone().all(|word| name.is_free(word));
+        let is_short = words.len() <= 2 || name.gap(words.start).contains('-');
+        // Behind a number alone it may be an episode's title.
+        let is_counted = number < words.start && words.len() <= 2 && name.gap(words.start).ends_with('[');
+        if is_free && words.start >= title.end && is_short && (quality < words.start || is_counted) {
+            return text(name, words);
+        }
+    }
+    None
 }
 
 /// The words of the brackets around one.

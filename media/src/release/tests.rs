@@ -171,6 +171,8 @@ fn groups_are_behind_a_dash_or_in_the_first_brackets() {
         ("Glass.Tide.2011.1080p.BluRay.x264.D-QR7", Some("D-QR7")),
         ("Glass Tide (2011) (1080p BluRay x265 QRTZ)", Some("QRTZ")),
         ("Glass Tide 2011 720p BluRay x264 - QRTZ", Some("QRTZ")),
+        ("Glass Tide - 03 [Kumo][720p][0A1B2C3D].mkv", Some("Kumo")),
+        ("Glass.Tide.S01E02.720p.WEBRip.x264-QRTZ_English", Some("QRTZ")),
         ("[Kumo-Subs] Glass Tide - 03 [720p].mkv", Some("Kumo-Subs")),
         ("Glass.Tide.S01E02.Low.Water.WEB-DL", None),
         ("Glass Tide", None),
