@@ -76,6 +76,7 @@ pub const SUBTITLE_BLOCK_BYTES_MAX: u64 = 256 << 10;
 
 const _: () = assert!(TRACKS_BYTES_MAX + CUES_BYTES_MAX < INSPECTED_BYTES_MAX as u64);
 const _: () = assert!(HOPS_MAX < READS_MAX / 2);
+
 /// Bytes of a release's name that are looked at. File systems allow 255; a longer one is an attack or a story.
 pub const NAME_BYTES_MAX: usize = 1024;
 
@@ -87,6 +88,7 @@ pub const SEASONS_MAX: usize = 100;
 
 /// Episodes that one name may say. The longest series have not many more, and nobody packs them whole.
 pub const EPISODES_MAX: usize = 2000;
+
 /// Bytes of a parameter set that are read. One with all its scaling lists has less than two thousand.
 pub const PARAMETER_SET_BYTES_MAX: usize = 4096;
 
@@ -137,6 +139,7 @@ pub const AVI_CHUNKS_MAX: u32 = 64;
 
 /// Standard indexes that are read, each a read somewhere in the film: one for each gigabyte, or one for a few minutes.
 pub const AVI_STANDARD_INDEXES_MAX: usize = 128;
+
 /// Bytes of a subtitle file. A long film's text is 200 KB, one with every sign typeset a few megabytes.
 pub const SUBTITLE_BYTES_MAX: usize = 10 << 20;
 
