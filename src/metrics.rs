@@ -269,7 +269,7 @@ impl Metrics {
 
     /// A request for media was answered.
     pub(crate) fn media_opened(&self, outcome: Result<(), &afflux_stream::OpenError>) {
-        use afflux_stream::OpenError::{Gone, Later, NotFound, Refused, TooMany, Unavailable};
+        use afflux_stream::OpenError::{Gone, Later, NotFound, Refused, TooMany, Unavailable, Unreadable};
         let outcome = match outcome {
             Ok(()) => "opened",
             Err(NotFound) => "not_found",
@@ -277,6 +277,7 @@ impl Metrics {
             Err(TooMany(..) | Later(..)) => "too_many",
             Err(Refused(..)) => "refused",
             Err(Unavailable(..)) => "unavailable",
+            Err(Unreadable(..)) => "unreadable",
         };
         self.media_opens.get_or_create(&[("outcome", outcome)]).inc();
     }

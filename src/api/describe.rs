@@ -35,7 +35,7 @@ const HASH: &str = "dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c";
             `Allow`. Every GET is also answered as HEAD.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
-    paths(media::file, media::playlist),
+    paths(media::file, media::playlist, media::subtitle),
     components(schemas(ProblemShape)),
     tags(
         (name = "torrents", description = "What torrents say, and which there are"),
@@ -268,6 +268,19 @@ mod media {
             (status = 304, description = "The client has it already")))]
     #[expect(dead_code, reason = "it is there to be described")]
     pub(super) fn playlist() {}
+
+    /// Gives a subtitle file of the torrent as WebVTT or SubRip, in UTF-8, whatever it was.
+    #[utoipa::path(get, path = "/stream/{token}/subtitles/{id}", tag = "media", security(),
+        params(("token" = String, Path, description = "From the URL of a subtitle", pattern = "^[A-Za-z0-9_-]{62}$"),
+            ("id" = String, Path, description = "The file's number, and the form", pattern = "^[0-9]{1,9}\\.(vtt|srt)$"),
+            ("offset_ms" = Option<i64>, Query, description = "How much later it is shown, or earlier",
+                minimum = -86_400_000, maximum = 86_400_000)),
+        responses(
+            (status = 200, description = "The subtitle", content_type = "text/vtt"),
+            (status = 206, description = "A part of it", content_type = "text/vtt"),
+            (status = 304, description = "The client has it already")))]
+    #[expect(dead_code, reason = "it is there to be described")]
+    pub(super) fn subtitle() {}
 }
 
 /// The operations of a path with their methods.

@@ -62,6 +62,17 @@ const SESSION: &[Code] = &[
     Code::TorrentFailed,
     Code::Database,
 ];
+/// The same, once the torrent's files are there.
+const OPENED: &[Code] = &[
+    Code::NoStream,
+    Code::BadSource,
+    Code::UnsupportedTorrent,
+    Code::SourceRefused,
+    Code::NoFile,
+    Code::NoMetadata,
+    Code::TorrentFailed,
+    Code::Database,
+];
 /// Going to a place in a session's file.
 const SEEKING: &[Code] = &[
     Code::NoStream,
@@ -90,6 +101,7 @@ fn own(method: &str, path: &str) -> Option<&'static [Code]> {
         ("GET", "/api/stream/{hash}") => STARTING,
         ("DELETE", "/api/stream/{hash}") => &[Code::NoStream, Code::Database],
         ("GET", "/api/stream/{hash}/status" | "/api/stream/{hash}/trace") => SESSION,
+        ("GET", "/api/stream/{hash}/subtitles") => OPENED,
         ("POST", "/api/stream/{hash}/pause" | "/api/stream/{hash}/resume") => SESSION,
         ("POST", "/api/stream/{hash}/seek") => SEEKING,
         ("GET", "/api/events") => &[],
@@ -129,6 +141,7 @@ pub(super) fn of_media() -> Vec<Problem> {
         OpenError::TooMany(why()),
         OpenError::Later(why(), Duration::from_secs(1)),
         OpenError::Unavailable(why()),
+        OpenError::Unreadable(why()),
     ];
     let mut all = before_any_route("GET");
     all.extend(opening.map(Problem::from));

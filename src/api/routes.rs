@@ -43,6 +43,7 @@ fn table() -> Vec<Row> {
         (With(Scope::Stream),        routes!(streams::stop)),
         (With(Scope::Stream),        routes!(streams::status)),
         (With(Scope::Stream),        routes!(streams::trace)),
+        (With(Scope::Stream),        routes!(streams::subtitles)),
         (With(Scope::Stream),        routes!(streams::seek)),
         (With(Scope::Stream),        routes!(streams::pause)),
         (With(Scope::Stream),        routes!(streams::resume)),

@@ -15,7 +15,7 @@ use super::input::{Asked, Hash, HashPath, Json};
 use super::{Api, wants_json};
 use crate::auth::Identity;
 use crate::service::Start;
-use crate::service::shapes::{SeekAnswer, SeekWish, StreamSession, StreamStatus, Trace};
+use crate::service::shapes::{SeekAnswer, SeekWish, StreamSession, StreamStatus, SubtitleLink, Trace};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -68,10 +68,15 @@ pub(super) async fn start(
 fn absolute(mut session: StreamSession, base: &BaseUrl) -> StreamSession {
     session.url = format!("{base}{}", session.url);
     session.playlist_url = format!("{base}{}", session.playlist_url);
-    for subtitle in &mut session.subtitles {
-        subtitle.url = format!("{base}{}", subtitle.url);
-    }
+    session.subtitles.iter_mut().for_each(|subtitle| lead_back(subtitle, base));
     session
+}
+
+fn lead_back(subtitle: &mut SubtitleLink, base: &BaseUrl) {
+    subtitle.url = format!("{base}{}", subtitle.url);
+    if let Some(path) = &mut subtitle.vtt_url {
+        *path = format!("{base}{path}");
+    }
 }
 
 /// Ends this user's session, and its URLs.
@@ -97,6 +102,22 @@ pub(super) async fn status(
     Hash(hashes): Hash,
 ) -> Answer {
     Ok(json(&api.service.stream_status(&identity, hashes).await?))
+}
+
+/// Lists the subtitles of the film that this user's session is at: the torrent's files that are its own by their names.
+#[utoipa::path(get, path = "/api/stream/{hash}/subtitles", tag = "streams",
+    params(HashPath),
+    responses((status = 200, description = "The likeliest first", body = [SubtitleLink])))]
+pub(super) async fn subtitles(
+    State(api): State<Arc<Api>>,
+    Extension(identity): Extension<Identity>,
+    Hash(hashes): Hash,
+    base: Option<Extension<BaseUrl>>,
+) -> Answer {
+    let mut subtitles = api.service.subtitles(&identity, hashes).await?;
+    let base = base.as_ref().map_or(&api.base, |Extension(base)| base);
+    subtitles.iter_mut().for_each(|subtitle| lead_back(subtitle, base));
+    Ok(json(&subtitles))
 }
 
 /// Tells why readers of the torrent waited.

@@ -45,6 +45,7 @@ mod rounds;
 mod sessions;
 pub mod shapes;
 mod sources;
+mod subtitles;
 mod suspicion;
 mod torrents;
 
@@ -151,6 +152,8 @@ struct Shared {
     traffic: Mutex<TorrentTally>,
     events: Events,
     films: Films,
+    /// Subtitles that are converted now.
+    conversions: Semaphore,
     fetches: Semaphore,
     stop: CancellationToken,
 }
@@ -255,6 +258,7 @@ impl StreamingService {
             traffic: Mutex::default(),
             events: Events::default(),
             films: Films::default(),
+            conversions: Semaphore::new(subtitles::CONVERSIONS_MAX),
             fetches: Semaphore::new(FETCHES_MAX),
             stop: CancellationToken::new(),
             engine,

@@ -22,7 +22,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::content::Head;
 use super::refusal::{Code, Refusal};
 use super::sessions::{Opened, Session, bound, choose};
-use super::{Shared, unix_now};
+use super::{Shared, subtitles, unix_now};
 
 /// The name under which a session's playlist is served.
 const PLAYLIST: &str = "playlist.m3u8";
@@ -97,7 +97,11 @@ impl Shared {
                     let durations = self.durations(hash).await;
                     Ok(text(PLAYLIST, session.playlist(self, &opened.ready, &durations)))
                 }
-                _ => Err(OpenError::NotFound),
+                path => {
+                    let query = request.query.as_deref();
+                    let subtitle = subtitles::open(self, &session, &opened, path, query).await;
+                    subtitle.unwrap_or(Err(OpenError::NotFound))
+                }
             };
         };
         let file = choose(&opened.ready, Some(file)).map_err(open_error)?;
@@ -348,7 +352,7 @@ impl Drop for SessionReader {
 }
 
 /// A small file of our own making.
-fn text(name: &str, text: String) -> Arc<dyn Media> {
+pub(super) fn text(name: &str, text: String) -> Arc<dyn Media> {
     let facts = MediaFacts {
         length: text.len() as u64,
         etag: format!("\"{}\"", sha1_smol::Sha1::from(&text).digest()),

@@ -31,13 +31,13 @@ pub struct StreamSession {
     pub url: String,
     /// All videos of the torrent in watching order.
     pub playlist_url: String,
-    /// Subtitles, with URLs of their own.
+    /// Subtitles of the file, with URLs of their own.
     pub subtitles: Vec<SubtitleLink>,
     /// When the URLs end, in seconds since 1970.
     pub expires_at: u64,
 }
 
-/// A subtitle.
+/// A subtitle that is a file of the torrent.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SubtitleLink {
@@ -45,8 +45,26 @@ pub struct SubtitleLink {
     pub file: u32,
     /// Its name.
     pub name: String,
+    /// Its language (BCP 47), where its name says one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// What else its name says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Shown even to those who want no subtitles.
+    pub forced: bool,
+    /// Players choose it if nobody says otherwise.
+    pub default: bool,
+    /// For people who don't hear well.
+    pub sdh: bool,
+    /// What it is by its extension.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
     /// Where to get it, as it is in the torrent.
     pub url: String,
+    /// Where to get it as WebVTT, if it is text; with `.srt` at its end as SubRip. `?offset_ms=-1500` shows it earlier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vtt_url: Option<String>,
 }
 
 /// What a stream is at.

@@ -128,6 +128,9 @@ pub enum OpenError {
     /// The file can't be served now, and the sentence says why.
     #[error("this file can't be served now: {0}")]
     Unavailable(String),
+    /// What is in the file can't be given in the form that is asked for.
+    #[error("this file can't be given so: {0}")]
+    Unreadable(String),
 }
 
 /// Why a reader stopped for good. The connection is cut: an answer is never ended short as if it were whole.

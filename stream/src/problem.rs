@@ -116,6 +116,12 @@ impl From<OpenError> for Problem {
                 "This file can't be served now",
             )
             .with_detail(why),
+            OpenError::Unreadable(why) => Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "media_unreadable",
+                "This file can't be given in this form",
+            )
+            .with_detail(why),
         }
     }
 }
@@ -165,6 +171,7 @@ mod tests {
             (OpenError::TooMany(why()), 429),
             (OpenError::Later(why(), std::time::Duration::from_secs(1)), 429),
             (OpenError::Unavailable(why()), 503),
+            (OpenError::Unreadable(why()), 422),
         ] {
             assert_eq!(Problem::from(error).status.as_u16(), status);
         }

@@ -102,3 +102,70 @@ fn a_file_that_is_no_film_plays_all_the_same_and_says_that_its_length_is_unknown
     assert!(Ask::get(&url).send().bytes() == film.bytes(), "the film differs");
     daemon.end();
 }
+
+/// A film with its subtitles, and another one with its own.
+fn with_subtitles() -> Film {
+    let russian = b"1\n00:00:01,000 --> 00:00:02,500\n\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0!\n\n2\n00:00:03,000 --> 00:00:04,000\n<i>\xc4\xe0</i> & \xed\xe5\xf2\n";
+    let script = "[Script Info]\nScriptType: v4.00+\n\n[Events]\n\
+                  Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n\
+                  Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,{\\i1}Hello{\\i0}\\Nthere\n";
+    Film::folder(
+        "Some Film 2024",
+        vec![
+            ("Some.Film.2024.mkv".to_owned(), crate::film::film_bytes(40, 300_000)),
+            ("Some.Film.2024.ru.forced.srt".to_owned(), russian.to_vec()),
+            ("Some.Film.2024.English.SDH.ass".to_owned(), script.as_bytes().to_vec()),
+            ("Some.Film.2024.de.srt".to_owned(), b"no subtitle at all\n".to_vec()),
+            ("Another.Film.2020.mkv".to_owned(), crate::film::film_bytes(41, 200_000)),
+            ("Another.Film.2020.fr.srt".to_owned(), b"1\n00:00:01,000 --> 00:00:02,000\nOui.\n".to_vec()),
+        ],
+    )
+}
+
+#[test]
+fn a_films_subtitles_are_found_by_name_and_come_as_text_that_pages_take() {
+    let film = with_subtitles();
+    let seeder = film.seeder("127.0.10.5");
+    let daemon = Options::default().peers(&[&seeder]).start();
+    let (anna, bob) = (daemon.viewer("anna"), daemon.viewer("bob"));
+    let session = anna.stream(&film);
+    let listed = anna.get(&format!("/api/stream/{}/subtitles", film.hash)).value();
+    assert_eq!(listed, session["subtitles"]);
+    let find = |language: &str| -> Value {
+        let all = listed.as_array().expect("a list");
+        assert_eq!(all.len(), 3, "the other film has its own: {listed}");
+        all.iter()
+            .find(|one| one["language"] == language)
+            .unwrap_or_else(|| panic!("none in {language}"))
+            .clone()
+    };
+    let url = |subtitle: &Value| subtitle["vttUrl"].as_str().expect("a URL").to_owned();
+    let (russian, english, german) = (find("ru"), find("en"), find("de"));
+    assert_eq!((&russian["forced"], &russian["sdh"]), (&json!(true), &json!(false)));
+    assert_eq!((&english["forced"], &english["sdh"]), (&json!(false), &json!(true)));
+
+    let answer = Ask::get(&url(&russian)).send();
+    assert_eq!(answer.header("content-type"), Some("text/vtt; charset=utf-8"));
+    let text = String::from_utf8(answer.bytes()).expect("UTF-8, whatever it was");
+    assert!(text.starts_with("WEBVTT\n"), "{text}");
+    for part in ["00:00:01.000 --> 00:00:02.500", "Привет, мир!", "<i>Да</i> &amp; нет"] {
+        assert!(text.contains(part), "{part} isn't in {text}");
+    }
+    let later = Ask::get(&format!("{}?offset_ms=61500", url(&russian))).send();
+    assert!(String::from_utf8(later.bytes()).expect("text").contains("00:01:02.500 --> 00:01:04.000"));
+    let subrip = Ask::get(&url(&english).replace(".vtt", ".srt")).send();
+    assert_eq!(subrip.bytes(), b"1\n00:00:01,000 --> 00:00:02,000\n<i>Hello</i>\nthere\n\n");
+    // The raw form is what was uploaded.
+    assert!(Ask::get(english["url"].as_str().expect("a URL")).send().bytes().starts_with(b"[Script Info]"));
+
+    let unreadable = (422, "media_unreadable".to_owned());
+    assert_eq!(Ask::get(&url(&german)).send().problem(), unreadable, "no subtitle, though it is called one");
+    assert_eq!(Ask::get(&format!("{}?offset_ms=soon", url(&russian))).send().problem(), unreadable);
+    let the_film = url(&russian).replace("/1.vtt", "/0.vtt");
+    assert_eq!(Ask::get(&the_film).send().status, 404, "a film is no subtitle");
+    let bobs = bob.get(&format!("/api/stream/{}/subtitles", film.hash)).problem();
+    assert_eq!(bobs, (404, "no_stream".to_owned()));
+    assert_eq!(anna.delete(&format!("/api/stream/{}", film.hash)).status, 204);
+    assert_eq!(Ask::get(&url(&russian)).send().status, 410, "they end with the session");
+    daemon.end();
+}

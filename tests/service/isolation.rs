@@ -35,7 +35,10 @@ fn row(method: &str, path: &str) -> Option<Row> {
         ("GET", "/api/torrents" | "/api/stream") => Row::NotListed,
         ("GET", "/api/stream/{hash}") => Row::OwnThing,
         ("DELETE", "/api/stream/{hash}") => Row::Missing("no_stream"),
-        ("GET", "/api/stream/{hash}/status" | "/api/stream/{hash}/trace") => Row::Missing("no_stream"),
+        (
+            "GET",
+            "/api/stream/{hash}/status" | "/api/stream/{hash}/trace" | "/api/stream/{hash}/subtitles",
+        ) => Row::Missing("no_stream"),
         ("POST", "/api/stream/{hash}/seek" | "/api/stream/{hash}/pause" | "/api/stream/{hash}/resume") => {
             Row::Missing("no_stream")
         }

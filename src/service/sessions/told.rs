@@ -14,10 +14,8 @@ use crate::database::SavedSession;
 use crate::engine::torrent::Ready;
 use crate::media_choice;
 use crate::service::films::{Film, Looking};
-use crate::service::shapes::{
-    PeerCount, SeekCount, StallCount, StreamSession, StreamStatus, SubtitleLink, TroubleInfo,
-};
-use crate::service::{Shared, buffer, content, unix_now};
+use crate::service::shapes::{PeerCount, SeekCount, StallCount, StreamSession, StreamStatus, TroubleInfo};
+use crate::service::{Shared, buffer, subtitles, unix_now};
 use crate::shelf::encode;
 
 /// Stretches of a file that a status tells of: enough for a bar on a screen.
@@ -30,7 +28,7 @@ impl Session {
     }
 
     /// The path of a file's URL.
-    pub(super) fn media_path(&self, shared: &Shared, ready: &Ready, file: FileIndex) -> String {
+    pub(in crate::service) fn media_path(&self, shared: &Shared, ready: &Ready, file: FileIndex) -> String {
         let name = ready.layout.file(file).and_then(|file| file.path.last().cloned()).unwrap_or_default();
         format!("/stream/{}/{}", self.token(shared, Some(file)), encode(&name))
     }
@@ -44,20 +42,13 @@ impl Session {
 
     /// The session with the URLs of a file.
     pub(super) fn shape(&self, shared: &Shared, ready: &Ready, file: FileIndex) -> StreamSession {
-        let subtitles = media_choice::files(&ready.layout).filter(|(_, file)| content::is_subtitle(file));
         StreamSession {
             session_id: self.id.to_string(),
             info_hash: self.info_hash.to_string(),
             file: file.0,
             url: self.media_path(shared, ready, file),
             playlist_url: format!("/stream/{}/playlist.m3u8", self.token(shared, None)),
-            subtitles: subtitles
-                .map(|(index, file)| SubtitleLink {
-                    file: index.0,
-                    name: file.path.last().cloned().unwrap_or_default(),
-                    url: self.media_path(shared, ready, index),
-                })
-                .collect(),
+            subtitles: subtitles::links(self, shared, ready, file),
             expires_at: self.state().expires_at,
         }
     }
