@@ -179,3 +179,19 @@ async fn keys_longer_than_any_real_one_are_refused() {
     let result = database.downloads().save(long).await;
     assert!(matches!(result, Err(DatabaseError::TooLong { .. })));
 }
+
+#[tokio::test]
+async fn films_that_nobody_watches_any_more_go_for_new_ones() {
+    let (_folder, database) = begin();
+    let insert = "INSERT INTO films SELECT unhex(printf('%040x', n)), 0, n, 'x', NULL FROM numbers";
+    make(&database, FILMS_MAX, insert).await;
+    let nth = |n: u64| InfoHash(std::array::from_fn(|at| if at < 12 { 0 } else { n.to_be_bytes()[at - 12] }));
+    let films = database.films();
+    films.used(nth(1), FileIndex(0), NOW).await.unwrap();
+    films.save(hash(200), film(0), NOW).await.unwrap();
+    let is_there = async |hash| films.find(hash, FileIndex(0)).await.unwrap().is_some();
+    assert!(is_there(hash(200)).await && is_there(nth(1)).await && is_there(nth(3)).await);
+    assert!(!is_there(nth(2)).await, "the one that was used least");
+    let long = KnownFilm { facts: "x".repeat(FILM_BYTES_MAX), ..film(0) };
+    assert!(matches!(films.save(hash(201), long, NOW).await, Err(DatabaseError::TooLong { .. })));
+}

@@ -88,6 +88,11 @@ pub(super) fn view(name: &str, seed: u8) -> NewView {
     }
 }
 
+fn film(file: u32) -> KnownFilm {
+    let facts = r#"{"container":"Mp4"}"#.to_owned();
+    KnownFilm { file: FileIndex(file), facts, points: Some("[[0,1]]".to_owned()) }
+}
+
 fn usage(name: &str, day: u32) -> UsageRow {
     UsageRow { user: user(name), day: Day(day), bytes_sent: 100, bytes_swarm: 10, requests: 1 }
 }
@@ -117,6 +122,7 @@ async fn fill(database: &Database) {
         database.downloads().save(download(name, seed)).await.unwrap();
         database.views().add(view(name, seed)).await.unwrap();
         database.usage().add(vec![usage(name, 20_000)]).await.unwrap();
+        database.films().save(hash(seed), film(0), NOW).await.unwrap();
         database.suspicions().add(&user, "scan", "sixty ranges a second", NOW).await.unwrap();
     }
 }
@@ -132,6 +138,7 @@ async fn read_all(database: &Database) -> Result<usize, DatabaseError> {
         rows += database.sessions().of(&user).await?.len();
     }
     for seed in 1..=3 {
+        rows += database.films().of(hash(seed)).await?.len();
         rows += usize::from(database.torrents().find_any(hybrid(seed)).await?.is_some());
         rows += usize::from(
             database.torrents().find_any(InfoHashes::V2(InfoHashV2([seed; 32]))).await?.is_some(),

@@ -306,3 +306,26 @@ async fn suspicions_are_counted_by_day() {
     assert_eq!(suspicions.purge(Day::of(NOW + 86_400)).await.unwrap(), 3);
     assert_eq!(suspicions.list(None, Day(0)).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn what_is_known_of_films_is_found_with_its_index_and_listed_without() {
+    let (folder, database) = begin();
+    for file in [2, 0] {
+        database.films().save(hash(1), film(file), NOW).await.unwrap();
+    }
+    database.films().save(hash(2), film(0), NOW).await.unwrap();
+    let silent = KnownFilm { points: None, ..film(2) };
+    database.films().save(hash(1), silent.clone(), NOW + 1).await.unwrap();
+    database.close().await;
+
+    let database = open(folder.path());
+    let films = database.films();
+    assert_eq!(films.find(hash(1), FileIndex(0)).await.unwrap(), Some(film(0)));
+    assert_eq!(
+        films.find(hash(1), FileIndex(2)).await.unwrap(),
+        Some(silent.clone()),
+        "the newer word counts"
+    );
+    assert_eq!(films.find(hash(3), FileIndex(0)).await.unwrap(), None);
+    assert_eq!(films.of(hash(1)).await.unwrap(), [KnownFilm { points: None, ..film(0) }, silent]);
+}
