@@ -2,6 +2,7 @@
 //! disks are full, people mistype. Needs what `cargo xtask test` installs.
 
 mod bad_input;
+mod containers;
 mod crashes;
 mod demo;
 mod disks;
