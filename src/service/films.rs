@@ -10,6 +10,7 @@ use std::time::Duration;
 use afflux_media::container::{Container, Facts, Fault, Inspection, Point, Step};
 use afflux_metainfo::{FileIndex, InfoHash};
 use afflux_stream::Media;
+use afflux_stream::window::bounded_rate;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -19,8 +20,11 @@ use super::sessions::Opened;
 use super::{Shared, unix_now};
 use crate::database::KnownFilm;
 
-/// Looks at once, in the whole daemon: each holds an index in memory, which is 64 MiB at worst.
+/// Looks at once, in the whole daemon.
 const LOOKS_MAX: usize = 4;
+/// A look that has read more than this goes on alone among those: what it read is in memory, beside `STREAM_CACHE_SIZE`, and a
+/// hostile file makes it 64 MiB. Of honest films hardly any takes more.
+const LARGE_BYTES: u64 = 8 << 20;
 /// Films in memory; others are read from the database again. Most have an index of 60 KB.
 const AT_HAND_MAX: usize = 256;
 
@@ -41,11 +45,12 @@ pub(super) struct Looking(watch::Receiver<Option<Result<Arc<Film>, Fault>>>);
 pub(super) struct Films {
     looks: Mutex<BTreeMap<(InfoHash, FileIndex), Looking>>,
     turns: Semaphore,
+    large: Semaphore,
 }
 
 impl Default for Films {
     fn default() -> Self {
-        Self { looks: Mutex::default(), turns: Semaphore::new(LOOKS_MAX) }
+        Self { looks: Mutex::default(), turns: Semaphore::new(LOOKS_MAX), large: Semaphore::new(1) }
     }
 }
 
@@ -80,17 +85,18 @@ impl Film {
 
     /// Bytes of the file that are a second of the film.
     pub(super) fn rate(&self) -> Option<u64> {
-        self.seconds().map(|seconds| (self.length as f64 / seconds) as u64).filter(|&rate| rate > 0)
+        // What the file says of its length may be a lie.
+        self.seconds().map(|seconds| bounded_rate((self.length as f64 / seconds) as u64))
     }
 
     /// The same around a place, as its index says.
     pub(super) fn rate_at(&self, offset: u64) -> Option<u64> {
         let (Some(index), Some(end)) = (&self.facts.index, self.end()) else { return self.rate() };
-        let from = index.time_at(offset, end);
-        let to = from + RATE_SPAN;
+        let to = index.time_at(offset, end).saturating_add(RATE_SPAN);
         let bytes = index.bytes_at(to, self.length).start.saturating_sub(offset);
         let rate = bytes / RATE_SPAN.as_secs();
-        if rate > 0 { Some(rate) } else { self.rate() }
+        // Near the end there is no such stretch any more.
+        if rate > 0 { Some(bounded_rate(rate)) } else { self.rate() }
     }
 
     /// Which time a byte belongs to, in seconds.
@@ -162,7 +168,7 @@ impl Shared {
             return Some(Ok(Film { facts, length }));
         }
         let _turn = self.films.turns.acquire().await.ok()?;
-        match inspect(&media).await? {
+        match self.inspect(&media).await? {
             Ok(facts) => {
                 info!(
                     file = media.facts().name,
@@ -207,16 +213,22 @@ impl Shared {
             warn!(%error, "what is known of a film can't be written down");
         }
     }
-}
 
-/// Asks the container for what it says, byte by byte as it wants them.
-async fn inspect(media: &dyn Media) -> Option<Result<Facts, Fault>> {
-    let mut inspection = Inspection::new(media.facts().length);
-    loop {
-        match inspection.step() {
-            Step::Read(range) => inspection.supply(range.start, read_part(media, range).await?),
-            Step::Done(facts) => return Some(Ok(*facts)),
-            Step::Failed(fault) => return Some(Err(fault)),
+    /// Asks the container for what it says, byte by byte as it wants them.
+    async fn inspect(&self, media: &dyn Media) -> Option<Result<Facts, Fault>> {
+        let mut inspection = Inspection::new(media.facts().length);
+        let (mut bytes_read, mut large) = (0, None);
+        loop {
+            let range = match inspection.step() {
+                Step::Read(range) => range,
+                Step::Done(facts) => return Some(Ok(*facts)),
+                Step::Failed(fault) => return Some(Err(fault)),
+            };
+            bytes_read += range.end - range.start;
+            if bytes_read > LARGE_BYTES && large.is_none() {
+                large = Some(self.films.large.acquire().await.ok()?);
+            }
+            inspection.supply(range.start, read_part(media, range).await?);
         }
     }
 }

@@ -227,7 +227,8 @@ pub(crate) fn is_tail(start: u64, length: u64) -> bool {
     start > 0 && length.saturating_sub(start) <= TAIL_BYTES.min(length / TAIL_FRACTION)
 }
 
-fn bounded_rate(rate: u64) -> u64 {
+/// Within what any media has.
+pub fn bounded_rate(rate: u64) -> u64 {
     rate.clamp(RATE_BOUNDS.start, RATE_BOUNDS.end)
 }
 
