@@ -330,7 +330,8 @@ mod tests {
     fn the_description_has_every_route_of_the_table_and_the_media_routes_and_no_other() {
         let named = |method: &str, path: &str| format!("{method} {path}");
         let listed = routes::list().into_iter().map(|route| named(&route.method, &route.path));
-        let media = ["GET /stream/{token}/{name}", "GET /stream/{token}/playlist.m3u8"].map(str::to_owned);
+        let media =
+            ["{name}", "playlist.m3u8", "subtitles/{id}"].map(|path| format!("GET /stream/{{token}}/{path}"));
         let wanted: BTreeSet<String> = listed.chain(media).collect();
         let found: BTreeSet<String> =
             described().iter().map(|(method, path, _)| named(method, path)).collect();
