@@ -104,6 +104,10 @@ impl Shared {
                 }
             };
         };
+        // The name doesn't matter, but a folder is something else than the file.
+        if request.path.contains('/') {
+            return Err(OpenError::NotFound);
+        }
         let file = choose(&opened.ready, Some(file)).map_err(open_error)?;
         let opening = Opening {
             file,

@@ -161,6 +161,9 @@ fn a_films_subtitles_are_found_by_name_and_come_as_text_that_pages_take() {
     let unreadable = (422, "media_unreadable".to_owned());
     assert_eq!(Ask::get(&url(&german)).send().problem(), unreadable, "no subtitle, though it is called one");
     assert_eq!(Ask::get(&format!("{}?offset_ms=soon", url(&russian))).send().problem(), unreadable);
+    let token_of_a_file = session["url"].as_str().expect("a URL").rsplit_once('/').expect("a name").0;
+    let in_a_folder = Ask::get(&format!("{token_of_a_file}/subtitles/1.vtt")).send().status;
+    assert_eq!(in_a_folder, 404, "the film's own token gives the film and nothing else");
     let the_film = url(&russian).replace("/1.vtt", "/0.vtt");
     assert_eq!(Ask::get(&the_film).send().status, 404, "a film is no subtitle");
     let bobs = bob.get(&format!("/api/stream/{}/subtitles", film.hash)).problem();
