@@ -31,6 +31,13 @@ pub struct Ways {
     pub named_peers: Vec<(String, u16)>,
 }
 
+impl Ways {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.trackers.is_empty() && self.peers.is_empty() && self.named_peers.is_empty()
+    }
+}
+
 impl Source {
     /// Reads what `text` names. A URL is fetched (with `fetcher`'s limits and address policy).
     pub async fn resolve(text: &str, fetcher: &Fetcher) -> Result<Self, Failure> {

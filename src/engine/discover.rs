@@ -22,8 +22,8 @@ const LOOKUP_INTERVAL_MIN: Duration = Duration::from_secs(3);
 const LOOKUP_INTERVAL_MAX: Duration = Duration::from_secs(10 * 60);
 /// Messages of peers that wait for the torrent; whoever finds more waits.
 const FOUND_MAX: usize = 16;
-/// Tasks of one torrent that look for peers, names being resolved among them: a link names a dozen peers, and the same
-/// torrent is named again and again.
+/// Tasks of one torrent beyond which no more of what links name is looked up: a link names a dozen peers, and the same torrent is
+/// named again and again.
 const TASKS_MAX: usize = 2 * MAGNET_PEERS_MAX;
 
 /// One torrent's sources of peers.
@@ -74,7 +74,8 @@ impl Discovery {
             return;
         };
         let (sender, found) = mpsc::channel(FOUND_MAX);
-        self.spawn(forward(found, torrent, Source::Tracker));
+        // Without it the announcer would work for nothing, so it counts against no bound.
+        self.tasks.push(tokio::spawn(forward(found, torrent, Source::Tracker)));
         let announcer = Announcer::start(config, shared, totals, sender);
         for (url, reason) in announcer.refused() {
             warn!(%url, %reason, "a tracker is left out");

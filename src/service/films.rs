@@ -20,12 +20,10 @@ use super::sessions::Opened;
 use super::{Shared, unix_now};
 use crate::database::KnownFilm;
 
-/// Looks at once, in the whole daemon.
-const LOOKS_MAX: usize = 4;
-/// A look that has read more than this goes on alone among those: what it read is in memory, beside `STREAM_CACHE_SIZE`, and a
-/// hostile file makes it 64 MiB. Of honest films hardly any takes more.
-const LARGE_BYTES: u64 = 8 << 20;
-/// Films in memory; others are read from the database again. Most have an index of 60 KB.
+/// Whole MiB that all looks together may have read: they are in memory beside `STREAM_CACHE_SIZE`, and one hostile file makes it
+/// all of this. A look that finds no room is given up, rather than waiting for one whose bytes may never come.
+const LOOK_MIB_MAX: usize = 64;
+/// Films in memory, and looks under way; other films are read from the database again. Most have an index of 60 KB.
 const AT_HAND_MAX: usize = 256;
 
 /// What is known of one file.
@@ -44,13 +42,12 @@ pub(super) struct Looking(watch::Receiver<Option<Result<Arc<Film>, Fault>>>);
 #[derive(Debug)]
 pub(super) struct Films {
     looks: Mutex<BTreeMap<(InfoHash, FileIndex), Looking>>,
-    turns: Semaphore,
-    large: Semaphore,
+    room: Semaphore,
 }
 
 impl Default for Films {
     fn default() -> Self {
-        Self { looks: Mutex::default(), turns: Semaphore::new(LOOKS_MAX), large: Semaphore::new(1) }
+        Self { looks: Mutex::default(), room: Semaphore::new(LOOK_MIB_MAX) }
     }
 }
 
@@ -145,6 +142,10 @@ impl Shared {
             looks.retain(|_, look| look.0.borrow().is_none() && !look.is_over());
         }
         let (told, look) = watch::channel(None);
+        if looks.len() >= AT_HAND_MAX {
+            // So many wait for bytes that nobody has; this one is over before it began.
+            return Looking(look);
+        }
         looks.insert(key, Looking(look.clone()));
         drop(looks);
         let (shared, opened, ended) = (Arc::clone(self), opened.clone(), ended.clone());
@@ -167,7 +168,6 @@ impl Shared {
         if let Some(facts) = self.recall(hash, file).await {
             return Some(Ok(Film { facts, length }));
         }
-        let _turn = self.films.turns.acquire().await.ok()?;
         match self.inspect(&media).await? {
             Ok(facts) => {
                 info!(
@@ -217,7 +217,7 @@ impl Shared {
     /// Asks the container for what it says, byte by byte as it wants them.
     async fn inspect(&self, media: &dyn Media) -> Option<Result<Facts, Fault>> {
         let mut inspection = Inspection::new(media.facts().length);
-        let (mut bytes_read, mut large) = (0, None);
+        let (mut bytes_read, mut room) = (0, self.films.room.try_acquire_many(0).ok()?);
         loop {
             let range = match inspection.step() {
                 Step::Read(range) => range,
@@ -225,9 +225,8 @@ impl Shared {
                 Step::Failed(fault) => return Some(Err(fault)),
             };
             bytes_read += range.end - range.start;
-            if bytes_read > LARGE_BYTES && large.is_none() {
-                large = Some(self.films.large.acquire().await.ok()?);
-            }
+            let missing = (bytes_read >> 20) as usize - room.num_permits();
+            room.merge(self.films.room.try_acquire_many(missing as u32).ok()?);
             inspection.supply(range.start, read_part(media, range).await?);
         }
     }

@@ -72,7 +72,7 @@ impl Session {
         };
         let trouble = self.trouble(&status, &state, buffered_bytes);
         state.follow(&status);
-        state.learn_rate(file_length, now);
+        state.learn_rate(file, file_length, now);
         let checking = status.state == State::Checking;
         let look = Look {
             metadata: opened.is_some(),

@@ -176,11 +176,11 @@ impl State {
     }
 
     /// Paces by the film's own rate as soon as it is known.
-    pub(super) fn learn_rate(&mut self, file_length: u64, now: Instant) {
+    pub(super) fn learn_rate(&mut self, file: FileIndex, file_length: u64, now: Instant) {
         if self.rate.is_some() {
             return;
         }
-        if let Some(rate) = self.film().and_then(|film| film.rate()) {
+        if let Some(rate) = self.film_of(file).and_then(|film| film.rate()) {
             self.rate = Some(rate);
             self.pace.set_media(file_length, Some(rate), now);
         }

@@ -27,8 +27,10 @@ use crate::media_choice;
 const FOLDER: &str = "subtitles/";
 /// Files of a torrent that are looked at for subtitles. A series of many seasons has as many; beyond that nobody finds one in a menu.
 const FILES_MAX: usize = 2000;
-/// Files that are converted at once: each holds its bytes twice.
+/// Files that are converted at once, or read if they are large: each holds its bytes twice.
 pub(super) const CONVERSIONS_MAX: usize = 4;
+/// A subtitle beyond this is large. Others are waited for beside each other: what one torrent hasn't holds up nobody else's.
+const LARGE_BYTES: u64 = 1 << 20;
 /// How long a player waits for a subtitle that nobody has: it plays without.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -128,8 +130,13 @@ async fn converted(
         )));
     }
     let ended = |_| OpenError::Gone;
-    let _turn = shared.conversions.acquire().await.map_err(ended)?;
+    let turn = || shared.conversions.acquire();
+    let large = if length > LARGE_BYTES { Some(turn().await.map_err(ended)?) } else { None };
     let Some(bytes) = read_part(&media, 0..length).await else { return Err(OpenError::Gone) };
+    let _turn = match large {
+        Some(turn) => turn,
+        None => turn().await.map_err(ended)?,
+    };
     let (language, frame_rate) = hints(session, opened, file);
     let convert = move || {
         let hint = Hint { extension: extension.as_deref(), language, frame_rate };

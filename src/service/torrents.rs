@@ -278,6 +278,9 @@ impl Entry {
     /// Tells it of the trackers and peers that this naming of it brings.
     fn learn(&self, source: &Source) {
         let (torrent, ways) = (self.current.borrow().clone(), source.ways());
+        if ways.is_empty() {
+            return;
+        }
         tokio::spawn(async move { torrent.learn(ways).await });
     }
 

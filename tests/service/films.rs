@@ -103,6 +103,20 @@ fn a_file_that_is_no_film_plays_all_the_same_and_says_that_its_length_is_unknown
     daemon.end();
 }
 
+#[test]
+fn films_that_nobody_has_never_hold_up_what_is_learnt_of_others() {
+    let film = mp4();
+    let seeder = film.seeder("127.0.10.6");
+    let daemon = Options::default().peers(&[&seeder]).start();
+    let (anna, bob) = (daemon.viewer("anna"), daemon.viewer("bob"));
+    for seed in 60..65 {
+        bob.stream(&Film::new(seed, 1 << 20));
+    }
+    anna.watch(&film);
+    assert_eq!(seek(&anna, &film, &json!({"seconds": 30}))["method"], "stbl");
+    daemon.end();
+}
+
 /// A film with its subtitles, and another one with its own.
 fn with_subtitles() -> Film {
     let russian = b"1\n00:00:01,000 --> 00:00:02,500\n\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0!\n\n2\n00:00:03,000 --> 00:00:04,000\n<i>\xc4\xe0</i> & \xed\xe5\xf2\n";

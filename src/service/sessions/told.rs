@@ -20,6 +20,8 @@ use crate::shelf::encode;
 
 /// Stretches of a file that a status tells of: enough for a bar on a screen.
 const RANGES_TOLD_MAX: usize = 64;
+/// Films of a playlist whose names are read; of more it is the names themselves.
+const TITLES_MAX: usize = 500;
 
 impl Session {
     /// What its URLs are bound to.
@@ -61,11 +63,12 @@ impl Session {
         durations: &BTreeMap<FileIndex, f64>,
     ) -> String {
         let mut list = String::from("#EXTM3U\n");
-        for file in media_choice::watching_order(&ready.layout) {
+        for (nth, file) in media_choice::watching_order(&ready.layout).into_iter().enumerate() {
             let Some(span) = ready.layout.file(file) else { continue };
             let name = span.path.last().cloned().unwrap_or_default();
             // A line break in a name would be a line of its own.
-            let title: String = title(&span.display_path()).chars().filter(|c| !c.is_control()).collect();
+            let title = if nth < TITLES_MAX { title(&span.display_path()) } else { name.clone() };
+            let title: String = title.chars().filter(|c| !c.is_control()).collect();
             let token = self.token(shared, Some(file));
             // Players take -1 for a film of which it isn't known how long it is.
             let seconds = durations.get(&file).map_or(-1, |seconds| seconds.round() as i64);
@@ -87,7 +90,7 @@ impl Session {
         let length =
             state.opened.as_ref().zip(file).and_then(|(opened, file)| opened.ready.layout.file(file));
         let trouble = state.machine.trouble();
-        let film = state.film();
+        let film = state.film_of(FileIndex(place.file));
         let buffered_bytes = state.machine.buffered_bytes();
         let buffered = place.offset..place.offset.saturating_add(buffered_bytes);
         let file_length = length.map_or(0, |file| file.length);
