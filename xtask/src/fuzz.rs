@@ -32,7 +32,10 @@ const MEMORY_MIB_MAX: u32 = 1024;
 const INPUT_BYTES_MAX: u32 = 16 * 1024;
 
 /// Lines of libFuzzer's report that are shown when a target breaks.
-const REPORT_LINES: usize = 30;
+const REPORT_LINES: usize = 12;
+
+/// Lines that are shown from a panic on: its place, what it says, and the first frames of ours.
+const PANIC_LINES: usize = 24;
 
 /// An error if `fuzz/Cargo.lock` isn't up to date, which would otherwise be told only after everything else.
 pub(crate) fn check_lock(house: &House) -> Result<()> {
@@ -135,12 +138,19 @@ fn run(house: &House, programs: &Path, target: &str, span: Duration) -> Result<(
         println!("   {target}: {} inputs in {} s", inputs(&said), span.as_secs());
         return Ok(());
     }
-    let lines: Vec<&str> = said.lines().collect();
-    let tail = lines[lines.len().saturating_sub(REPORT_LINES)..].join("\n");
     bail!(
         "{target} broke. The input is in fuzz/artifacts/{target}/: mend the code, and add the input to \
-         fuzz/corpus/{target}/ under a name that says what it is. libFuzzer's report ends with:\n{tail}"
+         fuzz/corpus/{target}/ under a name that says what it is. libFuzzer's report:\n{}",
+        excerpt(&said)
     )
+}
+
+/// What a report says of its finding: the panic, which stands above a long trace of the stack, and the end, with the input.
+fn excerpt(report: &str) -> String {
+    let lines: Vec<&str> = report.lines().collect();
+    let tail = lines.len().saturating_sub(REPORT_LINES);
+    let panic = lines.iter().position(|line| line.contains("panicked at")).unwrap_or(tail).min(tail);
+    [&lines[panic..(panic + PANIC_LINES).min(tail)], &lines[tail..]].concat().join("\n")
 }
 
 /// How many inputs were tried, by libFuzzer's closing statistics.
@@ -158,5 +168,21 @@ mod tests {
         let report = "Done 12 runs in 1 second(s)\nstat::number_of_executed_units: 12\nstat::x: 3\n";
         assert_eq!(inputs(report), "12");
         assert_eq!(inputs(""), "no");
+    }
+
+    #[test]
+    fn an_excerpt_has_the_panic_and_the_end() {
+        let trace: String = (0..99).map(|frame| format!("frame {frame}\n")).collect();
+        let report = format!("INFO\nthread 'main' panicked at a.rs:1:2:\nsaid\n{trace}last\n");
+        let excerpt = excerpt(&report);
+        let lines: Vec<&str> = excerpt.lines().collect();
+        assert_eq!(lines.len(), PANIC_LINES + REPORT_LINES);
+        assert_eq!((lines[1], lines.last()), ("said", Some(&"last")));
+    }
+
+    #[test]
+    fn a_short_report_is_its_own_excerpt() {
+        assert_eq!(super::excerpt("a\nb"), "a\nb");
+        assert_eq!(super::excerpt(""), "");
     }
 }

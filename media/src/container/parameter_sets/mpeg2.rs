@@ -28,8 +28,11 @@ pub(super) fn sequence(bytes: &[u8]) -> Option<Video> {
         rest = behind;
         match (behind.split_first(), sequence) {
             (Some((&SEQUENCE_HEADER, body)), None) => sequence = header(body),
-            (Some((&EXTENSION, body)), Some(so_far)) => sequence = extended(so_far, body).or(sequence),
-            // The extension comes next to the header, or not at all (MPEG-1).
+            // The extension comes next to the header, and once, or not at all (MPEG-1).
+            (Some((&EXTENSION, body)), Some(so_far)) => {
+                sequence = extended(so_far, body).or(sequence);
+                break;
+            }
             (_, Some(_)) => break,
             _ => {}
         }

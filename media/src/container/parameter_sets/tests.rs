@@ -170,6 +170,16 @@ fn an_mpeg2_sequence_has_its_extension_added() {
 }
 
 #[test]
+fn a_second_extension_of_an_mpeg2_sequence_adds_nothing() {
+    let mut many = mpeg2_header(720, 576);
+    let extension = many[12..].to_vec();
+    let once = mpeg2_stream(&many);
+    // Each would halve the rate, until the numbers behind it run over.
+    (0..100).for_each(|_| many.extend_from_slice(&extension));
+    assert_eq!(mpeg2_stream(&many), once);
+}
+
+#[test]
 fn configuration_records_carry_the_same_sets() {
     let sps = avc_sps(80, 45, 0, true);
     let length = |unit: &[u8]| (unit.len() as u16).to_be_bytes();
