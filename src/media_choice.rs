@@ -1,6 +1,10 @@
 //! Which file of a torrent a person means: the main video, or what `--file` says.
 
+use std::collections::BTreeMap;
+
+use afflux_media::Tag;
 use afflux_media::release::{Pack, pack};
+use afflux_media::sidecar::{Sidecar, sidecars};
 use afflux_metainfo::layout::FileSpan;
 use afflux_metainfo::{FileIndex, Layout};
 use afflux_stream::media_type::Kind;
@@ -90,6 +94,26 @@ fn packed<'a>(layout: &Layout, videos: &'a [FileIndex]) -> Option<(Pack, impl Fn
     Some((pack(&paths), |at| videos[at]))
 }
 
+/// The languages of subtitle files, as their names beside their films' say. Of a torrent with more of both than a long series none.
+pub fn subtitle_languages(layout: &Layout) -> BTreeMap<FileIndex, Tag> {
+    let is_asked = |kind| matches!(kind, Kind::Video | Kind::Subtitle);
+    let (asked, paths): (Vec<(FileIndex, Kind)>, Vec<String>) = files(layout)
+        .filter(|(_, file)| is_asked(kind_of(file)))
+        .map(|(index, file)| ((index, kind_of(file)), file.display_path()))
+        .unzip();
+    let films = asked.iter().filter(|(_, kind)| *kind == Kind::Video).count();
+    if films * (asked.len() - films) > SUBTITLE_PAIRS_MAX {
+        return BTreeMap::new();
+    }
+    let all: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let films = asked.iter().zip(&all).filter(|((_, kind), _)| *kind == Kind::Video);
+    let of_film = |path: &str| {
+        let language = |sidecar: Sidecar| Some((asked.get(sidecar.index)?.0, sidecar.language?));
+        sidecars(path, &all).into_iter().filter_map(language).collect::<Vec<_>>()
+    };
+    films.flat_map(|(_, path)| of_film(path)).collect()
+}
+
 /// All files of a kind, in the order in which people number them.
 fn in_order(layout: &Layout, kind: Kind) -> Vec<FileIndex> {
     let mut found: Vec<(Vec<NamePart>, FileIndex)> = files(layout)
@@ -102,6 +126,9 @@ fn in_order(layout: &Layout, kind: Kind) -> Vec<FileIndex> {
 
 /// Videos whose names are read to put them in order: a long series. More take milliseconds.
 const PACKED_MAX: usize = 500;
+
+/// Films times subtitles that are held against each other by name: a hundred episodes with two subtitles each, and some milliseconds.
+const SUBTITLE_PAIRS_MAX: usize = 20_000;
 
 /// An episode is at least this part of the one before it.
 const EPISODE_FRACTION: u64 = 4;

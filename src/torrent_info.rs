@@ -23,6 +23,9 @@ pub struct FileInfo {
     kind: &'static str,
     mime: &'static str,
     verdict: &'static str,
+    /// A subtitle's language (BCP 47), where its name beside its film's says one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
     /// What a film's name says, with the folders above it.
     #[serde(skip_serializing_if = "Option::is_none")]
     release: Option<ReleaseInfo>,
@@ -197,6 +200,7 @@ const RELEASES_MAX: usize = 1000;
 
 fn files(layout: &Layout) -> Vec<FileInfo> {
     let mut releases_left = RELEASES_MAX;
+    let mut languages = media_choice::subtitle_languages(layout);
     media_choice::files(layout)
         .map(|(FileIndex(index), file)| {
             let path = file.display_path();
@@ -210,6 +214,7 @@ fn files(layout: &Layout) -> Vec<FileInfo> {
                 kind: media.kind.as_str(),
                 mime: media.mime,
                 verdict: judged.as_str(),
+                language: languages.remove(&FileIndex(index)).map(|tag| tag.to_string()),
                 release: is_read.then(|| ReleaseInfo::of(&path)),
                 media: None,
                 path,

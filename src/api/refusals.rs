@@ -73,6 +73,20 @@ const OPENED: &[Code] = &[
     Code::TorrentFailed,
     Code::Database,
 ];
+/// Reading of a session's file what nobody plays at this moment.
+const READING: &[Code] = &[
+    Code::NoStream,
+    Code::BadSource,
+    Code::UnsupportedTorrent,
+    Code::SourceRefused,
+    Code::NoFile,
+    Code::ContentBlocked,
+    Code::OutOfRange,
+    Code::NoMetadata,
+    Code::NotThere,
+    Code::TorrentFailed,
+    Code::Database,
+];
 /// Going to a place in a session's file.
 const SEEKING: &[Code] = &[
     Code::NoStream,
@@ -102,6 +116,7 @@ fn own(method: &str, path: &str) -> Option<&'static [Code]> {
         ("DELETE", "/api/stream/{hash}") => &[Code::NoStream, Code::Database],
         ("GET", "/api/stream/{hash}/status" | "/api/stream/{hash}/trace") => SESSION,
         ("GET", "/api/stream/{hash}/subtitles") => OPENED,
+        ("GET", "/api/stream/{hash}/opensubtitles") => READING,
         ("POST", "/api/stream/{hash}/pause" | "/api/stream/{hash}/resume") => SESSION,
         ("POST", "/api/stream/{hash}/seek") => SEEKING,
         ("GET", "/api/events") => &[],

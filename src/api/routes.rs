@@ -44,6 +44,7 @@ fn table() -> Vec<Row> {
         (With(Scope::Stream),        routes!(streams::status)),
         (With(Scope::Stream),        routes!(streams::trace)),
         (With(Scope::Stream),        routes!(streams::subtitles)),
+        (With(Scope::Stream),        routes!(streams::open_subtitles)),
         (With(Scope::Stream),        routes!(streams::seek)),
         (With(Scope::Stream),        routes!(streams::pause)),
         (With(Scope::Stream),        routes!(streams::resume)),

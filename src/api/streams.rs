@@ -15,7 +15,9 @@ use super::input::{Asked, Hash, HashPath, Json};
 use super::{Api, wants_json};
 use crate::auth::Identity;
 use crate::service::Start;
-use crate::service::shapes::{SeekAnswer, SeekWish, StreamSession, StreamStatus, SubtitleLink, Trace};
+use crate::service::shapes::{
+    OpenSubtitlesHash, SeekAnswer, SeekWish, StreamSession, StreamStatus, SubtitleLink, Trace,
+};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -118,6 +120,27 @@ pub(super) async fn subtitles(
     let base = base.as_ref().map_or(&api.base, |Extension(base)| base);
     subtitles.iter_mut().for_each(|subtitle| lead_back(subtitle, base));
     Ok(json(&subtitles))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileQuery {
+    /// The file's number; without it the one that is watched.
+    file: Option<u32>,
+}
+
+/// Tells by which hash opensubtitles.org knows the file: its length and the sum of its first and last 64 KiB, which are fetched.
+#[utoipa::path(get, path = "/api/stream/{hash}/opensubtitles", tag = "streams",
+    params(HashPath, FileQuery),
+    responses((status = 200, description = "The hash", body = OpenSubtitlesHash)))]
+pub(super) async fn open_subtitles(
+    State(api): State<Arc<Api>>,
+    Extension(identity): Extension<Identity>,
+    Hash(hashes): Hash,
+    Asked(query): Asked<FileQuery>,
+) -> Answer {
+    Ok(json(&api.service.open_subtitles_hash(&identity, hashes, query.file).await?))
 }
 
 /// Tells why readers of the torrent waited.

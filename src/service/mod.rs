@@ -33,6 +33,7 @@ mod content;
 mod downloads;
 pub mod events;
 mod films;
+mod fingerprint;
 mod limits;
 mod live;
 mod measures;

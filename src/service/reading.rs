@@ -14,7 +14,7 @@ use afflux_stream::library::FilePart;
 use afflux_stream::pace::{Allowance, Purpose};
 use afflux_stream::session::{self, Place, ReaderKey, ReaderKind};
 use afflux_stream::token::{MediaToken, TokenError};
-use afflux_stream::{Media, MediaFacts, MediaRequest, OpenError, ReadError, Reader, Window};
+use afflux_stream::{Kind, Media, MediaFacts, MediaRequest, OpenError, ReadError, Reader, Window};
 use bytes::Bytes;
 use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -41,6 +41,8 @@ struct SessionMedia {
     shared: Arc<Shared>,
     session: Arc<Session>,
     opening: Opening,
+    /// It is no film itself but goes with one, which the session stays at: a subtitle, a cover.
+    beside: bool,
     inner: Arc<dyn Media>,
 }
 
@@ -61,11 +63,17 @@ pub(super) fn open(
         return Err(Refusal::new(Code::TooManyStreams, detail));
     }
     shared.check_content(session, opened, opening.file)?;
-    session.turn_to(opened, opening.file, shared);
     let inner = opened.viewing.open(&opened.ready, opening.file);
     let inner = inner.map_err(|failure| Refusal::from_failure(Code::NoFile, &failure))?;
+    let plays = matches!(inner.facts().media_type.kind, Kind::Video | Kind::Audio);
+    let beside = !plays && session.state().file.is_some_and(|film| film != opening.file);
+    if beside {
+        session.state().checks.begin(opened, opening.file);
+    } else {
+        session.turn_to(opened, opening.file, shared);
+    }
     let (shared, session) = (Arc::clone(shared), Arc::clone(session));
-    Ok(Arc::new(SessionMedia { shared, session, opening, inner: Arc::new(inner) }))
+    Ok(Arc::new(SessionMedia { shared, session, opening, beside, inner: Arc::new(inner) }))
 }
 
 impl Shared {
@@ -151,14 +159,20 @@ impl Media for SessionMedia {
         let key = ReaderKey(self.session.next_reader());
         let now = Instant::now();
         let place = Place { file: self.opening.file.0, offset: range.start };
-        let kind = if self.opening.unpaced { ReaderKind::Download } else { ReaderKind::Play };
+        let kind = match () {
+            () if self.beside => ReaderKind::Probe,
+            () if self.opening.unpaced => ReaderKind::Download,
+            () => ReaderKind::Play,
+        };
         let opening = session::Opening { place, kind, client: self.opening.client.as_deref() };
         {
             let mut state = self.session.state();
             // One too many gets no place in the figures; `open` keeps it from coming this far.
             let _ = state.machine.handle_reader_opened(key, opening, now);
-            state.pace.handle_open(place, now);
-            state.rate = self.facts().bitrate.map(|bits| bits / 8).or(state.rate);
+            if !self.beside {
+                state.pace.handle_open(place, now);
+                state.rate = self.facts().bitrate.map(|bits| bits / 8).or(state.rate);
+            }
         }
         Box::new(SessionReader {
             key,
@@ -171,7 +185,9 @@ impl Media for SessionMedia {
             window: None,
             shared: Arc::clone(&self.shared),
             session: Arc::clone(&self.session),
-            opening: self.opening.clone(),
+            // What goes beside a film isn't played at the film's pace.
+            unpaced: self.opening.unpaced || self.beside,
+            file: self.opening.file,
         })
     }
 }
@@ -202,7 +218,8 @@ type Awaited<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 struct SessionReader {
     shared: Arc<Shared>,
     session: Arc<Session>,
-    opening: Opening,
+    file: FileIndex,
+    unpaced: bool,
     key: ReaderKey,
     inner: Box<dyn Reader>,
     end: u64,
@@ -262,7 +279,7 @@ impl Reader for SessionReader {
     }
 
     fn set_window(&mut self, mut window: Window) {
-        let film = self.session.state().film_of(self.opening.file);
+        let film = self.session.state().film_of(self.file);
         if let Some(rate) = film.and_then(|film| film.rate_at(window.position)) {
             // What is due when is known better than from what the player has read so far.
             window.rate = rate;
@@ -304,7 +321,7 @@ impl SessionReader {
         }
         if bytes > 0 {
             state.machine.handle_sent(self.key, bytes, Instant::now());
-            let rate = state.rate.filter(|&rate| rate > 0 && !self.opening.unpaced);
+            let rate = state.rate.filter(|&rate| rate > 0 && !self.unpaced);
             drop(state);
             self.session.account.sent(bytes);
             self.shared.metrics.sent(bytes);
@@ -321,18 +338,17 @@ impl SessionReader {
     }
 
     fn purpose(&self) -> Purpose {
-        let paced = self.shared.config.streams.pace && !self.opening.unpaced;
+        let paced = self.shared.config.streams.pace && !self.unpaced;
         if paced { Purpose::Play } else { Purpose::Download }
     }
 
     fn place(&self, offset: u64) -> Place {
-        Place { file: self.opening.file.0, offset }
+        Place { file: self.file.0, offset }
     }
 
     /// The same file in the torrent that runs now.
     fn find(&self, at: u64) -> Awaited<Option<Box<dyn Reader>>> {
-        let (shared, session, file) =
-            (Arc::clone(&self.shared), Arc::clone(&self.session), self.opening.file);
+        let (shared, session, file) = (Arc::clone(&self.shared), Arc::clone(&self.session), self.file);
         let end = self.end;
         Box::pin(async move {
             let torrent = session.torrent();

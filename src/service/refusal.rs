@@ -97,6 +97,8 @@ codes! {
     FetchFailed = "fetch_failed", 502;
     /// No peer gave the metadata in time
     NoMetadata = "no_metadata", 504;
+    /// No peer has sent these bytes yet
+    NotThere = "not_there_yet", 504;
     /// The torrent can't go on
     TorrentFailed = "torrent_failed", 503;
     /// What is remembered can't be read or written

@@ -67,6 +67,19 @@ pub struct SubtitleLink {
     pub vtt_url: Option<String>,
 }
 
+/// By what databases of subtitles know a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({"file": 0, "size": 276_445_467, "hash": "8e245d9679d31e12"}))]
+pub struct OpenSubtitlesHash {
+    /// The file's number.
+    pub file: u32,
+    /// Its length.
+    pub size: u64,
+    /// The hash of its ends, in sixteen hexadecimal digits.
+    pub hash: String,
+}
+
 /// What a stream is at.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

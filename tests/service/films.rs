@@ -103,6 +103,35 @@ fn a_file_that_is_no_film_plays_all_the_same_and_says_that_its_length_is_unknown
     daemon.end();
 }
 
+/// The length and all 64-bit words of both ends, added up.
+fn hash_of_ends(bytes: &[u8]) -> String {
+    let ends = bytes[..65_536].chunks(8).chain(bytes[bytes.len() - 65_536..].chunks(8));
+    let words = ends.map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")));
+    format!("{:016x}", words.fold(bytes.len() as u64, u64::wrapping_add))
+}
+
+#[test]
+fn databases_of_subtitles_know_a_film_by_the_hash_of_its_ends() {
+    let film = matroska();
+    let seeder = film.seeder("127.0.10.7");
+    let daemon = Options::default().peers(&[&seeder]).start();
+    let anna = daemon.viewer("anna");
+    let place = format!("/api/stream/{}/opensubtitles", film.hash);
+    assert_eq!(anna.get(&place).problem(), (404, "no_stream".to_owned()));
+    anna.stream(&film);
+    let told = anna.get(&place).value();
+    assert_eq!(told, json!({"file": 0, "size": film.bytes().len(), "hash": hash_of_ends(film.bytes())}));
+    assert_eq!(anna.get(&format!("{place}?file=1")).problem(), (404, "no_such_file".to_owned()));
+
+    let short = Film::new(44, 65_535);
+    let seeder = short.seeder("127.0.10.8");
+    let daemon = Options::default().peers(&[&seeder]).start();
+    let anna = daemon.viewer("anna");
+    anna.stream(&short);
+    let refused = anna.get(&format!("/api/stream/{}/opensubtitles", short.hash)).problem();
+    assert_eq!(refused, (422, "out_of_range".to_owned()));
+}
+
 #[test]
 fn films_that_nobody_has_never_hold_up_what_is_learnt_of_others() {
     let film = mp4();
@@ -169,8 +198,14 @@ fn a_films_subtitles_are_found_by_name_and_come_as_text_that_pages_take() {
     assert!(String::from_utf8(later.bytes()).expect("text").contains("00:01:02.500 --> 00:01:04.000"));
     let subrip = Ask::get(&url(&english).replace(".vtt", ".srt")).send();
     assert_eq!(subrip.bytes(), b"1\n00:00:01,000 --> 00:00:02,000\n<i>Hello</i>\nthere\n\n");
-    // The raw form is what was uploaded.
+    // The raw form is what was uploaded. Fetching it isn't watching it.
     assert!(Ask::get(english["url"].as_str().expect("a URL")).send().bytes().starts_with(b"[Script Info]"));
+    assert_eq!(anna.status(&film)["file"], session["file"], "the session stays at its film");
+
+    let told = anna.get(&format!("/api/torrents/{}/info", film.hash)).value();
+    let languages: Vec<&Value> =
+        told["files"].as_array().expect("files").iter().map(|file| &file["language"]).collect();
+    assert_eq!(json!(languages), json!([null, "ru", "en", "de", null, "fr"]), "{told}");
 
     let unreadable = (422, "media_unreadable".to_owned());
     assert_eq!(Ask::get(&url(&german)).send().problem(), unreadable, "no subtitle, though it is called one");

@@ -37,7 +37,10 @@ fn row(method: &str, path: &str) -> Option<Row> {
         ("DELETE", "/api/stream/{hash}") => Row::Missing("no_stream"),
         (
             "GET",
-            "/api/stream/{hash}/status" | "/api/stream/{hash}/trace" | "/api/stream/{hash}/subtitles",
+            "/api/stream/{hash}/status"
+            | "/api/stream/{hash}/trace"
+            | "/api/stream/{hash}/subtitles"
+            | "/api/stream/{hash}/opensubtitles",
         ) => Row::Missing("no_stream"),
         ("POST", "/api/stream/{hash}/seek" | "/api/stream/{hash}/pause" | "/api/stream/{hash}/resume") => {
             Row::Missing("no_stream")
