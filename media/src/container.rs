@@ -1,7 +1,7 @@
 //! Containers: what a film's file says about itself, read from as few of its bytes as it takes.
 //!
 //! [`Inspection`] is a machine: it names the bytes that it needs, is given them, and ends with [`Facts`]. So it works on a
-//! file of which only parts are there, and asks for those first.
+//! file of which only parts are there, and asks for those first. [`Seek`] is another: it finds a time in a file that has no index.
 //!
 //! Not here: decoding, and anything about what isn't a film.
 
@@ -14,13 +14,16 @@ mod known;
 pub mod matroska;
 mod mp4;
 pub mod parameter_sets;
+pub mod search;
+mod tail;
 #[cfg(test)]
 mod testing;
-pub mod ts;
+mod ts;
 
 pub use facts::{Audio, Codec, Container, Facts, Hdr, Track, TrackKind, Video};
 pub use index::{Index, Point};
 pub use inspect::{Fault, Inspection, Step};
+pub use search::{Found, Search, Searchable, Seek};
 
 use self::inspect::{Halt, Parser};
 use self::known::Known;

@@ -118,11 +118,35 @@ pub const PROGRAMS_MAX: usize = 16;
 /// Bytes at the start of a picture or of some sound in which parameters are looked for: they come before any slice.
 pub const ELEMENTARY_BYTES_MAX: usize = 16 << 10;
 
-/// Windows in a row without a time before a search for one turns to another place.
-pub const PROBE_WINDOWS_MAX: u32 = 8;
+/// Bytes of a transport stream in a row without a time before a search for one turns to another place.
+pub const TS_PROBE_BYTES_MAX: u64 = 512 << 10;
 
-/// Reads of a search for a time in a transport stream. It ends with the best place so far.
-pub const BISECTION_READS_MAX: u32 = 24;
+/// Bytes of Clusters or fragments in a row without the start of one: ffmpeg ends a Cluster at 5 MiB, and a fragment of ten seconds
+/// at 4 Mbit/s has as many.
+pub const PROBE_BYTES_MAX: u64 = 6 << 20;
+
+/// Bytes of one read of a search that goes on where the last one ended. The first has [`TS_WINDOW_BYTES`], each that follows twice
+/// as many.
+pub const SEARCH_WINDOW_BYTES_MAX: u64 = 256 << 10;
+
+/// Bytes before a place that is no key frame in which one is looked for: ten seconds at 3 Mbit/s.
+pub const LOOK_BACK_BYTES_MAX: u64 = 4 << 20;
+
+/// Reads of a search for a time. It ends with the best place so far.
+pub const SEARCH_READS_MAX: u32 = 64;
+
+/// Bytes of a search for a time in all: two of the widest gaps, and the way back to a key frame. Whoever reads them may have to
+/// fetch them from a swarm.
+pub const SEARCH_BYTES_MAX: u64 = 2 * PROBE_BYTES_MAX + LOOK_BACK_BYTES_MAX;
+
+/// Bytes at the end of a file in which its last Cluster or fragment is looked for, if nothing says how long the film is.
+pub const TAIL_BYTES_MAX: u64 = PROBE_BYTES_MAX;
+
+/// Points that searches learnt: each of them leaves about ten, and a thousand are less than ten seconds apart in most films.
+pub const LEARNT_POINTS_MAX: usize = 1024;
+
+const _: () = assert!(TS_WINDOW_BYTES <= SEARCH_WINDOW_BYTES_MAX && FRAGMENT_BYTES_MAX <= SEARCH_WINDOW_BYTES_MAX);
+const _: () = assert!(PROBE_BYTES_MAX / SEARCH_WINDOW_BYTES_MAX < SEARCH_READS_MAX as u64 / 2);
 
 /// Bytes of an AVI's headers. Those of a film with eight tracks and room for their indexes have 40 KB.
 pub const AVI_HEADERS_BYTES_MAX: u64 = 1 << 20;

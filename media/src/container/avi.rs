@@ -46,6 +46,8 @@ pub(super) struct Avi {
     /// Languages of its sound, by their order.
     languages: Vec<Option<Tag>>,
     index: IndexSoFar,
+    /// It can't be read.
+    is_index_lost: bool,
 }
 
 /// What was gathered from standard indexes.
@@ -64,14 +66,23 @@ impl Parser for Avi {
             self.read_header(file, budget)?;
         }
         unless_cut(self.walk(file, budget))?;
-        let index = unless_cut(self.read_index(file))?.flatten();
+        let index = if self.is_index_lost { None } else { unless_cut(self.read_index(file))?.flatten() };
         let Some(header) = &self.header else { return Err(Fault::Broken("no headers in the AVI").into()) };
         Ok(Facts {
             container: Container::Avi,
             duration: header.micros().map(Duration::from_micros),
             tracks: header.tracks(&self.languages),
             index,
+            searchable: None,
+            learnt: None,
         })
+    }
+
+    fn go_without(&mut self) -> bool {
+        // On the way to the index or in it: either way there is none. Of several, the first would lead into a part of the film.
+        self.is_walked = true;
+        self.is_index_lost = true;
+        self.header.is_some()
     }
 }
 

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::index::Index;
+use super::index::{Index, Point};
+use super::search::Searchable;
 use crate::language::Tag;
+use crate::limits::LEARNT_POINTS_MAX;
 
 /// What a container says of what is in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +20,12 @@ pub struct Facts {
     pub tracks: Vec<Track>,
     /// Which byte is which time, where there is an index.
     pub index: Option<Index>,
+    /// How a [`Seek`](super::Seek) finds a time in it, where there is no index and that can be done.
+    #[serde(default)]
+    pub searchable: Option<Searchable>,
+    /// What such searches learnt so far: some points, with others between them.
+    #[serde(default)]
+    pub learnt: Option<Index>,
 }
 
 /// A kind of container.
@@ -174,6 +182,15 @@ pub enum Codec {
 }
 
 impl Facts {
+    /// Keeps what a search learnt, so that the next begins from there: at most [`LEARNT_POINTS_MAX`] points.
+    pub fn learn(&mut self, points: Vec<Point>) {
+        self.learnt = match self.learnt.take() {
+            Some(known) => Some(known.with(points)),
+            None => Index::new(points),
+        }
+        .map(|learnt| learnt.thinned_out(LEARNT_POINTS_MAX));
+    }
+
     /// The first video track.
     pub fn video(&self) -> Option<(&Track, &Video)> {
         self.tracks.iter().find_map(|track| match &track.kind {

@@ -34,14 +34,28 @@ impl Index {
             goes_on
         });
         points.dedup_by_key(|point| point.micros);
-        while points.len() > POINTS_MAX {
+        (!points.is_empty()).then_some(Self { points }.thinned_out(POINTS_MAX))
+    }
+
+    /// With points that were learnt besides, by the same rules.
+    #[must_use]
+    pub fn with(mut self, learnt: Vec<Point>) -> Self {
+        let first = self.points[0];
+        self.points.extend(learnt);
+        // It has points, so there is always one that goes on.
+        Self::new(self.points).unwrap_or(Self { points: vec![first] })
+    }
+
+    /// Without every second point, until no more than so many are left.
+    pub(super) fn thinned_out(mut self, points_max: usize) -> Self {
+        while self.points.len() > points_max.max(1) {
             let mut nth = 0;
-            points.retain(|_| {
+            self.points.retain(|_| {
                 nth += 1;
                 nth % 2 == 1
             });
         }
-        (!points.is_empty()).then_some(Self { points })
+        self
     }
 
     /// The last point at or before a time; the first if there is none.
@@ -154,6 +168,14 @@ mod tests {
         let index = Index::new(points(&[(0, 100), (1, 5000), (2, 300), (3, 6000), (3, 7000)])).unwrap();
         assert_eq!(index.points(), points(&[(0, 100), (1, 5000), (3, 6000)]));
         assert_eq!(Index::new(Vec::new()), None);
+    }
+
+    #[test]
+    fn learnt_points_come_between_those_that_are_known() {
+        let index = Index::new(points(&[(0, 100), (20, 2000)])).unwrap();
+        let grown = index.with(points(&[(10, 900), (30, 150), (20, 2000)]));
+        assert_eq!(grown.points(), points(&[(0, 100), (10, 900), (20, 2000)]), "one of them went back");
+        assert_eq!(grown.clone().with(Vec::new()), grown);
     }
 
     #[test]

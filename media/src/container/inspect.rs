@@ -65,6 +65,9 @@ impl From<Fault> for Halt {
 pub(super) trait Parser: std::fmt::Debug {
     fn advance(&mut self, file: &Known, budget: &mut Budget) -> Result<Facts, Halt>;
 
+    /// What it asked for last can't be had: whether it goes on without that. It may not ask for it again.
+    fn go_without(&mut self) -> bool;
+
     /// What the rest of a Matroska file is read with, once its facts are told.
     fn matroska(&self) -> Option<&matroska::Head> {
         None
@@ -141,9 +144,14 @@ impl Inspection {
         self.known.add(offset, bytes);
     }
 
-    /// What it asked for last can't be had.
+    /// What it asked for last can't be had. It goes on with what else there is, such as without an index that lies at the end of a
+    /// file, and fails only if there is nothing to tell then.
     pub fn cannot_read(&mut self) {
-        self.ended.get_or_insert(Step::Failed(Fault::Unreadable));
+        self.reads_left = self.reads_left.saturating_sub(1);
+        let goes_on = self.parser.as_mut().is_some_and(|parser| parser.go_without());
+        if !goes_on {
+            self.ended.get_or_insert(Step::Failed(Fault::Unreadable));
+        }
     }
 
     /// Of Matroska or WebM, once it is done: what their Clusters are read with.

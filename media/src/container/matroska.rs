@@ -13,6 +13,7 @@ mod coding;
 mod cues;
 mod id;
 mod info;
+mod places;
 mod seek_head;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ mod webvtt;
 pub use blocks::{Block, SubtitleBlocks};
 pub use cluster::ClusterScan;
 pub use coding::Refusal;
+pub(super) use places::Places;
 
 use std::ops::Range;
 
@@ -32,6 +34,8 @@ use self::seek_head::SOUGHT;
 use super::ebml::{Elements, HEADER_BYTES_MAX, Header, Unread, text};
 use super::inspect::{Budget, Fault, Halt, Parser};
 use super::known::Known;
+use super::search::{Layout, Searchable};
+use super::tail::Tail;
 use super::{Container, Facts, Index, Track, TrackKind};
 use crate::limits::{
     CUES_BYTES_MAX, HOPS_MAX, INFO_BYTES_MAX, MICROS_MAX, SEEK_HEAD_BYTES_MAX, SEEK_HEADS_MAX,
@@ -120,6 +124,9 @@ pub(super) struct Matroska {
     named: Vec<(u32, u64)>,
     seek_heads: u32,
     clusters: u64,
+    tail: Tail,
+    /// Something can't be read.
+    is_unreadable: bool,
     head: Option<Head>,
 }
 
@@ -135,6 +142,10 @@ enum Stage {
     Children { at: u64, hops: u32 },
     /// What the SeekHeads name and is still missing.
     Named,
+    /// The end of the Segment, for its last Cluster.
+    Tail,
+    /// Nothing.
+    Done,
 }
 
 impl Parser for Matroska {
@@ -146,10 +157,28 @@ impl Parser for Matroska {
                 Stage::Children { at, hops } => self.read_child(file, budget, at, hops)?,
                 Stage::Named => match self.next_named() {
                     Some((id, at)) => self.read_named(file, budget, id, at)?,
-                    None => return Ok(self.tell()?),
+                    None => Stage::Tail,
                 },
+                Stage::Tail => self.read_tail(file)?,
+                Stage::Done => return Ok(self.tell()?),
             };
         }
+    }
+
+    fn go_without(&mut self) -> bool {
+        self.is_unreadable = true;
+        self.stage = match self.stage {
+            Stage::Header | Stage::Root { .. } => return false,
+            // What it would lead to may be named elsewhere.
+            Stage::Children { .. } => Stage::Named,
+            Stage::Named => {
+                let missing = self.next_named();
+                self.named.retain(|&named| Some(named) != missing);
+                Stage::Named
+            }
+            Stage::Tail | Stage::Done => Stage::Done,
+        };
+        true
     }
 
     fn matroska(&self) -> Option<&Head> {
@@ -288,17 +317,48 @@ impl Matroska {
         }
     }
 
+    /// A film that doesn't say how long it is lasts until its last block.
+    fn read_tail(&mut self, file: &Known) -> Result<Stage, Halt> {
+        let info = self.info.unwrap_or_default();
+        if self.tracks.is_none() || info.duration.is_some() {
+            return Ok(Stage::Done);
+        }
+        let within = self.clusters..self.segment.end;
+        while self.tail.grow(file, within.start, within.end)? {
+            let bytes = self.tail.bytes();
+            let last = places::last_time(&within, within.end - bytes.len() as u64, bytes, info.scale);
+            if last.is_some() {
+                let duration = last.filter(|last| !last.is_zero());
+                self.info = Some(Info { duration, ..info });
+                break;
+            }
+        }
+        Ok(Stage::Done)
+    }
+
     fn tell(&mut self) -> Result<Facts, Fault> {
         if self.info.is_none() && self.tracks.is_none() {
             let broken = Fault::Broken("it has neither Info nor Tracks");
-            return Err(if self.is_cut { Fault::Truncated } else { broken });
+            return Err(match () {
+                () if self.is_unreadable => Fault::Unreadable,
+                () if self.is_cut => Fault::Truncated,
+                () => broken,
+            });
         }
         let (tracks, codings) = self.tracks.take().unwrap_or_default();
         let Info { scale, duration } = self.info.unwrap_or_default();
         let index = self.index(&tracks, scale);
         self.head = Some(Head { segment: self.segment.clone(), clusters: self.clusters, scale, codings });
         let container = if self.is_webm { Container::WebM } else { Container::Matroska };
-        Ok(Facts { container, duration, tracks, index })
+        let pictures = tracks.iter().find(|track| matches!(track.kind, TrackKind::Video(_)));
+        let clusters = Layout::Clusters {
+            begin: self.clusters,
+            end: self.segment.end,
+            tick_nanos: scale,
+            pictures: pictures.map(|track| track.id),
+        };
+        let searchable = index.is_none().then_some(Searchable(clusters));
+        Ok(Facts { container, duration, tracks, index, searchable, learnt: None })
     }
 
     /// Of the video's Cues. If that has none, those of others lead to the same Clusters.

@@ -7,12 +7,13 @@
 //! 2. `mfra` at the end of the file; how long the film is, the last fragment that it names says.
 //! 3. The fragments themselves, if hopping over all of them takes few enough reads.
 //!
-//! Where there is none, the film has no index, and its length is what `mehd` says; without that it is left unsaid: the length of
-//! what we have seen of it would be wrong.
+//! Where there is none, the film has no index, but it can be searched; its length is what `mehd` says, or else the last fragment at
+//! the end of the file.
 
 mod boxes;
 mod fragment;
 mod movie;
+mod places;
 mod points;
 mod sample_entry;
 mod segments;
@@ -23,18 +24,22 @@ mod track;
 #[cfg(test)]
 mod tests;
 
+pub(super) use places::Places;
+
 use std::time::Duration;
 
 use self::boxes::{Header, Kind};
 use self::fragment::{Fragment, RandomAccess};
-use self::movie::Movie;
+use self::movie::{FragmentedTrack, Movie};
 use self::segments::SegmentIndex;
 use super::facts::{Container, Facts};
 use super::index::{Index, Point};
 use super::inspect::{Budget, Fault, Halt, Parser};
 use super::known::Known;
+use super::search::{Layout, Searchable};
+use super::tail::Tail;
 use crate::limits::{
-    FRAGMENT_BOXES_MAX, FRAGMENT_BYTES_MAX, FRAGMENT_INDEX_BYTES_MAX, INSPECTED_BYTES_MAX,
+    FRAGMENT_BOXES_MAX, FRAGMENT_BYTES_MAX, FRAGMENT_INDEX_BYTES_MAX, INSPECTED_BYTES_MAX, MICROS_MAX,
     SEGMENT_INDEXES_MAX,
 };
 
@@ -72,6 +77,7 @@ pub(super) struct Mp4 {
     hops: Hops,
     /// The index is known; fragments only say how long the film is.
     is_indexed: bool,
+    tail: Tail,
 }
 
 /// What is read next.
@@ -85,6 +91,8 @@ enum Stage {
     RandomAccess,
     /// Each `moof`.
     Fragments,
+    /// The end of the file, for the last `moof`.
+    Tail,
     /// Nothing.
     Done,
 }
@@ -151,9 +159,24 @@ impl Parser for Mp4 {
                 Stage::Segments => self.segments(file, budget)?,
                 Stage::RandomAccess => self.random_access(file)?,
                 Stage::Fragments => self.fragments(file, budget)?,
+                Stage::Tail => self.read_tail(file)?,
                 Stage::Done => return self.facts(),
             };
         }
+    }
+
+    fn go_without(&mut self) -> bool {
+        let Some(movie) = &mut self.movie else { return false };
+        self.stage = match self.stage {
+            Stage::Segments => Stage::RandomAccess,
+            Stage::RandomAccess => Stage::Fragments,
+            Stage::Boxes | Stage::Fragments => {
+                movie.lose_fragments(self.is_indexed);
+                Stage::Done
+            }
+            Stage::Tail | Stage::Done => Stage::Done,
+        };
+        true
     }
 }
 
@@ -167,6 +190,7 @@ impl Mp4 {
             segments: Vec::new(),
             hops: Hops::default(),
             is_indexed: false,
+            tail: Tail::default(),
         }
     }
 
@@ -296,7 +320,8 @@ impl Mp4 {
                 || is_fragment && found.bytes() > FRAGMENT_BYTES_MAX
             {
                 movie.lose_fragments(self.is_indexed);
-                break;
+                let is_said = self.is_indexed || movie.said_duration.is_some();
+                return Ok(if is_said { Stage::Done } else { Stage::Tail });
             }
             if is_fragment {
                 let fragment = Fragment::parse(found.content(file)?, movie);
@@ -311,14 +336,33 @@ impl Mp4 {
         Ok(Stage::Done)
     }
 
+    /// Goes back from the end until a fragment of the pictures begins there.
+    fn read_tail(&mut self, file: &Known) -> Result<Stage, Halt> {
+        let Some(movie) = &mut self.movie else { return Ok(Stage::Done) };
+        let Some(lead) = movie.lead_in_fragments() else { return Ok(Stage::Done) };
+        while self.tail.grow(file, self.at, file.length())? {
+            if let Some(end_micros) = Places::end_micros(lead, self.tail.bytes()) {
+                movie.end_micros = end_micros.min(MICROS_MAX);
+                break;
+            }
+        }
+        Ok(Stage::Done)
+    }
+
     fn facts(&mut self) -> Result<Facts, Halt> {
         let movie = self.movie.take().ok_or(Fault::Broken("it has no moov"))?;
+        let searchable = movie.lead_in_fragments().filter(|_| movie.points.is_empty()).map(|track| {
+            let track = track.into();
+            Searchable(Layout::Fragments { begin: self.hops.from, track })
+        });
         let seen = (movie.end_micros > 0).then_some(Duration::from_micros(movie.end_micros));
         Ok(Facts {
             container: if movie.is_fragmented { Container::FragmentedMp4 } else { Container::Mp4 },
             duration: movie.said_duration.max(seen),
             tracks: movie.tracks,
             index: Index::new(movie.points),
+            searchable,
+            learnt: None,
         })
     }
 }
@@ -330,6 +374,10 @@ impl Movie {
             self.points.clear();
             self.end_micros = 0;
         }
+    }
+
+    fn lead_in_fragments(&self) -> Option<FragmentedTrack> {
+        self.fragmented.iter().find(|track| Some(track.id) == self.lead).copied()
     }
 }
 

@@ -1,19 +1,19 @@
 //! MPEG-2 transport streams (ISO 13818-1), as recorders, discs and cameras write them: packets of 188 bytes, or of 192.
 //!
 //! A head tells what there is: the tables name the streams, and the streams say of themselves how large and how loud they are. How
-//! long it lasts is the difference between the last time and the first. There is no index; [`Bisection`] finds a time.
+//! long it lasts is the difference between the last time and the first. There is no index; a [`Seek`](super::Seek) finds a time.
 
-mod bisection;
 mod demux;
 mod descriptors;
 mod elementary;
 mod packet;
+mod places;
 mod section;
 mod sound;
 mod tables;
 mod ticks;
 
-pub use bisection::{Bisection, Search};
+pub(super) use places::Places;
 
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub(super) struct MpegTs {
     /// Times at the end of the file, and how much of it they were looked for in.
     tail: Times,
     tail_bytes: u64,
+    /// More of the file can't be read.
+    is_cut: bool,
 }
 
 impl Parser for MpegTs {
@@ -53,6 +55,13 @@ impl Parser for MpegTs {
         }
         self.read_tail(file, budget)?;
         Ok(self.facts())
+    }
+
+    fn go_without(&mut self) -> bool {
+        let is_head_known = self.demux.program().is_some();
+        // Whatever was missing, what comes behind it would be missing too.
+        self.is_cut = true;
+        is_head_known
     }
 }
 
@@ -65,12 +74,13 @@ impl MpegTs {
             window_end: HEAD_BYTES,
             tail: Times::default(),
             tail_bytes: 0,
+            is_cut: false,
         }
     }
 
     fn read_head(&mut self, file: &Known, budget: &mut Budget) -> Result<(), Halt> {
         let end = file.length().min(TS_HEAD_BYTES_MAX);
-        while self.head_end < end && !self.demux.is_settled() {
+        while self.head_end < end && !self.demux.is_settled() && !self.is_cut {
             let bytes = file.bytes_up_to(self.head_end..self.window_end)?;
             let mut packets = Packets::new(bytes, self.head_end, self.stride);
             for packet in packets.by_ref() {
@@ -89,7 +99,7 @@ impl MpegTs {
     fn read_tail(&mut self, file: &Known, budget: &mut Budget) -> Result<(), Halt> {
         let behind_head = file.length().saturating_sub(self.head_end);
         let all = behind_head.min(TS_TAIL_BYTES_MAX);
-        while self.tail_bytes < all && !self.demux.ends_in(&self.tail) {
+        while self.tail_bytes < all && !self.demux.ends_in(&self.tail) && !self.is_cut {
             let bytes = (2 * self.tail_bytes).max(TS_WINDOW_BYTES).min(all);
             let range = file.length() - bytes..file.length() - self.tail_bytes;
             let offset = range.start;
@@ -103,11 +113,15 @@ impl MpegTs {
     }
 
     fn facts(&self) -> Facts {
+        // The last time of the head isn't the film's.
+        let duration = self.demux.duration(&self.tail).filter(|_| !self.is_cut);
         Facts {
             container: Container::MpegTs,
-            duration: self.demux.duration(&self.tail).map(|ticks| Duration::from_micros(micros(ticks))),
+            duration: duration.map(|ticks| Duration::from_micros(micros(ticks))),
             tracks: self.demux.tracks(),
             index: None,
+            searchable: None,
+            learnt: None,
         }
     }
 }

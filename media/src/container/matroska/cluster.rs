@@ -9,7 +9,7 @@ use crate::container::{Index, Point};
 use crate::limits::POINTS_MAX;
 
 /// Enough for a Cluster's header, its Timestamp, and the small elements that may stand before that: CRC-32, Position, PrevSize.
-const HEAD_BYTES_MAX: usize = 64;
+pub(super) const HEAD_BYTES_MAX: usize = 64;
 
 const ID: [u8; 4] = id::CLUSTER.to_be_bytes();
 

@@ -7,6 +7,8 @@ use super::movie::{FragmentedTrack, Movie};
 /// When a fragment is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fragment {
+    /// When the first sample in it is decoded, in microseconds.
+    pub(super) start_micros: u64,
     /// When the first key frame in it is shown, in microseconds.
     pub(super) key_micros: Option<u64>,
     /// When it is over.
@@ -32,6 +34,21 @@ impl Fragment {
             }
         }
         fragment
+    }
+
+    /// The same for one track, whose fragments were not all seen: only if it says itself when it begins.
+    pub(super) fn of_track(content: &[u8], track: FragmentedTrack) -> Option<Self> {
+        let mut tracks = [track];
+        let mut parts = Boxes(content).filter(|(kind, _)| kind == b"traf");
+        parts.find_map(|(_, content)| {
+            Boxes(content).first(b"tfdt")?;
+            let (track, run) = Run::parse(content, &mut tracks)?;
+            Some(Self {
+                start_micros: track.timeline.micros(run.first_ticks.into()),
+                key_micros: run.key_ticks.map(|ticks| track.timeline.micros(ticks)),
+                end_micros: track.timeline.micros(run.ticks.into()),
+            })
+        })
     }
 }
 

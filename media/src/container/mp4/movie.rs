@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::super::facts::{Track, TrackKind};
 use super::super::index::Point;
 use super::super::inspect::{Budget, Fault};
+use super::super::search;
 use super::boxes::{Boxes, Fields, column};
 use super::points::{of_sound, of_video};
 use super::timeline::{Timeline, micros};
@@ -37,6 +38,23 @@ pub(super) struct FragmentedTrack {
     /// What `trex` says its samples are if their fragments say nothing (section 8.8.3).
     pub(super) sample_ticks: u32,
     pub(super) sample_flags: u32,
+}
+
+/// As it is kept for a search.
+impl From<FragmentedTrack> for search::FragmentedTrack {
+    fn from(track: FragmentedTrack) -> Self {
+        let FragmentedTrack { id, timeline, sample_ticks, sample_flags, .. } = track;
+        let (timescale, media_time, delay_micros) = timeline.parts();
+        Self { id, timescale, media_time, delay_micros, sample_ticks, sample_flags }
+    }
+}
+
+impl From<search::FragmentedTrack> for FragmentedTrack {
+    fn from(track: search::FragmentedTrack) -> Self {
+        let search::FragmentedTrack { id, timescale, media_time, delay_micros, sample_ticks, sample_flags } = track;
+        let timeline = Timeline::of_parts(timescale, media_time, delay_micros);
+        Self { id, timeline, next_ticks: 0, sample_ticks, sample_flags }
+    }
 }
 
 impl Movie {

@@ -55,14 +55,23 @@ impl Edits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timeline {
     timescale: NonZeroU32,
-    media_time: i128,
-    delay_micros: i128,
+    media_time: u64,
+    delay_micros: u64,
 }
 
 impl Timeline {
     pub(super) fn new(timescale: NonZeroU32, edits: Edits, movie_timescale: Option<NonZeroU32>) -> Self {
         let delay_micros = movie_timescale.map_or(0, |timescale| micros(edits.delay, timescale));
-        Self { timescale, media_time: edits.media_time.into(), delay_micros: delay_micros.into() }
+        Self { timescale, media_time: edits.media_time, delay_micros }
+    }
+
+    /// What it is made of: its clock, the time that is shown first, and how long nothing is shown before it.
+    pub(super) fn parts(&self) -> (NonZeroU32, u64, u64) {
+        (self.timescale, self.media_time, self.delay_micros)
+    }
+
+    pub(super) fn of_parts(timescale: NonZeroU32, media_time: u64, delay_micros: u64) -> Self {
+        Self { timescale, media_time, delay_micros }
     }
 
     pub(super) fn timescale(&self) -> NonZeroU32 {
@@ -71,15 +80,15 @@ impl Timeline {
 
     /// When in the film a time of the track is; what is before the film's start is at its start.
     pub(super) fn micros(&self, ticks: i128) -> u64 {
-        let ticks = ticks.saturating_sub(self.media_time);
+        let ticks = ticks.saturating_sub(self.media_time.into());
         let micros = ticks.saturating_mul(MICROS.into()).div_euclid(self.timescale.get().into());
-        u64::try_from(micros.saturating_add(self.delay_micros).max(0)).unwrap_or(u64::MAX)
+        u64::try_from(micros.saturating_add(self.delay_micros.into()).max(0)).unwrap_or(u64::MAX)
     }
 
     /// The track's time at a time of the film.
     pub(super) fn ticks(&self, micros: u64) -> u64 {
-        let micros = i128::from(micros) - self.delay_micros;
-        let ticks = micros * i128::from(self.timescale.get()) / i128::from(MICROS) + self.media_time;
+        let micros = i128::from(micros) - i128::from(self.delay_micros);
+        let ticks = micros * i128::from(self.timescale.get()) / i128::from(MICROS) + i128::from(self.media_time);
         u64::try_from(ticks.max(0)).unwrap_or(u64::MAX)
     }
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::super::facts::{Codec, Track, TrackKind};
-use super::boxes::{Boxes, Fields, Kind, text};
+use super::boxes::{Boxes, Fields, Kind, column, text};
 use super::points::Timed;
 use super::sample_entry::SampleEntry;
 use super::tables::Tables;
@@ -19,6 +19,8 @@ pub(super) struct Trak<'a> {
     is_enabled: bool,
     /// In pixels, as it is shown.
     shown_size: (u32, u32),
+    /// It is shown turned by a quarter, as films of phones held upright are.
+    is_turned: bool,
     edits: Edits,
     timescale: u32,
     /// In ticks of its own.
@@ -70,8 +72,13 @@ impl<'a> Trak<'a> {
         self.is_enabled = flags & ENABLED != 0;
         fields.u32()?;
         fields.word(is_long)?;
-        // Place among the others, volume, and the matrix.
-        fields.skip(16 + 36)?;
+        // Place among the others and volume.
+        fields.skip(16)?;
+        let matrix: [u8; 36] = fields.array()?;
+        let [across_by_across, down_by_across, across_by_down, down_by_down] =
+            [0, 1, 3, 4].map(|nth| column(&matrix, nth));
+        // A quarter turn either way leads across to down and down to across, and neither to itself.
+        self.is_turned = across_by_across == 0 && down_by_down == 0 && down_by_across != 0 && across_by_down != 0;
         self.shown_size = (fields.u32()? >> 16, fields.u32()? >> 16);
         Some(())
     }
@@ -175,6 +182,9 @@ impl<'a> Trak<'a> {
             video.frame_rate = self.tables.constant_rate(self.timescale);
             if video.width == 0 || video.height == 0 {
                 (video.width, video.height) = self.shown_size;
+            }
+            if self.is_turned {
+                (video.width, video.height) = (video.height, video.width);
             }
         }
         Track {

@@ -60,6 +60,8 @@ pub(super) struct Packet<'a> {
     pub(super) pid: u16,
     /// A section or a packet of an elementary stream begins in it (`payload_unit_start_indicator`).
     pub(super) is_start: bool,
+    /// What begins in it needs nothing before it (`random_access_indicator`).
+    pub(super) is_key: bool,
     /// `program_clock_reference_base`
     pub(super) clock: Option<Ticks>,
     /// Nothing where it is scrambled.
@@ -130,7 +132,8 @@ fn read(bytes: &[u8], offset: u64) -> Option<Packet<'_>> {
         (&[][..], rest)
     };
     let payload = if has_payload && !is_scrambled { payload } else { &[] };
-    Some(Packet { offset, pid, is_start: high & 0x40 != 0, clock: clock(adaptation), payload })
+    let is_key = adaptation.first().is_some_and(|flags| flags & 0x40 != 0);
+    Some(Packet { offset, pid, is_start: high & 0x40 != 0, is_key, clock: clock(adaptation), payload })
 }
 
 /// 2.4.3.4
