@@ -269,10 +269,15 @@ mod media {
     #[expect(dead_code, reason = "it is there to be described")]
     pub(super) fn playlist() {}
 
-    /// Gives a subtitle file of the torrent as WebVTT or SubRip, in UTF-8, whatever it was.
+    /// Gives a subtitle as WebVTT or SubRip, in UTF-8, whatever it was: a file of the torrent, or what has come of a track inside
+    /// of a film, whose scripts (SubStation Alpha) are given as such too.
     #[utoipa::path(get, path = "/stream/{token}/subtitles/{id}", tag = "media", security(),
         params(("token" = String, Path, description = "From the URL of a subtitle", pattern = "^[A-Za-z0-9_-]{62}$"),
-            ("id" = String, Path, description = "The file's number, and the form", pattern = "^[0-9]{1,9}\\.(vtt|srt)$"),
+            ("id" = String, Path, description = "The file's number, the track's if it is inside of that file, and the form",
+                pattern = "^[0-9]{1,9}\\.((vtt|srt)|[0-9]{1,19}\\.(vtt|srt|ass))$"),
+            ("from_ms" = Option<i64>, Query, description = "Of a track: only what is seen from then on, once that has come",
+                minimum = 0, maximum = 86_400_000),
+            ("to_ms" = Option<i64>, Query, description = "Of a track: and up to then", minimum = 0, maximum = 86_400_000),
             ("offset_ms" = Option<i64>, Query, description = "How much later it is shown, or earlier",
                 minimum = -86_400_000, maximum = 86_400_000)),
         responses(

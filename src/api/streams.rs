@@ -75,8 +75,7 @@ fn absolute(mut session: StreamSession, base: &BaseUrl) -> StreamSession {
 }
 
 fn lead_back(subtitle: &mut SubtitleLink, base: &BaseUrl) {
-    subtitle.url = format!("{base}{}", subtitle.url);
-    if let Some(path) = &mut subtitle.vtt_url {
+    for path in [&mut subtitle.url, &mut subtitle.vtt_url].into_iter().flatten() {
         *path = format!("{base}{path}");
     }
 }
@@ -106,7 +105,8 @@ pub(super) async fn status(
     Ok(json(&api.service.stream_status(&identity, hashes).await?))
 }
 
-/// Lists the subtitles of the film that this user's session is at: the torrent's files that are its own by their names.
+/// Lists the subtitles of the film that this user's session is at: the torrent's files that are its own by their names, and the
+/// tracks inside of its own file.
 #[utoipa::path(get, path = "/api/stream/{hash}/subtitles", tag = "streams",
     params(HashPath),
     responses((status = 200, description = "The likeliest first", body = [SubtitleLink])))]

@@ -1,13 +1,15 @@
 //! What containers say of the files that are streamed: read once, from as few bytes as it takes, and kept.
 //!
-//! A look at a file is shared by all sessions that turn to it. It goes on while the session that began it lives; whoever comes
-//! later begins it anew.
+//! A look at a file is shared by all sessions that turn to it. It goes on while one of them is at the file and the session that
+//! began it lives; whoever comes later, or is still there, begins it anew.
+
+mod search;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use afflux_media::container::{Container, Facts, Fault, Inspection, Point, Step};
+use afflux_media::container::{Container, Facts, Fault, Index, Inspection, Point, Step};
 use afflux_metainfo::{FileIndex, InfoHash};
 use afflux_stream::Media;
 use afflux_stream::window::bounded_rate;
@@ -32,6 +34,8 @@ pub(super) struct Film {
     pub(super) facts: Facts,
     /// Bytes of the file.
     length: u64,
+    /// What searches have learnt of it, if it has no index; a leaf lock.
+    learnt: Mutex<Option<Index>>,
 }
 
 /// A look at a file: what it gives, once it has ended.
@@ -69,12 +73,18 @@ impl Looking {
         self.film()
     }
 
-    fn is_over(&self) -> bool {
+    /// Whether it was given up before it knew anything.
+    pub(super) fn is_over(&self) -> bool {
         self.0.has_changed().is_err() && self.0.borrow().is_none()
     }
 }
 
 impl Film {
+    fn new(facts: Facts, length: u64) -> Self {
+        let learnt = Mutex::new(facts.learnt.clone());
+        Self { facts, length, learnt }
+    }
+
     /// Its length in seconds.
     pub(super) fn seconds(&self) -> Option<f64> {
         self.facts.duration.map(|duration| duration.as_secs_f64()).filter(|&seconds| seconds > 0.0)
@@ -99,7 +109,8 @@ impl Film {
     /// Which time a byte belongs to, in seconds.
     pub(super) fn seconds_at(&self, offset: u64) -> Option<f64> {
         let end = self.end()?;
-        match &self.facts.index {
+        let learnt = if self.facts.index.is_none() { self.learnt() } else { None };
+        match self.facts.index.as_ref().or(learnt.as_ref()) {
             Some(index) => Some(index.time_at(offset, end).as_secs_f64()),
             None => Some(self.seconds()? * offset as f64 / self.length.max(1) as f64),
         }
@@ -108,7 +119,8 @@ impl Film {
     /// How an index of this kind is called.
     pub(super) fn method(&self) -> &'static str {
         match (self.facts.container, &self.facts.index) {
-            (_, None) | (Container::MpegTs, _) => "linear",
+            (_, None) => "linear",
+            (Container::MpegTs, _) => "search",
             (Container::Mp4, _) => "stbl",
             (Container::FragmentedMp4, _) => "sidx",
             (Container::Matroska | Container::WebM, _) => "cues",
@@ -121,6 +133,16 @@ impl Film {
         Some(Point { micros, offset: self.length })
     }
 }
+
+/// Waits until nobody is at the file any more: the list of looks holds one receiver, for whoever comes.
+async fn abandoned(told: &watch::Sender<Option<Result<Arc<Film>, Fault>>>) {
+    while told.receiver_count() > 1 {
+        tokio::time::sleep(ABANDONED).await;
+    }
+}
+
+/// A look of which nobody waits for the end goes on so long at most.
+const ABANDONED: Duration = Duration::from_secs(1);
 
 /// Over how much of a film a rate is taken: as long as players buffer.
 const RATE_SPAN: Duration = Duration::from_secs(30);
@@ -155,6 +177,7 @@ impl Shared {
                     told.send_replace(film.map(|film| film.map(Arc::new)));
                 },
                 () = ended.cancelled() => {}
+                () = abandoned(&told) => {}
             }
         });
         Looking(look)
@@ -166,10 +189,10 @@ impl Shared {
         let media = opened.viewing.open(&opened.ready, file).ok()?;
         let length = media.facts().length;
         if let Some(facts) = self.recall(hash, file).await {
-            return Some(Ok(Film { facts, length }));
+            return Some(Ok(Film::new(facts, length)));
         }
         match self.inspect(&media).await? {
-            Ok(facts) => {
+            Ok((_, facts)) => {
                 info!(
                     file = media.facts().name,
                     container = ?facts.container,
@@ -177,7 +200,7 @@ impl Shared {
                     "a film"
                 );
                 self.keep(hash, file, &facts).await;
-                Some(Ok(Film { facts, length }))
+                Some(Ok(Film::new(facts, length)))
             }
             Err(fault) => {
                 debug!(file = media.facts().name, %fault, "no film that we know");
@@ -215,13 +238,13 @@ impl Shared {
     }
 
     /// Asks the container for what it says, byte by byte as it wants them.
-    async fn inspect(&self, media: &dyn Media) -> Option<Result<Facts, Fault>> {
+    pub(super) async fn inspect(&self, media: &dyn Media) -> Option<Result<(Inspection, Facts), Fault>> {
         let mut inspection = Inspection::new(media.facts().length);
         let (mut bytes_read, mut room) = (0, self.films.room.try_acquire_many(0).ok()?);
         loop {
             let range = match inspection.step() {
                 Step::Read(range) => range,
-                Step::Done(facts) => return Some(Ok(*facts)),
+                Step::Done(facts) => return Some(Ok((inspection, *facts))),
                 Step::Failed(fault) => return Some(Err(fault)),
             };
             bytes_read += range.end - range.start;

@@ -48,6 +48,7 @@ pub mod shapes;
 mod sources;
 mod subtitles;
 mod suspicion;
+mod texts;
 mod torrents;
 
 use std::path::{Path, PathBuf};
@@ -72,6 +73,7 @@ use self::limits::Limits;
 use self::refusal::{Code, Refusal};
 use self::sessions::Sessions;
 use self::suspicion::Suspects;
+use self::texts::Texts;
 pub use self::torrents::StreamStorage;
 use self::torrents::Torrents;
 use crate::config::options::MAX_CONCURRENT_STREAMS;
@@ -153,6 +155,7 @@ struct Shared {
     traffic: Mutex<TorrentTally>,
     events: Events,
     films: Films,
+    texts: Texts,
     /// Subtitles that are converted now.
     conversions: Semaphore,
     fetches: Semaphore,
@@ -259,6 +262,7 @@ impl StreamingService {
             traffic: Mutex::default(),
             events: Events::default(),
             films: Films::default(),
+            texts: Texts::default(),
             conversions: Semaphore::new(subtitles::CONVERSIONS_MAX),
             fetches: Semaphore::new(FETCHES_MAX),
             stop: CancellationToken::new(),

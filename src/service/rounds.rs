@@ -175,6 +175,10 @@ impl Shared {
                 self.end_session(session.id, "expired").await;
             } else if session.account.check_enabled().is_err() {
                 self.end_session(session.id, "disabled").await;
+            } else {
+                session.looking(self);
+                // Texts are read as they pass, whether or not somebody wants them yet: they may not pass again.
+                session.texts(self);
             }
         }
         for (id, reason) in self.sessions.overslept(&self.session_config(), unix) {

@@ -27,6 +27,7 @@ use super::content::Checks;
 use super::events::Event;
 use super::films::{Film, Looking};
 use super::refusal::{Code, Refusal};
+use super::texts::Reading;
 use super::torrents::{Files, Purpose, Use};
 use super::{Shared, Start, content, unix_now};
 use crate::auth::{Identity, TokenId};
@@ -71,6 +72,8 @@ pub(super) struct State {
     pub(super) checks: Checks,
     /// What the file's container says.
     pub(super) looking: Option<Looking>,
+    /// The texts inside of it, while they are read.
+    pub(super) texts: Option<Arc<Reading>>,
     warm_up: Option<WarmUp>,
     sought: Option<WarmUp>,
     next_reader: u64,
@@ -143,11 +146,30 @@ impl Session {
         state.warm_up = Some(opened.viewing.warm_up(&opened.ready, file, bytes));
         state.checks.begin(opened, file);
         state.looking = Some(looking);
+        state.texts = None;
         let length = opened.ready.layout.file(file).map_or(0, |file| file.length);
         state.pace.set_media(length, None, Instant::now());
         drop(state);
         self.using.need(Files::Some(vec![file]));
         shared.torrents.look(Instant::now());
+    }
+
+    /// The look at its film; begun anew if that was given up.
+    pub(super) fn looking(&self, shared: &Arc<Shared>) -> Option<Looking> {
+        let (opened, file, known) = {
+            let state = self.state();
+            (state.opened.clone(), state.file, state.looking.clone())
+        };
+        if known.as_ref().is_some_and(|known| !known.is_over()) {
+            return known;
+        }
+        let (opened, file) = (opened?, file?);
+        let looking = shared.look_at(&opened, file, &self.ended);
+        let mut state = self.state();
+        if state.file == Some(file) {
+            state.looking = Some(looking.clone());
+        }
+        Some(looking)
     }
 
     pub(super) fn next_reader(&self) -> u64 {
@@ -300,6 +322,7 @@ impl Shared {
             rate: None,
             checks: Checks::default(),
             looking: None,
+            texts: None,
             warm_up: None,
             sought: None,
             next_reader: 0,

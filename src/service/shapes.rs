@@ -37,18 +37,21 @@ pub struct StreamSession {
     pub expires_at: u64,
 }
 
-/// A subtitle that is a file of the torrent.
+/// A subtitle: a file of the torrent, or a track inside of the film's file.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SubtitleLink {
-    /// Its file in the torrent.
+    /// The file of the torrent that it is or is in.
     pub file: u32,
+    /// Of a track, the number that the film's container knows it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub track: Option<u64>,
     /// Its name.
     pub name: String,
-    /// Its language (BCP 47), where its name says one.
+    /// Its language (BCP 47), where its name or the container says one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
-    /// What else its name says.
+    /// What else its name says, or the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// Shown even to those who want no subtitles.
@@ -57,14 +60,25 @@ pub struct SubtitleLink {
     pub default: bool,
     /// For people who don't hear well.
     pub sdh: bool,
-    /// What it is by its extension.
+    /// What it is, by its extension or codec.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// Where to get it, as it is in the torrent.
-    pub url: String,
-    /// Where to get it as WebVTT, if it is text; with `.srt` at its end as SubRip. `?offset_ms=-1500` shows it earlier.
+    /// Where to get it: a file as it is in the torrent, a track as nearly as it can be what it was. Tracks that are pictures have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Where to get it as WebVTT, if it is text; with `.srt` at its end as SubRip. `?offset_ms=-1500` shows it earlier. Of a track it
+    /// is what has come so far; `?from_ms=600000&to_ms=660000` waits for that time's and gives only those.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vtt_url: Option<String>,
+    /// Of a track: whether all of it has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete: Option<bool>,
+    /// Of a track: the times of the film of which it has come, each `[start, end)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub covered_seconds: Option<Vec<[f64; 2]>>,
+    /// Why it can't be given as text, if that is so, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// By what databases of subtitles know a file.
@@ -221,8 +235,8 @@ pub struct SeekAnswer {
     /// When the key frame is shown from which a player has to begin, where the file's index says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_frame_seconds: Option<f64>,
-    /// How the place was found: by the file's own index (`cues`, `stbl`, `sidx`, `idx1`), `linear` (by proportion), or `exact` (a
-    /// byte was named).
+    /// How the place was found: by the file's own index (`cues`, `stbl`, `sidx`, `idx1`), by a `search` for it in a file without one,
+    /// `linear` (by proportion), or `exact` (a byte was named).
     pub method: &'static str,
     /// Bytes that are there already from that place on.
     pub buffered_bytes: u64,

@@ -103,6 +103,25 @@ fn a_file_that_is_no_film_plays_all_the_same_and_says_that_its_length_is_unknown
     daemon.end();
 }
 
+#[test]
+fn a_time_is_searched_for_in_a_film_without_an_index() {
+    let film = crate::matroska::film();
+    let seeder = film.seeder("127.0.10.9");
+    let daemon = Options::default().peers(&[&seeder]).start();
+    let anna = daemon.viewer("anna");
+    anna.watch(&film);
+    for second in [40, 3, 59, 41] {
+        let answer = seek(&anna, &film, &json!({"seconds": f64::from(second) + 0.5}));
+        assert_eq!(answer["method"], "search", "{answer}");
+        assert_eq!(number(&answer["keyFrameSeconds"]), f64::from(second), "{answer}");
+        let offset = answer["byteOffset"].as_u64().expect("a byte") as usize;
+        assert_eq!(film.bytes()[offset..offset + 4], [0x1f, 0x43, 0xb6, 0x75], "a cluster begins there");
+    }
+    let status = anna.status(&film);
+    assert_eq!(number(&status["durationSeconds"]), 60.0);
+    daemon.end();
+}
+
 /// The length and all 64-bit words of both ends, added up.
 fn hash_of_ends(bytes: &[u8]) -> String {
     let ends = bytes[..65_536].chunks(8).chain(bytes[bytes.len() - 65_536..].chunks(8));

@@ -8,6 +8,7 @@ mod bounds;
 mod content;
 mod daemon;
 mod downloads;
+mod embedded;
 mod film;
 mod films;
 #[path = "../interop/harness/mod.rs"]
@@ -17,6 +18,7 @@ mod http;
 mod isolation;
 mod limits;
 mod load;
+mod matroska;
 mod meeting;
 mod metrics;
 mod restarts;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use afflux_metainfo::InfoHashes;
 use afflux_stream::session::Place;
 
-use super::seeking::place_of;
+use super::seeking::{place_of, time_of};
 use super::told::{buffered_seconds, status_asleep};
 use super::{choose, no_stream};
 use crate::auth::{Identity, Scope};
@@ -103,13 +103,17 @@ impl StreamingService {
         self.shared.check_content(&session, &opened, file)?;
         let length = opened.ready.layout.file(file).map_or(0, |file| file.length);
         session.turn_to(&opened, file, &self.shared);
-        let looking = session.state().looking.clone();
+        let looking = session.looking(&self.shared);
         let film = match looking {
             // Somebody waits for a picture: a place that is half a minute off soon is worse than the right one a little later.
             Some(looking) if wish.bytes.is_none() => looking.wait(LOOK_TIME).await,
             looking => looking.and_then(|looking| looking.film()),
         };
-        let place = place_of(&wish, length, film.as_deref())?;
+        let found = match film.as_deref().and_then(|film| Some((film, time_of(&wish, film)?))) {
+            Some((film, time)) => self.shared.search(&opened, file, film, time).await,
+            None => None,
+        };
+        let place = place_of(&wish, length, film.as_deref(), found.as_ref())?;
         let start = place.bytes.start;
         let sought = opened.viewing.prefetch(&opened.ready, file, place.bytes.clone());
         let mut state = session.state();

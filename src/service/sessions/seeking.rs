@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use afflux_media::container::search::Found;
+
 use crate::service::films::Film;
 use crate::service::refusal::{Code, Refusal};
 use crate::service::shapes::SeekWish;
@@ -24,8 +26,24 @@ pub(super) struct Sought {
     pub(super) method: &'static str,
 }
 
-/// Finds the place that a user means in a file of so many bytes, by its index if that is known.
-pub(super) fn place_of(wish: &SeekWish, length: u64, film: Option<&Film>) -> Result<Sought, Refusal> {
+/// The time that a user means, if it is one of the film's.
+pub(super) fn time_of(wish: &SeekWish, film: &Film) -> Option<Duration> {
+    let duration = film.seconds()?;
+    let seconds = match (wish.fraction, wish.seconds) {
+        (Some(part), None) if (0.0..=1.0).contains(&part) => duration * part,
+        (None, Some(seconds)) if (0.0..=duration).contains(&seconds) => seconds,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// Finds the place that a user means in a file of so many bytes: by its index if that is known, or where a search has found it.
+pub(super) fn place_of(
+    wish: &SeekWish,
+    length: u64,
+    film: Option<&Film>,
+    found: Option<&Found>,
+) -> Result<Sought, Refusal> {
     let outside = |what: &str| Refusal::new(Code::OutOfRange, format!("{what}; the file has {length} bytes"));
     if wish.duration.is_some_and(|duration| !duration.is_finite() || duration <= 0.0) {
         return Err(outside("\"duration\" is the film's length in seconds, and no film has none"));
@@ -40,7 +58,7 @@ pub(super) fn place_of(wish: &SeekWish, length: u64, film: Option<&Film>) -> Res
         }
         (Some(_), None, None) => Err(outside("\"bytes\" lies beyond the end")),
         (None, Some(part), None) if (0.0..=1.0).contains(&part) => match duration {
-            Some(duration) => Ok(by_time(duration * part, duration, length, film)),
+            Some(duration) => Ok(by_time(duration * part, duration, length, (film, found))),
             None => Ok(Sought::at(by_part(part, length), length, None, None, "linear")),
         },
         (None, Some(_), None) => Err(outside("\"fraction\" is a number from 0 to 1")),
@@ -54,7 +72,7 @@ pub(super) fn place_of(wish: &SeekWish, length: u64, film: Option<&Film>) -> Res
                     "\"seconds\" lies outside of the film, which lasts {duration:.1} s"
                 )));
             }
-            Ok(by_time(seconds, duration, length, film))
+            Ok(by_time(seconds, duration, length, (film, found)))
         }
         _ => {
             Err(Refusal::new(Code::BadRequest, "say exactly one of \"seconds\", \"bytes\" and \"fraction\""))
@@ -62,29 +80,36 @@ pub(super) fn place_of(wish: &SeekWish, length: u64, film: Option<&Film>) -> Res
     }
 }
 
-/// By the index, which leads to a key frame; without one by proportion, which may be half a minute off.
-fn by_time(seconds: f64, duration: f64, length: u64, film: Option<&Film>) -> Sought {
-    let indexed = film.and_then(|film| Some((film, film.facts.index.as_ref()?)));
-    let Some((film, index)) = indexed else {
-        return Sought::at(
-            by_part(seconds / duration, length),
-            length,
-            Some(seconds),
-            Some(duration),
-            "linear",
-        );
-    };
+/// By the index, which leads to a key frame; by what a search found; without either by proportion, which may be half a minute off.
+fn by_time(
+    seconds: f64,
+    duration: f64,
+    length: u64,
+    (film, found): (Option<&Film>, Option<&Found>),
+) -> Sought {
     let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    let point = index.before(time);
-    let to_the_next = index.bytes_at(time, length);
+    let indexed = film.and_then(|film| Some((film.method(), film.facts.index.as_ref()?)));
+    let (method, point, is_key_frame, behind) = match (indexed, found) {
+        (Some((method, index)), _) => (method, index.before(time), true, index.bytes_at(time, length).end),
+        (None, Some(found)) => {
+            // As far as the time is from the place, at the film's mean rate.
+            let gap = seconds - Duration::from_micros(found.point.micros).as_secs_f64();
+            let bytes = (gap.max(0.0) / duration * length as f64) as u64;
+            ("search", found.point, found.is_key_frame, found.point.offset.saturating_add(bytes))
+        }
+        (None, None) => {
+            let at = by_part(seconds / duration, length);
+            return Sought::at(at, length, Some(seconds), Some(duration), "linear");
+        }
+    };
     let start = point.offset.min(length.saturating_sub(1));
-    let bytes = (to_the_next.end.saturating_sub(start)).clamp(SEEK_BYTES.start, SEEK_BYTES.end);
+    let bytes = behind.saturating_sub(start).clamp(SEEK_BYTES.start, SEEK_BYTES.end);
     Sought {
         bytes: start..length.min(start + bytes),
         seconds: Some(seconds),
-        key_frame_seconds: Some(Duration::from_micros(point.micros).as_secs_f64()),
+        key_frame_seconds: is_key_frame.then(|| Duration::from_micros(point.micros).as_secs_f64()),
         duration: Some(duration),
-        method: film.method(),
+        method,
     }
 }
 

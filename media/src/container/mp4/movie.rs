@@ -51,7 +51,8 @@ impl From<FragmentedTrack> for search::FragmentedTrack {
 
 impl From<search::FragmentedTrack> for FragmentedTrack {
     fn from(track: search::FragmentedTrack) -> Self {
-        let search::FragmentedTrack { id, timescale, media_time, delay_micros, sample_ticks, sample_flags } = track;
+        let search::FragmentedTrack { id, timescale, media_time, delay_micros, sample_ticks, sample_flags } =
+            track;
         let timeline = Timeline::of_parts(timescale, media_time, delay_micros);
         Self { id, timeline, next_ticks: 0, sample_ticks, sample_flags }
     }
