@@ -17,6 +17,7 @@ pub mod storage;
 pub mod stream;
 pub mod subtitles;
 pub mod swarm;
+pub mod text;
 pub mod tracker;
 pub mod viewing;
 
@@ -27,6 +28,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("bencode", metainfo::bencode),
     ("bisection", broadcast::bisection),
+    ("cluster_scan", matroska::cluster_scan),
     ("conditions", stream::conditions),
     ("connection", peer::connection),
     ("container", media::container),
@@ -37,7 +39,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("krpc", dht::krpc),
     ("magic", stream::magic),
     ("magnet", metainfo::magnet),
-    ("matroska_blocks", matroska::matroska_blocks),
     ("media_token", stream::media_token),
     ("pace", viewing::pace),
     ("parameter_sets", broadcast::parameter_sets),
@@ -53,6 +54,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("sidecar_name", subtitles::sidecar_name),
     ("subtitle", subtitles::subtitle),
     ("suspicions", viewing::suspicions),
+    ("text_tracks", text::text_tracks),
     ("torrent", metainfo::torrent),
     ("tracker_http", tracker::tracker_http),
     ("tracker_udp", tracker::tracker_udp),

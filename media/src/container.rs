@@ -18,12 +18,15 @@ pub mod search;
 mod tail;
 #[cfg(test)]
 mod testing;
+pub mod text_tracks;
 mod ts;
 
 pub use facts::{Audio, Codec, Container, Facts, Hdr, Track, TrackKind, Video};
 pub use index::{Index, Point};
 pub use inspect::{Fault, Inspection, Step};
 pub use search::{Found, Search, Searchable, Seek};
+pub(crate) use mp4::boxes::{Boxes, Fields};
+pub use text_tracks::{Refusal, TextForm, TextOptions, TextTrack, TextTracks};
 
 use self::inspect::{Halt, Parser};
 use self::known::Known;

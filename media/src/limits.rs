@@ -145,8 +145,7 @@ pub const TAIL_BYTES_MAX: u64 = PROBE_BYTES_MAX;
 /// Points that searches learnt: each of them leaves about ten, and a thousand are less than ten seconds apart in most films.
 pub const LEARNT_POINTS_MAX: usize = 1024;
 
-const _: () =
-    assert!(TS_WINDOW_BYTES <= SEARCH_WINDOW_BYTES_MAX && FRAGMENT_BYTES_MAX <= SEARCH_WINDOW_BYTES_MAX);
+const _: () = assert!(TS_WINDOW_BYTES <= SEARCH_WINDOW_BYTES_MAX && FRAGMENT_BYTES_MAX <= SEARCH_WINDOW_BYTES_MAX);
 const _: () = assert!(PROBE_BYTES_MAX / SEARCH_WINDOW_BYTES_MAX < SEARCH_READS_MAX as u64 / 2);
 
 /// Bytes of an AVI's headers. Those of a film with eight tracks and room for their indexes have 40 KB.
@@ -203,3 +202,37 @@ pub const SIDECARS_MAX: usize = 256;
 /// Bytes of a path that is looked at as a subtitle's. File systems allow 255 for a name, and a name is compared with others once
 /// for each of its separators.
 pub const SIDECAR_PATH_BYTES_MAX: usize = 1024;
+
+/// Bytes of text that are kept of one track of a film, and of all its tracks together: a film's text is 200 KB a language, and
+/// discs have fifty. A track that has more is given up.
+pub const TEXT_TRACK_BYTES_MAX: usize = SUBTITLE_BYTES_MAX;
+/// The same of all tracks of a film.
+pub const TEXT_BYTES_MAX: usize = 48 << 20;
+
+/// What a text costs beside its bytes, so that empty ones aren't free.
+pub const TEXT_OVERHEAD_BYTES: usize = 128;
+
+/// Samples of text in an MP4 that are known and not yet read, each of some fifty bytes: a hundred thousand are fifty languages of a
+/// film, or one of which every sign is typeset. Beyond that a table is not followed.
+pub const TEXT_SAMPLES_MAX: usize = 1 << 17;
+
+/// Places of a film from which its text is looked for at once. Each costs a hundred bytes, and a question each time more of the
+/// film may be there.
+pub const TEXT_WALKS_MAX: usize = 4096;
+
+/// Bytes between such places where an index names none: what is behind a gap of one piece needn't wait for it.
+pub const TEXT_SPAN_BYTES: u64 = 16 << 20;
+
+/// Bytes read where a Matroska element or an MP4 box begins: a page, so that the small blocks of sound that follow each other cost
+/// one read, and a picture of forty kilobytes behind them is hopped over. Twice as much reads half of a film, half as much takes
+/// no less time.
+pub const TEXT_AHEAD_BYTES: u64 = 4 << 10;
+
+/// Bytes read at once where it isn't known what begins where, and of samples of text that lie near each other.
+pub const TEXT_SEARCH_BYTES: u64 = 64 << 10;
+
+/// Bytes between samples of text that are read with them rather than twice.
+pub const TEXT_GAP_BYTES: u64 = 4 << 10;
+
+const _: () = assert!(TEXT_BYTES_MAX > TEXT_TRACK_BYTES_MAX);
+const _: () = assert!(TEXT_TRACK_BYTES_MAX as u64 > SUBTITLE_BLOCK_BYTES_MAX);

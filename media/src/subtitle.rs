@@ -3,11 +3,13 @@
 //! [`convert`] does all of it; [`decode`](charset::decode), [`recognise`] and [`read`] are its steps. Read are SubRip, SubStation
 //! Alpha, WebVTT, MicroDVD, SubViewer and SAMI; written are WebVTT and SubRip. What a file is is told by its content, then by its extension.
 //!
-//! Not here: pictures (PGS, VobSub), which only a player or an encoder can show, and tracks inside of containers.
+//! Not here: pictures (PGS, VobSub), which only a player or an encoder can show, and how tracks inside of containers are
+//! found: [`TextTracks`](crate::container::TextTracks) gives those.
 
 mod ass;
 pub mod charset;
 mod cue;
+pub(crate) mod embedded;
 mod markup;
 mod microdvd;
 mod placement;
@@ -15,6 +17,7 @@ mod sami;
 mod srt;
 mod subviewer;
 mod time;
+mod timed_text;
 mod vtt;
 mod write;
 

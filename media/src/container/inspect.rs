@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::facts::Facts;
 use super::known::Known;
-use super::matroska;
+use super::{matroska, mp4};
 use crate::limits::{ELEMENTS_MAX, INSPECTED_BYTES_MAX, READ_BYTES_MAX, READS_MAX};
 
 /// What an inspection does next.
@@ -70,6 +70,11 @@ pub(super) trait Parser: std::fmt::Debug {
 
     /// What the rest of a Matroska file is read with, once its facts are told.
     fn matroska(&self) -> Option<&matroska::Head> {
+        None
+    }
+
+    /// What the texts of an MP4 are read with, once its facts are told.
+    fn mp4(&self) -> Option<&mp4::TextHead> {
         None
     }
 }
@@ -158,6 +163,12 @@ impl Inspection {
     pub fn matroska(&self) -> Option<&matroska::Head> {
         let is_done = matches!(self.ended, Some(Step::Done(_)));
         self.parser.as_ref().filter(|_| is_done)?.matroska()
+    }
+
+    /// The same of the texts of an MP4.
+    pub(super) fn mp4(&self) -> Option<&mp4::TextHead> {
+        let is_done = matches!(self.ended, Some(Step::Done(_)));
+        self.parser.as_ref().filter(|_| is_done)?.mp4()
     }
 
     fn advance(&mut self) -> Result<Facts, Halt> {

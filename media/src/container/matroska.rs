@@ -2,11 +2,11 @@
 //!
 //! An inspection reads the Segment's children one header after another until it knows enough or the first Cluster comes, and
 //! follows the SeekHead to what lies behind the Clusters, most often the Cues. Whatever part is damaged is as if it weren't
-//! there. [`ClusterScan`] makes an index for a file without Cues, and [`SubtitleBlocks`] gets a track's text.
+//! there. [`ClusterScan`] makes an index for a file without Cues, and
+//! [`TextTracks`](super::TextTracks) gets the text out of them.
 //!
-//! Not here: zlib, encryption, and pictures or sound of any kind.
+//! Not here: encryption, and pictures or sound of any kind.
 
-mod blocks;
 mod cluster;
 mod codec;
 mod coding;
@@ -17,13 +17,13 @@ mod places;
 mod seek_head;
 #[cfg(test)]
 mod tests;
+mod text;
 mod tracks;
 mod webvtt;
 
-pub use blocks::{Block, SubtitleBlocks};
 pub use cluster::ClusterScan;
-pub use coding::Refusal;
 pub(super) use places::Places;
+pub(super) use text::{OpenCluster, Texts};
 
 use std::ops::Range;
 

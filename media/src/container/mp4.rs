@@ -10,7 +10,7 @@
 //! Where there is none, the film has no index, but it can be searched; its length is what `mehd` says, or else the last fragment at
 //! the end of the file.
 
-mod boxes;
+pub(crate) mod boxes;
 mod fragment;
 mod movie;
 mod places;
@@ -18,6 +18,7 @@ mod points;
 mod sample_entry;
 mod segments;
 mod tables;
+mod text;
 mod timeline;
 mod track;
 
@@ -32,6 +33,7 @@ use self::boxes::{Header, Kind};
 use self::fragment::{Fragment, RandomAccess};
 use self::movie::{FragmentedTrack, Movie};
 use self::segments::SegmentIndex;
+pub(super) use self::text::{TextHead, Texts};
 use super::facts::{Container, Facts};
 use super::index::{Index, Point};
 use super::inspect::{Budget, Fault, Halt, Parser};
@@ -75,6 +77,9 @@ pub(super) struct Mp4 {
     pending: Vec<u64>,
     segments: Vec<SegmentIndex>,
     hops: Hops,
+    /// Where the first fragment is, and what was before it in the film.
+    fragments_at: Option<u64>,
+    texts: Option<TextHead>,
     /// The index is known; fragments only say how long the film is.
     is_indexed: bool,
     tail: Tail,
@@ -178,6 +183,10 @@ impl Parser for Mp4 {
         };
         true
     }
+
+    fn mp4(&self) -> Option<&TextHead> {
+        self.texts.as_ref()
+    }
 }
 
 impl Mp4 {
@@ -189,6 +198,8 @@ impl Mp4 {
             pending: Vec::new(),
             segments: Vec::new(),
             hops: Hops::default(),
+            fragments_at: None,
+            texts: None,
             is_indexed: false,
             tail: Tail::default(),
         }
@@ -211,7 +222,10 @@ impl Mp4 {
                         return Ok(Stage::Done);
                     }
                 }
-                (b"moof", Some(_)) => break,
+                (b"moof", Some(_)) => {
+                    self.fragments_at = Some(found.start);
+                    break;
+                }
                 (b"sidx", _) if self.pending.len() < SEGMENT_INDEXES_MAX => self.pending.push(found.start),
                 _ => {}
             }
@@ -355,6 +369,8 @@ impl Mp4 {
             let track = track.into();
             Searchable(Layout::Fragments { begin: self.hops.from, track })
         });
+        let (tracks, fragmented) = (movie.texts, movie.fragmented);
+        self.texts = Some(TextHead { tracks, fragmented, fragments: self.fragments_at });
         let seen = (movie.end_micros > 0).then_some(Duration::from_micros(movie.end_micros));
         Ok(Facts {
             container: if movie.is_fragmented { Container::FragmentedMp4 } else { Container::Mp4 },

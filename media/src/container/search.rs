@@ -212,8 +212,7 @@ impl Seek {
         let low = known().rfind(|point| point.micros <= goal).copied().unwrap_or(start);
         let end = Point { micros: end_micros, offset: within.end };
         let high = known().find(|point| point.micros > goal).copied().unwrap_or(end);
-        let rate_bytes =
-            (within.end - within.start).saturating_mul(SPACING_MICROS) / end_micros.max(SPACING_MICROS);
+        let rate_bytes = (within.end - within.start).saturating_mul(SPACING_MICROS) / end_micros.max(SPACING_MICROS);
         let spacing = if signs.are_everywhere() { WINDOW_BYTES / 2 } else { rate_bytes.min(PROBE_BYTES_MAX) };
         let halvings = ((within.end - within.start) / NEAR_BYTES).checked_ilog2();
         let mut seek = Self {
@@ -278,11 +277,7 @@ impl Seek {
         let Signs::Packets(packets) = &mut self.signs else { return };
         if packets.begin(offset, bytes) {
             self.phase = Phase::Between;
-            return if self.low.offset == self.within.start {
-                self.look(offset, bytes)
-            } else {
-                self.next_probe()
-            };
+            return if self.low.offset == self.within.start { self.look(offset, bytes) } else { self.next_probe() };
         }
         let next = self.window.end;
         if next - self.within.start < TS_PROBE_BYTES_MAX && next < self.within.end {

@@ -4,6 +4,7 @@
 //! aren't; whoever has a player that knows them should be given the file itself.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::{self, Display};
 
 use crate::limits::CUE_STYLES_MAX;
 
@@ -63,19 +64,79 @@ fn event(line: &str) -> Option<&str> {
 /// Reads events in the order of their layers, the lowest first.
 pub(super) fn read(text: &str) -> Result<Document, SubtitleError> {
     let mut script = Script::default();
-    let mut section = Section::Events;
-    for line in lines(text) {
-        let line = line.trim_start();
-        if let Some(next) = Section::parse(line) {
-            section = next;
-        } else if let Some(fields) = event(line) {
-            // Whatever section it is said to be in: only events are shown.
-            script.event(fields)?;
-        } else if let Some((key, value)) = line.split_once(':') {
-            script.setting(section, key.trim(), value.trim());
-        }
+    script.read(text)?;
+    Ok(script.finish())
+}
+
+/// An event inside of a film: a line of a script without its times, and with its number among the events before that
+/// (Matroska codec specification, "SSA/ASS subtitles").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Packet<'a> {
+    times: (u64, u64),
+    /// Which of the script's events it was.
+    pub(super) nth: u64,
+    layer: &'a str,
+    style: &'a str,
+    /// From the name on, the text and the fields between.
+    rest: &'a str,
+}
+
+impl<'a> Packet<'a> {
+    /// Of the milliseconds of which it is shown, and what the film has. A line ends it.
+    pub(super) fn parse(times: (u64, u64), text: &'a str) -> Option<Self> {
+        let line = text.split(['\r', '\n']).find(|line| !line.is_empty())?;
+        let mut fields = line.splitn(4, ',');
+        let nth = fields.next()?.trim().parse().ok()?;
+        Some(Self { times, nth, layer: fields.next()?, style: fields.next()?, rest: fields.next()? })
+    }
+}
+
+impl Display for Packet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (start, end) = (Clock(self.times.0), Clock(self.times.1));
+        write!(f, "Dialogue: {},{start},{end},{},{}", self.layer, self.style, self.rest)
+    }
+}
+
+/// Milliseconds as scripts have them, in hundredths of a second.
+struct Clock(u64);
+
+impl Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hundredths = self.0.saturating_add(5) / 10;
+        let (hours, minutes) = (hundredths / 360_000, hundredths / 6000 % 60);
+        write!(f, "{hours}:{minutes:02}:{:02}.{:02}", hundredths / 100 % 60, hundredths % 100)
+    }
+}
+
+/// Reads events in the order that they stood in, and what the script said before them.
+pub(super) fn read_packets(head: &str, packets: &[Packet<'_>]) -> Result<Document, SubtitleError> {
+    /// Name, three margins and effect.
+    const BEFORE_TEXT: usize = 5;
+    let mut script = Script::default();
+    script.read(head)?;
+    for packet in packets {
+        let said = packet.rest.splitn(BEFORE_TEXT + 1, ',').nth(BEFORE_TEXT).unwrap_or_default();
+        let layer = packet.layer.trim().parse().unwrap_or(0);
+        script.show(packet.times, layer, Some(packet.style.trim()), said)?;
     }
     Ok(script.finish())
+}
+
+/// A script without its events, and a line's end behind it.
+pub(super) fn without_events(head: &str) -> String {
+    let mut script = String::new();
+    let mut is_event = false;
+    for line in lines(head.trim_end_matches(['\0', '\r', '\n'])) {
+        if let Some(section) = Section::parse(line) {
+            is_event = section == Section::Events;
+        }
+        if !is_event {
+            script.push_str(line);
+            script.push('\n');
+        }
+    }
+    script
 }
 
 #[derive(Debug)]
@@ -138,6 +199,22 @@ impl Columns {
 }
 
 impl Script {
+    fn read(&mut self, text: &str) -> Result<(), SubtitleError> {
+        let mut section = Section::Events;
+        for line in lines(text) {
+            let line = line.trim_start();
+            if let Some(next) = Section::parse(line) {
+                section = next;
+            } else if let Some(fields) = event(line) {
+                // Whatever section it is said to be in: only events are shown.
+                self.event(fields)?;
+            } else if let Some((key, value)) = line.split_once(':') {
+                self.setting(section, key.trim(), value.trim());
+            }
+        }
+        Ok(())
+    }
+
     fn setting(&mut self, section: Section, key: &str, value: &str) {
         match (section, key) {
             (Section::Info, "PlayResX") => set_pixels(&mut self.picture.0, value),
@@ -188,8 +265,20 @@ impl Script {
         let Some(start_ms) = time(columns.start) else { return Ok(()) };
         let end_ms = time(columns.end).unwrap_or(0);
         let layer = field(columns.layer).and_then(|layer| layer.parse().ok()).unwrap_or(0);
-        let look = field(columns.style).and_then(|name| self.styles.get(&style_name(name))).cloned();
+        let style = field(columns.style);
         let said = fields.last().copied().unwrap_or_default();
+        self.show((start_ms, end_ms), layer, style, said)
+    }
+
+    /// A text of a style is shown.
+    fn show(
+        &mut self,
+        (start_ms, end_ms): (u64, u64),
+        layer: i32,
+        style: Option<&str>,
+        said: &str,
+    ) -> Result<(), SubtitleError> {
+        let look = style.and_then(|name| self.styles.get(&style_name(name))).cloned();
         let (text, placement) = Reader::new(look.unwrap_or_default(), &self.styles, self.picture).read(said);
         let before = self.document.cues.len();
         self.document.push(Cue { start_ms, end_ms, id: None, placement, text })?;

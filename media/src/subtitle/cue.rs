@@ -8,7 +8,7 @@ use super::SubtitleError;
 use super::placement::Placement;
 
 /// How long a cue stays whose end is missing or wrong, if none follows sooner: time to read two lines.
-const MENDED_MS: u64 = 3000;
+pub(super) const MENDED_MS: u64 = 3000;
 
 /// A subtitle.
 #[derive(Clone, Debug, Default, PartialEq)]

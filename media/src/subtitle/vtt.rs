@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use crate::limits::{CUE_DEPTH_MAX, CUE_LINES_MAX, CUE_NAME_BYTES_MAX, CUE_PREAMBLE_BYTES_MAX};
 
+use crate::container::Boxes;
+
 use super::SubtitleError;
 use super::cue::{Cue, Document, Style, Text, TextBuilder};
 use super::markup::{Tag, entity};
@@ -50,6 +52,32 @@ pub(super) fn read(text: &str) -> Result<Document, SubtitleError> {
     Ok(document)
 }
 
+/// What is said before the first cue of a text that may lack its first line, as heads of tracks inside of films may.
+pub(super) fn preamble(head: &str) -> Result<Vec<String>, SubtitleError> {
+    let document = if is_vtt(head) { read(head)? } else { read(&format!("WEBVTT\n\n{head}"))? };
+    Ok(document.preamble)
+}
+
+/// A cue of which all parts come apart from each other.
+pub(super) fn cue((start_ms, end_ms): (u64, u64), id: Option<&str>, settings: &str, said: &str) -> Cue {
+    let said: Vec<&str> = lines(said).take(CUE_LINES_MAX).collect();
+    Cue {
+        start_ms,
+        end_ms,
+        id: id.and_then(name),
+        placement: Placement::parse(settings),
+        text: payload(&said),
+    }
+}
+
+/// The cues of a sample of an MP4 (ISO 14496-30, section 6.6), which are all shown for its time.
+pub(super) fn cues_in_boxes(times: (u64, u64), sample: &[u8]) -> impl Iterator<Item = Cue> {
+    Boxes(sample).filter(|(kind, _)| kind == b"vttc").map(move |(_, content)| {
+        let part = |kind| Boxes(content).first(kind).map(String::from_utf8_lossy).unwrap_or_default();
+        cue(times, Some(&part(b"iden")), &part(b"sttg"), &part(b"payl"))
+    })
+}
+
 fn read_block(
     block: &[&str],
     document: &mut Document,
@@ -65,9 +93,8 @@ fn read_block(
         }
     };
     let Some((start_ms, end_ms, settings)) = times(said[0]) else { return Ok(()) };
-    let id = id.map(|id| cut(id.trim())).filter(|id| !id.is_empty() && !id.contains(char::is_control));
     let placement = Placement::parse(settings);
-    let id = id.map(str::to_owned);
+    let id = id.and_then(name);
     document.push(Cue { start_ms, end_ms, id, placement, text: payload(&said[1..]) })
 }
 
@@ -91,6 +118,12 @@ fn keep(block: &[&str], document: &mut Document, preamble_bytes: &mut usize) {
 fn is_harmless(style: &[&str]) -> bool {
     let style = style.join("\n").to_ascii_lowercase();
     FORBIDDEN_IN_STYLES.iter().all(|word| !style.contains(word))
+}
+
+/// What a cue is called, if that is a name.
+fn name(id: &str) -> Option<String> {
+    let id = cut(id.trim());
+    (!id.is_empty() && !id.contains(char::is_control)).then(|| id.to_owned())
 }
 
 /// As much of a name as is kept.

@@ -105,6 +105,11 @@ impl Search {
         None
     }
 
+    /// Where the search goes on: what is before needn't be looked at again.
+    pub(super) fn kept_from(&self) -> u64 {
+        self.next - self.kept.len() as u64
+    }
+
     fn is_in_segment(&self, cluster: &Cluster) -> bool {
         let end = cluster.end.unwrap_or(cluster.blocks);
         self.segment.start <= cluster.offset && cluster.blocks <= end && end <= self.segment.end

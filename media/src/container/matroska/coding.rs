@@ -2,46 +2,44 @@
 
 use std::time::Duration;
 
-use thiserror::Error;
-
 use super::id;
-use crate::container::Codec;
+use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
+
 use crate::container::ebml::{Elements, uint};
-use crate::limits::{SCRIPT_BYTES_MAX, STRIPPED_BYTES_MAX};
+use crate::container::{Codec, Refusal};
+use crate::limits::{SCRIPT_BYTES_MAX, STRIPPED_BYTES_MAX, SUBTITLE_BLOCK_BYTES_MAX};
 
 /// The bit of `ContentEncodingScope` that stands for blocks (RFC 9559, section 5.1.4.1.31.3).
 const SCOPE_BLOCKS: u64 = 1;
 
-/// Why a track's blocks can't be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Refusal {
-    /// There is none of that number.
-    #[error("the file has no such track")]
-    NoSuchTrack,
-    /// Its blocks aren't text.
-    #[error("the track has no text: only SubRip, SubStation Alpha and WebVTT can be read")]
-    NotText,
-    /// They are compressed with zlib.
-    #[error(
-        "the subtitles are compressed with zlib, which isn't read; remux them with `mkvmerge --compression -1:none`"
-    )]
+/// How a block becomes what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Undo {
+    /// It is that.
+    Nothing,
+    /// These bytes were taken from the front of each (header stripping).
+    Stripped(Vec<u8>),
+    /// It is compressed with zlib, as mkvmerge did with subtitles unless it was told not to.
     Zlib,
-    /// They are compressed in a way that nobody uses for text.
-    #[error(
-        "the subtitles are compressed in a way that isn't read; remux them with `mkvmerge --compression -1:none`"
-    )]
-    Compressed,
-    /// They are encrypted.
-    #[error("the subtitles are encrypted")]
-    Encrypted,
+}
+
+impl Undo {
+    /// What a payload was. `None`: it can't be undone, or is more than a text may be.
+    pub(super) fn apply(&self, payload: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Nothing => Some(payload.to_vec()),
+            Self::Stripped(bytes) => Some([&bytes[..], payload].concat()),
+            Self::Zlib => decompress_to_vec_zlib_with_limit(payload, SUBTITLE_BLOCK_BYTES_MAX as usize).ok(),
+        }
+    }
 }
 
 /// `ContentEncodings`: what was done to the blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// These bytes were taken from the front of each (header stripping).
-    Stripped(Vec<u8>),
-    /// What we don't undo.
+    /// What we undo.
+    Known(Undo),
+    /// What we don't.
     Refused(Refusal),
 }
 
@@ -88,8 +86,8 @@ impl Encoding {
         Some(match algorithm {
             _ if is_encryption => Self::Refused(Refusal::Encrypted),
             // Section 5.1.4.1.31.6.
-            0 => Self::Refused(Refusal::Zlib),
-            3 if settings.len() <= STRIPPED_BYTES_MAX => Self::Stripped(settings.to_vec()),
+            0 => Self::Known(Undo::Zlib),
+            3 if settings.len() <= STRIPPED_BYTES_MAX => Self::Known(Undo::Stripped(settings.to_vec())),
             _ => Self::Refused(Refusal::Compressed),
         })
     }
@@ -149,13 +147,13 @@ impl Coding {
         }
     }
 
-    /// The form of their text, and what was taken from the front of each.
-    pub(super) fn text(&self) -> Result<(Form, Vec<u8>), Refusal> {
-        let form = self.form.ok_or(Refusal::NotText)?;
+    /// The form of their text, and what is to be undone.
+    pub(super) fn text(&self) -> Result<(Form, Undo), Refusal> {
+        let form = self.form.ok_or_else(|| Refusal::Unread("no text".to_owned()))?;
         match &self.encoding {
-            None => Ok((form, Vec::new())),
-            Some(Encoding::Stripped(bytes)) => Ok((form, bytes.clone())),
-            Some(Encoding::Refused(refusal)) => Err(*refusal),
+            None => Ok((form, Undo::Nothing)),
+            Some(Encoding::Known(undo)) => Ok((form, undo.clone())),
+            Some(Encoding::Refused(refusal)) => Err(refusal.clone()),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Files written element by element, and what is told of them.
 
-mod blocks;
 mod clusters;
 mod hostile;
+mod texts;
 mod tracks;
 mod writer;
 

@@ -1,7 +1,7 @@
 //! Boxes (ISO 14496-12 section 4.2; QuickTime calls them atoms), and the numbers in them.
 
 /// A box's type, or another code of four characters.
-pub(super) type Kind = [u8; 4];
+pub(crate) type Kind = [u8; 4];
 
 /// What stands before a box's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +33,11 @@ impl Header {
 
 /// The boxes in a box, each with its content. One that says it is longer than what it is in ends with it.
 #[derive(Clone, Debug)]
-pub(super) struct Boxes<'a>(pub(super) &'a [u8]);
+pub(crate) struct Boxes<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Boxes<'a> {
     /// The content of the first of a type.
-    pub(super) fn first(mut self, kind: &Kind) -> Option<&'a [u8]> {
+    pub(crate) fn first(mut self, kind: &Kind) -> Option<&'a [u8]> {
         self.find(|(found, _)| found == kind).map(|(_, content)| content)
     }
 }
@@ -57,7 +57,7 @@ impl<'a> Iterator for Boxes<'a> {
 
 /// Big-endian numbers one after the other; none where the bytes end.
 #[derive(Clone, Debug)]
-pub(super) struct Fields<'a>(pub(super) &'a [u8]);
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Fields<'a> {
     /// What a full box begins with (section 4.2): its version and its flags.
@@ -66,15 +66,15 @@ impl<'a> Fields<'a> {
         Some(((word >> 24) as u8, word & 0x00ff_ffff))
     }
 
-    pub(super) fn u8(&mut self) -> Option<u8> {
+    pub(crate) fn u8(&mut self) -> Option<u8> {
         self.array().map(u8::from_be_bytes)
     }
 
-    pub(super) fn u16(&mut self) -> Option<u16> {
+    pub(crate) fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_be_bytes)
     }
 
-    pub(super) fn u32(&mut self) -> Option<u32> {
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
 

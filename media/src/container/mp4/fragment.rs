@@ -68,22 +68,22 @@ struct Run {
 }
 
 /// What a `tfhd` has (section 8.8.7).
-mod header {
-    pub(super) const BASE_DATA_OFFSET: u32 = 0x01;
-    pub(super) const SAMPLE_DESCRIPTION: u32 = 0x02;
-    pub(super) const DURATION: u32 = 0x08;
-    pub(super) const SIZE: u32 = 0x10;
-    pub(super) const FLAGS: u32 = 0x20;
+pub(super) mod header {
+    pub(in crate::container::mp4) const BASE_DATA_OFFSET: u32 = 0x01;
+    pub(in crate::container::mp4) const SAMPLE_DESCRIPTION: u32 = 0x02;
+    pub(in crate::container::mp4) const DURATION: u32 = 0x08;
+    pub(in crate::container::mp4) const SIZE: u32 = 0x10;
+    pub(in crate::container::mp4) const FLAGS: u32 = 0x20;
 }
 
 /// What a `trun` has (section 8.8.8), of itself and of each sample.
-mod run {
-    pub(super) const DATA_OFFSET: u32 = 0x001;
-    pub(super) const FIRST_FLAGS: u32 = 0x004;
-    pub(super) const DURATION: u32 = 0x100;
-    pub(super) const SIZE: u32 = 0x200;
-    pub(super) const FLAGS: u32 = 0x400;
-    pub(super) const SHIFT: u32 = 0x800;
+pub(super) mod run {
+    pub(in crate::container::mp4) const DATA_OFFSET: u32 = 0x001;
+    pub(in crate::container::mp4) const FIRST_FLAGS: u32 = 0x004;
+    pub(in crate::container::mp4) const DURATION: u32 = 0x100;
+    pub(in crate::container::mp4) const SIZE: u32 = 0x200;
+    pub(in crate::container::mp4) const FLAGS: u32 = 0x400;
+    pub(in crate::container::mp4) const SHIFT: u32 = 0x800;
 }
 
 /// Of a sample's flags (section 8.8.3.1): it needs others.
@@ -194,7 +194,7 @@ impl Run {
 }
 
 /// Of a `tfdt` (section 8.8.12).
-fn decode_time(content: &[u8]) -> Option<u64> {
+pub(super) fn decode_time(content: &[u8]) -> Option<u64> {
     let mut fields = Fields(content);
     let (version, _) = fields.full()?;
     fields.word(version == 1)

@@ -9,9 +9,10 @@ use super::super::inspect::{Budget, Fault};
 use super::super::search;
 use super::boxes::{Boxes, Fields, column};
 use super::points::{of_sound, of_video};
+use super::text::TextTrack;
 use super::timeline::{Timeline, micros};
 use super::track::Trak;
-use crate::limits::TRACKS_MAX;
+use crate::limits::{TEXT_SAMPLES_MAX, TRACKS_MAX};
 
 /// What is known of a film once its `moov` is read; fragments add to it.
 #[derive(Clone, Debug)]
@@ -24,6 +25,7 @@ pub(super) struct Movie {
     pub(super) tracks: Vec<Track>,
     pub(super) points: Vec<Point>,
     pub(super) fragmented: Vec<FragmentedTrack>,
+    pub(super) texts: Vec<TextTrack>,
     /// The track that the index is of: the first with pictures, or else with sound.
     pub(super) lead: Option<u32>,
 }
@@ -37,6 +39,7 @@ pub(super) struct FragmentedTrack {
     pub(super) next_ticks: u64,
     /// What `trex` says its samples are if their fragments say nothing (section 8.8.3).
     pub(super) sample_ticks: u32,
+    pub(super) sample_bytes: u32,
     pub(super) sample_flags: u32,
 }
 
@@ -51,10 +54,10 @@ impl From<FragmentedTrack> for search::FragmentedTrack {
 
 impl From<search::FragmentedTrack> for FragmentedTrack {
     fn from(track: search::FragmentedTrack) -> Self {
-        let search::FragmentedTrack { id, timescale, media_time, delay_micros, sample_ticks, sample_flags } =
-            track;
+        let search::FragmentedTrack { id, timescale, media_time, delay_micros, sample_ticks, sample_flags } = track;
         let timeline = Timeline::of_parts(timescale, media_time, delay_micros);
-        Self { id, timeline, next_ticks: 0, sample_ticks, sample_flags }
+        // How large its samples are doesn't matter to their times.
+        Self { id, timeline, next_ticks: 0, sample_ticks, sample_bytes: 0, sample_flags }
     }
 }
 
@@ -104,6 +107,7 @@ impl MovieBoxes<'_> {
             end_micros,
             points: self.points(&tracks, lead, timescale),
             fragmented: self.extends.map_or(Vec::new(), |extends| self.fragmented(extends, timescale)),
+            texts: self.texts(&tracks, timescale),
             lead: self.traks.get(lead).map(|trak| trak.id),
             tracks,
         })
@@ -131,6 +135,18 @@ impl MovieBoxes<'_> {
         }
     }
 
+    /// Where texts are, as far as that isn't in fragments.
+    fn texts(&self, tracks: &[Track], timescale: Option<NonZeroU32>) -> Vec<TextTrack> {
+        // One more than is kept of all, so that whoever keeps them sees that there are too many.
+        let mut left = TEXT_SAMPLES_MAX + 1;
+        let of = |(trak, track): (&Trak<'_>, &Track)| {
+            let texts = trak.texts(track, timescale, left)?;
+            left -= texts.count();
+            Some(texts)
+        };
+        self.traks.iter().zip(tracks).filter_map(of).collect()
+    }
+
     fn fragmented(&self, extends: &[u8], timescale: Option<NonZeroU32>) -> Vec<FragmentedTrack> {
         let extends = Boxes(extends).filter(|(kind, _)| kind == b"trex").take(TRACKS_MAX);
         let rows: Vec<&[u8; 24]> = extends.filter_map(|(_, content)| content.first_chunk()).collect();
@@ -142,6 +158,7 @@ impl MovieBoxes<'_> {
                 timeline: trak.timeline(timescale)?,
                 next_ticks: trak.tables.extent().1,
                 sample_ticks: row.map_or(0, |row| column(row, 3)),
+                sample_bytes: row.map_or(0, |row| column(row, 4)),
                 sample_flags: row.map_or(0, |row| column(row, 5)),
             })
         };

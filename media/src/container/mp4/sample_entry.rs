@@ -36,6 +36,12 @@ impl SampleEntry {
             .map_or_else(|| Self::unknown(Codec::Other(String::new()), handler), |raw| raw.read(handler))
     }
 
+    /// What stands before the first cue of a WebVTT file, of an `stsd` (`vttC`, ISO 14496-30 section 6.5).
+    pub(super) fn webvtt_head(content: &[u8]) -> &[u8] {
+        let boxes = Self::raw(content).and_then(|raw| raw.content.get(COMMON_BYTES..));
+        boxes.and_then(|boxes| Boxes(boxes).first(b"vttC")).unwrap_or_default()
+    }
+
     fn raw(content: &[u8]) -> Option<Raw<'_>> {
         let mut fields = Fields(content);
         let (table_version, _) = fields.full()?;

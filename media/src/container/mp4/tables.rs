@@ -204,6 +204,19 @@ impl Walk<'_> {
         Some(decoded + i128::from(shift))
     }
 
+    /// How long a sample lasts, in ticks of the track.
+    pub(super) fn lasts(&mut self, sample: u64) -> Option<u32> {
+        self.durations.at(sample).map(|(_, _, ticks)| ticks)
+    }
+
+    /// How long a sample is.
+    pub(super) fn bytes(&self, sample: u64) -> Option<u64> {
+        match self.sizes.constant {
+            Some(size) => Some(size.into()),
+            None => self.sizes.of(sample),
+        }
+    }
+
     /// The sample that is decoded at a time.
     pub(super) fn sample_at(&mut self, ticks: u64) -> Option<u64> {
         self.durations.at_total(ticks)

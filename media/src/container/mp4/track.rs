@@ -7,10 +7,11 @@ use super::boxes::{Boxes, Fields, Kind, column, text};
 use super::points::Timed;
 use super::sample_entry::SampleEntry;
 use super::tables::Tables;
+use super::text::TextTrack;
 use super::timeline::{Edits, Timeline};
 use crate::Tag;
 use crate::language::Language;
-use crate::limits::TITLE_BYTES_MAX;
+use crate::limits::{SCRIPT_BYTES_MAX, TITLE_BYTES_MAX};
 
 /// What a `trak` says, as its boxes have it; nothing of it is copied.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,8 +79,7 @@ impl<'a> Trak<'a> {
         let [across_by_across, down_by_across, across_by_down, down_by_down] =
             [0, 1, 3, 4].map(|nth| column(&matrix, nth));
         // A quarter turn either way leads across to down and down to across, and neither to itself.
-        self.is_turned =
-            across_by_across == 0 && down_by_down == 0 && down_by_across != 0 && across_by_down != 0;
+        self.is_turned = across_by_across == 0 && down_by_down == 0 && down_by_across != 0 && across_by_down != 0;
         self.shown_size = (fields.u32()? >> 16, fields.u32()? >> 16);
         Some(())
     }
@@ -173,6 +173,21 @@ impl<'a> Trak<'a> {
         let timeline = self.timeline(movie_timescale)?;
         let by_chunk = track.codec == Codec::Pcm && self.tables.sizes_are_one();
         Some(Timed { tables: self.tables, timeline, by_chunk })
+    }
+
+    /// Where its texts are, if it has any that can be read; `track` is what [`Self::track`] told. No more than so many.
+    pub(super) fn texts(
+        &self,
+        track: &Track,
+        movie_timescale: Option<NonZeroU32>,
+        samples_max: usize,
+    ) -> Option<TextTrack> {
+        let is_text =
+            track.kind == TrackKind::Subtitle && matches!(track.codec, Codec::TimedText | Codec::WebVtt);
+        let timeline = self.timeline(movie_timescale).filter(|_| is_text)?;
+        let head = SampleEntry::webvtt_head(self.descriptions);
+        let head = &head[..head.len().min(SCRIPT_BYTES_MAX)];
+        Some(TextTrack::new(self.id, &track.codec, head, (&self.tables, timeline), samples_max))
     }
 
     /// What is told of it.

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::writer::*;
 use super::{facts, fault, film, id, look, points, void};
-use crate::container::matroska::{ClusterScan, SubtitleBlocks};
+use crate::container::matroska::ClusterScan;
+use crate::container::testing::texts;
 use crate::container::{Fault, Inspection, Step};
 use crate::limits::{ELEMENTS_MAX, MICROS_MAX, POINTS_MAX, READ_BYTES_MAX, READS_MAX};
 
@@ -146,12 +147,14 @@ fn survive(file: &[u8], part: usize) {
     let (Step::Done(facts), Some(head)) = (step, head) else { return };
     assert!(points(&facts).iter().all(|(_, offset)| (*offset as usize) < file.len()));
     let mut scan = ClusterScan::new(&head);
-    let mut blocks = SubtitleBlocks::new(&head, 2);
     for (nth, bytes) in file.chunks(part).enumerate() {
         scan.handle((nth * part) as u64, bytes);
-        if let Ok(blocks) = &mut blocks {
-            blocks.handle((nth * part) as u64, bytes, |block| assert!(block.payload.len() <= file.len()));
-        }
+    }
+    if let Some((tracks, reads)) = texts(file, part, part as u64, 1000) {
+        // Where it isn't known what begins where, it may be looked at from before and from within.
+        let bytes: u64 = reads.iter().map(|read| read.end - read.start).sum();
+        assert!(bytes <= 8 * file.len() as u64 + 64 * reads.len() as u64, "{bytes} in {} reads", reads.len());
+        assert!(tracks.tracks().all(|track| track.texts <= file.len()));
     }
     assert!(scan.index().is_none_or(|index| index.points().len() <= file.len() / 4));
 }

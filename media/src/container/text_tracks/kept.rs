@@ -1,0 +1,86 @@
+//! What was read of one track.
+
+use std::collections::BTreeMap;
+
+use super::{Text, TextForm, TextOptions};
+use crate::limits::{CUES_MAX, TEXT_OVERHEAD_BYTES, TEXT_TRACK_BYTES_MAX};
+use crate::subtitle::embedded::{self, Head, Sample};
+use crate::subtitle::{Format, SubtitleError, Target};
+
+/// The texts of a track.
+#[derive(Debug)]
+pub(super) struct Kept {
+    head: Head,
+    /// By when they are shown, and where they are: the same bytes are the same text, however often they are read.
+    texts: BTreeMap<(u64, u64), Text>,
+    /// What they cost, those that were dropped too.
+    bytes: usize,
+    cost: usize,
+}
+
+impl Kept {
+    pub(super) fn new(head: Head) -> Self {
+        Self { head, texts: BTreeMap::new(), bytes: 0, cost: 0 }
+    }
+
+    pub(super) fn add(&mut self, at: u64, text: Text) {
+        self.texts.insert((text.micros, at), text);
+    }
+
+    /// A text of so many bytes is added. Says what it costs.
+    pub(super) fn charge(&mut self, bytes: usize) -> usize {
+        self.bytes += bytes;
+        self.cost += bytes + TEXT_OVERHEAD_BYTES;
+        bytes + TEXT_OVERHEAD_BYTES
+    }
+
+    pub(super) fn is_too_much(&self) -> bool {
+        self.bytes > TEXT_TRACK_BYTES_MAX || self.texts.len() > CUES_MAX
+    }
+
+    pub(super) fn cost(&self) -> usize {
+        self.cost
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// What it is as it was.
+    pub(super) fn format(&self) -> Format {
+        self.head.kind.format()
+    }
+
+    pub(super) fn write(&self, options: &TextOptions) -> Result<String, SubtitleError> {
+        let samples: Vec<Sample<'_>> = self.texts.values().map(sample).collect();
+        let target = match (options.form, self.format()) {
+            (TextForm::Raw, Format::Ass) => {
+                return Ok(embedded::script(
+                    &self.head,
+                    &samples,
+                    options.offset_ms,
+                    options.window_ms.clone(),
+                ));
+            }
+            (TextForm::WebVtt, _) | (TextForm::Raw, Format::WebVtt) => Target::WebVtt,
+            _ => Target::Srt,
+        };
+        let mut document = embedded::read(&self.head, &samples)?;
+        document.shift(options.offset_ms);
+        if let Some(window_ms) = &options.window_ms {
+            document.crop(window_ms.clone());
+        }
+        document.write(target)
+    }
+}
+
+fn sample(text: &Text) -> Sample<'_> {
+    // To the nearest: clocks of films that don't count milliseconds are cut to microseconds.
+    let ms = |micros: u64| micros.saturating_add(500) / 1000;
+    Sample {
+        start_ms: ms(text.micros),
+        end_ms: text.duration_micros.map(|duration| ms(text.micros.saturating_add(duration))),
+        payload: &text.payload,
+        settings: &text.settings,
+    }
+}
