@@ -1,7 +1,8 @@
-//! Subtitles of a film: the files of the torrent that are its own by what names say, and each of them as WebVTT, which pages and
-//! TVs take.
-//!
-//! Not here: subtitles inside the film's own file.
+//! Subtitles of a film: the files of the torrent that are its own by what names say, and the tracks inside of its own file; each
+//! of them as WebVTT, which pages and TVs take.
+
+mod asked;
+mod embedded;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use afflux_media::subtitle::{Format, Hint, Options, Target, convert};
 use afflux_metainfo::{FileIndex, InfoHashes, Layout};
 use afflux_stream::{Media, OpenError};
 
+use self::asked::Asked;
 use super::parts::read_part;
 use super::reading::text;
 use super::refusal::Refusal;
@@ -33,6 +35,8 @@ pub(super) const CONVERSIONS_MAX: usize = 4;
 const LARGE_BYTES: u64 = 1 << 20;
 /// How long a player waits for a subtitle that nobody has: it plays without.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a list of subtitles waits for the film's head, if that is still being fetched.
+const LOOK_TIME: Duration = Duration::from_secs(5);
 
 impl StreamingService {
     /// The subtitles of the film that this user's session is at.
@@ -42,14 +46,31 @@ impl StreamingService {
     pub async fn subtitles(&self, who: &Identity, hashes: InfoHashes) -> Result<Vec<SubtitleLink>, Refusal> {
         let session = self.shared.own_session(who, hashes).await?;
         let opened = session.open(&self.shared).await?;
-        let film = session.state().file;
-        let film = film.map_or_else(|| choose(&opened.ready, None), Ok)?;
-        Ok(links(&session, &self.shared, &opened.ready, film))
+        let file = session.state().file;
+        let file = file.map_or_else(|| choose(&opened.ready, None), Ok)?;
+        // What is inside of the film is known once its head has come.
+        if let Some(looking) = session.looking(&self.shared) {
+            looking.wait(LOOK_TIME).await;
+        }
+        session.texts(&self.shared);
+        Ok(links(&session, &self.shared, &opened.ready, file))
     }
 }
 
-/// The subtitles of a film, with URLs.
+/// The subtitles of a film that a session is at, with URLs: its files, and as far as they are known the tracks inside of it.
 pub(super) fn links(session: &Session, shared: &Shared, ready: &Ready, film: FileIndex) -> Vec<SubtitleLink> {
+    let token = session.token(shared, None);
+    let (known, texts) = {
+        let state = session.state();
+        (state.film_of(film), state.texts.clone())
+    };
+    let inside = known.map(|known| embedded::links(&token, film, &known, texts.as_deref()));
+    let mut links = sidecar_links(session, shared, ready, film);
+    links.extend(inside.unwrap_or_default());
+    links
+}
+
+fn sidecar_links(session: &Session, shared: &Shared, ready: &Ready, film: FileIndex) -> Vec<SubtitleLink> {
     let token = session.token(shared, None);
     let link = |(file, sidecar): (FileIndex, Sidecar)| {
         let span = ready.layout.file(file)?;
@@ -58,6 +79,7 @@ pub(super) fn links(session: &Session, shared: &Shared, ready: &Ready, film: Fil
             && span.length <= SUBTITLE_BYTES_MAX as u64;
         Some(SubtitleLink {
             file: file.0,
+            track: None,
             name: span.path.last().cloned().unwrap_or_default(),
             language: sidecar.language.map(|tag| tag.to_string()),
             title: sidecar.title,
@@ -65,8 +87,11 @@ pub(super) fn links(session: &Session, shared: &Shared, ready: &Ready, film: Fil
             default: sidecar.is_default,
             sdh: sidecar.is_sdh,
             format: sidecar.format.map(|format| format.to_string()),
-            url: session.media_path(shared, ready, file),
+            url: Some(session.media_path(shared, ready, file)),
             vtt_url: is_text.then(|| format!("/stream/{token}/{FOLDER}{file}.vtt")),
+            complete: None,
+            covered_seconds: None,
+            problem: None,
         })
     };
     of_film(&ready.layout, film).into_iter().filter_map(link).collect()
@@ -90,19 +115,29 @@ pub(super) async fn open(
     path: &str,
     query: Option<&str>,
 ) -> Option<Result<Arc<dyn Media>, OpenError>> {
-    let (index, target) = path.strip_prefix(FOLDER)?.rsplit_once('.')?;
-    let target = match target {
+    let (id, form) = path.strip_prefix(FOLDER)?.rsplit_once('.')?;
+    let asked = match Asked::parse(query) {
+        Ok(asked) => asked,
+        Err(why) => return Some(Err(OpenError::Unreadable(why))),
+    };
+    if let Some((file, track)) = id.split_once('.') {
+        let of = (FileIndex(file.parse().ok()?), track.parse().ok()?);
+        matches!(form, "vtt" | "srt" | "ass").then_some(())?;
+        return Some(embedded::open(shared, session, opened, of, (form, asked)).await);
+    }
+    let target = match form {
         "vtt" => Target::WebVtt,
         "srt" => Target::Srt,
         _ => return None,
     };
-    let file = FileIndex(index.parse().ok()?);
+    let file = FileIndex(id.parse().ok()?);
     let span = opened.ready.layout.file(file).filter(|span| !span.pad && content::is_subtitle(span))?;
-    let options = match offset(query) {
-        Ok(offset_ms) => Options { target, offset_ms, ..Options::default() },
-        Err(why) => return Some(Err(OpenError::Unreadable(why))),
-    };
-    let name = format!("{index}.{}", if target == Target::Srt { "srt" } else { "vtt" });
+    if asked.window_ms.is_some() {
+        let why = "from_ms and to_ms are for subtitles inside of a film; a file's are given as a whole";
+        return Some(Err(OpenError::Unreadable(why.to_owned())));
+    }
+    let options = Options { target, offset_ms: asked.offset_ms, ..Options::default() };
+    let name = format!("{file}.{form}");
     let extension = span.path.last().and_then(|name| name.rsplit_once('.')).map(|(_, last)| last.to_owned());
     let converting = converted(shared, session, opened, file, (extension, options));
     let done = tokio::select! {
@@ -168,31 +203,9 @@ fn hints(session: &Session, opened: &Opened, file: FileIndex) -> (Option<Tag>, O
     (language, frame_rate)
 }
 
-/// `offset_ms` of a query: by how much later cues are shown, or earlier.
-fn offset(query: Option<&str>) -> Result<i64, String> {
-    let given = query.into_iter().flat_map(|query| query.split('&'));
-    let Some(offset) = given.filter_map(|pair| pair.strip_prefix("offset_ms=")).next_back() else {
-        return Ok(0);
-    };
-    // A day either way is far more than any film.
-    let offset = offset.parse().ok().filter(|offset: &i64| offset.abs() <= 86_400_000);
-    offset.ok_or_else(|| "offset_ms is a number of milliseconds, such as -1500, of a day at most".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_offset_is_a_number_of_milliseconds_or_refused() {
-        assert_eq!(offset(None), Ok(0));
-        assert_eq!(offset(Some("download=1")), Ok(0));
-        assert_eq!(offset(Some("a=b&offset_ms=-1500")), Ok(-1500));
-        for wrong in ["offset_ms=", "offset_ms=1.5", "offset_ms=99999999999999999999", "offset_ms=-86400001"]
-        {
-            assert!(offset(Some(wrong)).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_films_subtitles_are_those_that_its_name_is_in() {

@@ -245,6 +245,11 @@ impl TextTracks {
         })
     }
 
+    /// How much it holds: bytes of text, and what each text costs besides.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether all text of the film was read.
     pub fn is_complete(&self) -> bool {
         self.samples.is_empty() && (0..self.walks.len()).all(|nth| self.is_done(nth))
