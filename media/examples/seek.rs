@@ -16,6 +16,9 @@ use std::time::Duration;
 
 use afflux_media::container::{Facts, Inspection, Search, Seek, Step};
 
+/// What is no farther away is of the same piece, mostly.
+const BESIDE_BYTES: u64 = 64 << 10;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let learns = arguments.iter().any(|argument| argument == "--learn");
@@ -32,7 +35,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         let (ended, reads) = drive(search, &file)?;
         let bytes: u64 = reads.iter().map(|range| range.end - range.start).sum();
-        let places = 1 + reads.windows(2).filter(|two| two[0].end.abs_diff(two[1].start) > 64).count();
+        let is_apart = |two: &&[Range<u64>]| {
+            two[0].end + BESIDE_BYTES < two[1].start || two[1].end + BESIDE_BYTES < two[0].start
+        };
+        let places = 1 + reads.windows(2).filter(is_apart).count();
         match ended {
             Search::Found(found) => {
                 println!(

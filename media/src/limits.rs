@@ -145,7 +145,8 @@ pub const TAIL_BYTES_MAX: u64 = PROBE_BYTES_MAX;
 /// Points that searches learnt: each of them leaves about ten, and a thousand are less than ten seconds apart in most films.
 pub const LEARNT_POINTS_MAX: usize = 1024;
 
-const _: () = assert!(TS_WINDOW_BYTES <= SEARCH_WINDOW_BYTES_MAX && FRAGMENT_BYTES_MAX <= SEARCH_WINDOW_BYTES_MAX);
+const _: () =
+    assert!(TS_WINDOW_BYTES <= SEARCH_WINDOW_BYTES_MAX && FRAGMENT_BYTES_MAX <= SEARCH_WINDOW_BYTES_MAX);
 const _: () = assert!(PROBE_BYTES_MAX / SEARCH_WINDOW_BYTES_MAX < SEARCH_READS_MAX as u64 / 2);
 
 /// Bytes of an AVI's headers. Those of a film with eight tracks and room for their indexes have 40 KB.

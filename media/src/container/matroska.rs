@@ -115,8 +115,8 @@ pub(super) struct Matroska {
     stage: Stage,
     is_webm: bool,
     segment: Range<u64>,
-    /// The Segment claims more than there is of the file.
-    is_cut: bool,
+    /// Where the Segment claims to end, which may be more than there is of the file.
+    said_end: u64,
     info: Option<Info>,
     tracks: Option<(Vec<Track>, Vec<Coding>)>,
     cues: Option<Vec<Cue>>,
@@ -217,7 +217,7 @@ impl Matroska {
         let body = at + header.length as u64;
         if header.id == id::SEGMENT {
             let end = header.size.map_or(file.length(), |size| body.saturating_add(size));
-            self.is_cut = end > file.length();
+            self.said_end = end;
             self.segment = body..end.min(file.length());
             return Ok(Stage::Children { at: body, hops: HOPS_MAX });
         }
@@ -341,7 +341,7 @@ impl Matroska {
             let broken = Fault::Broken("it has neither Info nor Tracks");
             return Err(match () {
                 () if self.is_unreadable => Fault::Unreadable,
-                () if self.is_cut => Fault::Truncated,
+                () if self.said_end > self.segment.end => Fault::Truncated,
                 () => broken,
             });
         }
@@ -353,7 +353,7 @@ impl Matroska {
         let pictures = tracks.iter().find(|track| matches!(track.kind, TrackKind::Video(_)));
         let clusters = Layout::Clusters {
             begin: self.clusters,
-            end: self.segment.end,
+            end: self.said_end,
             tick_nanos: scale,
             pictures: pictures.map(|track| track.id),
         };

@@ -34,6 +34,10 @@ const OVERLAP_BYTES: u64 = 64;
 /// How long a Cluster or a fragment is, until one has shown it: programs end them after five seconds at the most.
 const SPACING_MICROS: u64 = 5_000_000;
 
+/// So far away, the next place is gone to from one whose end is known, which takes a window each; looking for a place anywhere
+/// takes half of what is between two.
+const HOPS: u64 = 2;
+
 /// The guess is moved towards the middle by this part of what is between the two places: measured on a film whose rate is ten
 /// times as high every now and then, half and double took more reads.
 const TOWARDS_MIDDLE: u64 = 32;
@@ -67,7 +71,7 @@ pub struct Searchable(pub(super) Layout);
 /// How places with times lie in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Layout {
-    /// In Clusters, between those offsets, with ticks of so many nanoseconds; the number of the pictures' track.
+    /// In Clusters, between those offsets, of which the last may lie beyond the end of a file that was cut off; with ticks of so many nanoseconds; the number of the pictures' track.
     Clusters { begin: u64, end: u64, tick_nanos: u64, pictures: Option<u64> },
     /// In fragments, from an offset on.
     Fragments { begin: u64, track: FragmentedTrack },
@@ -116,7 +120,7 @@ enum Signs {
 }
 
 impl Signs {
-    /// For a file of so many bytes: how, and between which offsets.
+    /// For a file of so many bytes: how, and between which offsets; the last is behind the file's end if that was cut off.
     fn of(facts: &Facts, length: u64, end_micros: u64) -> Option<(Self, Range<u64>)> {
         match &facts.searchable {
             None if facts.container == Container::MpegTs => {
@@ -124,7 +128,7 @@ impl Signs {
             }
             &Some(Searchable(Layout::Clusters { begin, end, tick_nanos, pictures })) => {
                 let within = begin..end.min(length);
-                Some((Self::Clusters(matroska::Places::new(within.clone(), tick_nanos, pictures)), within))
+                Some((Self::Clusters(matroska::Places::new(within, tick_nanos, pictures)), begin..end))
             }
             &Some(Searchable(Layout::Fragments { begin, track })) => {
                 Some((Self::Fragments(mp4::Places::new(track, length)), begin..length))
@@ -201,8 +205,9 @@ impl Seek {
     pub fn new(facts: &Facts, length: u64, time: Duration) -> Option<Self> {
         let end_micros = u64::try_from(facts.duration?.as_micros()).ok().filter(|&micros| micros > 0)?;
         let is_indexed = facts.index.is_some();
-        let (signs, within) = Signs::of(facts, length, end_micros).filter(|_| !is_indexed)?;
+        let (signs, whole) = Signs::of(facts, length, end_micros).filter(|_| !is_indexed)?;
         let goal = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).min(end_micros - 1);
+        let within = whole.start..whole.end.min(length);
         if within.is_empty() {
             return None;
         }
@@ -210,10 +215,11 @@ impl Seek {
         let learnt = facts.learnt.as_ref().map_or(&[][..], |learnt| learnt.points());
         let known = || learnt.iter().filter(|point| within.contains(&point.offset));
         let low = known().rfind(|point| point.micros <= goal).copied().unwrap_or(start);
-        let end = Point { micros: end_micros, offset: within.end };
+        let cut_micros = part_of(end_micros, within.end - within.start, whole.end - whole.start);
+        let end = Point { micros: cut_micros, offset: within.end };
         let high = known().find(|point| point.micros > goal).copied().unwrap_or(end);
-        let rate_bytes = (within.end - within.start).saturating_mul(SPACING_MICROS) / end_micros.max(SPACING_MICROS);
-        let spacing = if signs.are_everywhere() { WINDOW_BYTES / 2 } else { rate_bytes.min(PROBE_BYTES_MAX) };
+        let bytes_of = |micros| part_of(whole.end - whole.start, micros, end_micros);
+        let spacing = if signs.are_everywhere() { 0 } else { bytes_of(SPACING_MICROS).min(PROBE_BYTES_MAX) };
         let halvings = ((within.end - within.start) / NEAR_BYTES).checked_ilog2();
         let mut seek = Self {
             phase: if signs.are_everywhere() { Phase::Start } else { Phase::Between },
@@ -225,7 +231,7 @@ impl Seek {
             high,
             region: low.offset,
             key: None,
-            spacing,
+            spacing: spacing.max(WINDOW_BYTES / 2),
             probes_left: halvings.map_or(0, |halvings| halvings + 2),
             probe: within.start,
             within,
@@ -277,7 +283,11 @@ impl Seek {
         let Signs::Packets(packets) = &mut self.signs else { return };
         if packets.begin(offset, bytes) {
             self.phase = Phase::Between;
-            return if self.low.offset == self.within.start { self.look(offset, bytes) } else { self.next_probe() };
+            return if self.low.offset == self.within.start {
+                self.look(offset, bytes)
+            } else {
+                self.next_probe()
+            };
         }
         let next = self.window.end;
         if next - self.within.start < TS_PROBE_BYTES_MAX && next < self.within.end {
@@ -349,13 +359,21 @@ impl Seek {
         let near_bytes = if self.signs.are_everywhere() { NEAR_BYTES } else { 0 };
         let is_near = bytes <= near_bytes || self.goal.saturating_sub(self.low.micros) <= NEAR_MICROS;
         let is_looked_at = self.region < self.clear;
-        if self.clear >= self.high.offset || is_near && is_looked_at {
+        // What is near may have the key frame in it, which is far better than the one before.
+        let is_good = is_near && is_looked_at && self.low.is_key != Some(false);
+        if self.clear >= self.high.offset || is_good {
             return self.settle();
         }
         let aim = (self.low.offset + self.part(bytes)).saturating_sub(self.spacing);
-        self.probe = aim.min(self.high.offset.saturating_sub(WINDOW_BYTES)).max(self.clear);
+        let before_high = self.high.offset.saturating_sub(WINDOW_BYTES);
+        let is_hop = self.low.end.is_some() && aim <= self.clear.saturating_add(HOPS * self.spacing);
+        self.probe = if is_near || is_hop { self.clear } else { aim.min(before_high).max(self.clear) };
         self.probes_left = self.probes_left.saturating_sub(1);
-        self.read(self.probe, WINDOW_BYTES, 0);
+        // What is on the way from there to the guess is read at once.
+        let to_guess = (self.low.offset + self.guess(bytes)).saturating_sub(self.probe);
+        let is_contiguous = self.probe == self.clear && self.low.end.is_none();
+        let window = if is_contiguous { to_guess + WINDOW_BYTES / 2 } else { WINDOW_BYTES };
+        self.read(self.probe, window.clamp(WINDOW_BYTES, SEARCH_WINDOW_BYTES_MAX), 0);
     }
 
     /// Reads so many bytes, but for those that are too late; what wants more to be whole gets it.
@@ -378,9 +396,7 @@ impl Seek {
     /// As if the rate were even between the two places.
     fn guess(&self, bytes: u64) -> u64 {
         let part = self.goal.saturating_sub(self.low.micros);
-        let whole = self.high.micros.saturating_sub(self.low.micros).max(1);
-        let guess = u128::from(bytes) * u128::from(part) / u128::from(whole);
-        u64::try_from(guess).unwrap_or(u64::MAX).min(bytes)
+        part_of(bytes, part, self.high.micros.saturating_sub(self.low.micros)).min(bytes)
     }
 
     /// There is no later place before the time. If it isn't one that a player can begin with, an earlier one is looked for.
@@ -425,4 +441,10 @@ impl Place {
     fn point(self) -> Point {
         Point { micros: self.micros, offset: self.offset }
     }
+}
+
+/// So much of something as a part is of a whole.
+fn part_of(of: u64, part: u64, whole: u64) -> u64 {
+    let product = u128::from(of) * u128::from(part);
+    u64::try_from(product / u128::from(whole.max(1))).unwrap_or(u64::MAX)
 }

@@ -8,6 +8,10 @@ use super::{id, micros};
 use crate::container::ebml::{Header, number};
 use crate::container::search::{Looked, Place};
 
+/// Bytes of a Cluster in which its first picture is looked for, which says whether it is a key frame: before it come sounds of a
+/// few hundred bytes, and hardly ever as many as this.
+const PICTURE_WITHIN_BYTES: u64 = 16 << 10;
+
 /// How a search recognises places in Matroska.
 #[derive(Debug)]
 pub(in super::super) struct Places {
@@ -24,18 +28,22 @@ impl Places {
 
     pub(in super::super) fn look(&self, offset: u64, bytes: &[u8]) -> Looked {
         let end = offset.saturating_add(bytes.len() as u64);
-        let mut places = Vec::new();
-        let mut resume = end.saturating_sub(HEAD_BYTES_MAX as u64);
+        let mut looked = Looked { resume: end.saturating_sub(HEAD_BYTES_MAX as u64), ..Looked::default() };
         each(&self.within, offset, bytes, |cluster, rest| {
-            resume = resume.max(cluster.blocks);
-            places.extend(micros(cluster.timestamp.into(), self.scale).map(|micros| Place {
-                offset: cluster.offset,
-                micros,
-                end: cluster.end,
-                is_key: self.pictures.and_then(|pictures| begins_with_key(rest, pictures)),
-            }));
+            let Some(micros) = micros(cluster.timestamp.into(), self.scale) else { return };
+            let first = self.pictures.and_then(|pictures| Blocks(rest).find(|block| block.track == pictures));
+            let is_cut = first.is_none() && (rest.len() as u64) < PICTURE_WITHIN_BYTES;
+            let goes_on = cluster.end.unwrap_or(u64::MAX).min(self.within.end) > end;
+            if self.pictures.is_some() && is_cut && goes_on {
+                looked.resume = cluster.offset;
+                looked.wanted = HEAD_BYTES_MAX as u64 + PICTURE_WITHIN_BYTES;
+                return;
+            }
+            looked.resume = looked.resume.max(cluster.blocks);
+            let is_key = first.and_then(|block| block.is_key);
+            looked.places.push(Place { offset: cluster.offset, micros, end: cluster.end, is_key });
         });
-        Looked { places, resume, wanted: 0 }
+        looked
     }
 }
 
@@ -58,11 +66,6 @@ fn each(within: &Range<u64>, offset: u64, bytes: &[u8], mut found: impl FnMut(Cl
         (at, rest) = (cluster.blocks, rest.get(passed..).unwrap_or_default());
         found(cluster, rest);
     }
-}
-
-/// Whether the first picture behind the head of a Cluster needs no other; nothing if it isn't there, or doesn't say.
-fn begins_with_key(blocks: &[u8], pictures: u64) -> Option<bool> {
-    Blocks(blocks).find(|block| block.track == pictures)?.is_key
 }
 
 /// What a block's header says.

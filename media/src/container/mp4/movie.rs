@@ -54,7 +54,8 @@ impl From<FragmentedTrack> for search::FragmentedTrack {
 
 impl From<search::FragmentedTrack> for FragmentedTrack {
     fn from(track: search::FragmentedTrack) -> Self {
-        let search::FragmentedTrack { id, timescale, media_time, delay_micros, sample_ticks, sample_flags } = track;
+        let search::FragmentedTrack { id, timescale, media_time, delay_micros, sample_ticks, sample_flags } =
+            track;
         let timeline = Timeline::of_parts(timescale, media_time, delay_micros);
         // How large its samples are doesn't matter to their times.
         Self { id, timeline, next_ticks: 0, sample_ticks, sample_bytes: 0, sample_flags }

@@ -33,7 +33,8 @@ impl Places {
             let begin = at + found;
             let start = offset.saturating_add(begin as u64);
             at = begin + 8;
-            let Some(size) = size_of(&bytes[begin..]).filter(|size| start.saturating_add(*size) <= self.length)
+            let Some(size) =
+                size_of(&bytes[begin..]).filter(|size| start.saturating_add(*size) <= self.length)
             else {
                 continue;
             };

@@ -88,7 +88,8 @@ impl Timeline {
     /// The track's time at a time of the film.
     pub(super) fn ticks(&self, micros: u64) -> u64 {
         let micros = i128::from(micros) - i128::from(self.delay_micros);
-        let ticks = micros * i128::from(self.timescale.get()) / i128::from(MICROS) + i128::from(self.media_time);
+        let ticks =
+            micros * i128::from(self.timescale.get()) / i128::from(MICROS) + i128::from(self.media_time);
         u64::try_from(ticks.max(0)).unwrap_or(u64::MAX)
     }
 }

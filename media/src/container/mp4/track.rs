@@ -79,7 +79,8 @@ impl<'a> Trak<'a> {
         let [across_by_across, down_by_across, across_by_down, down_by_down] =
             [0, 1, 3, 4].map(|nth| column(&matrix, nth));
         // A quarter turn either way leads across to down and down to across, and neither to itself.
-        self.is_turned = across_by_across == 0 && down_by_down == 0 && down_by_across != 0 && across_by_down != 0;
+        self.is_turned =
+            across_by_across == 0 && down_by_down == 0 && down_by_across != 0 && across_by_down != 0;
         self.shown_size = (fields.u32()? >> 16, fields.u32()? >> 16);
         Some(())
     }

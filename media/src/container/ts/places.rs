@@ -66,12 +66,7 @@ impl Places {
         Looked { places: of_each.find(|places| !places.is_empty()).unwrap_or_default(), resume, wanted: 0 }
     }
 
-    fn timed<'a>(
-        &'a self,
-        offset: u64,
-        bytes: &'a [u8],
-        stride: Stride,
-    ) -> impl Iterator<Item = Timed> + 'a {
+    fn timed<'a>(&'a self, offset: u64, bytes: &'a [u8], stride: Stride) -> impl Iterator<Item = Timed> + 'a {
         Packets::new(bytes, offset, stride).filter_map(|packet| {
             let header = elementary::header(packet.payload).filter(|_| packet.is_start)?;
             let shown = header.shown.filter(|_| self.pids.contains(&packet.pid))?;
