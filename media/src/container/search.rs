@@ -42,6 +42,9 @@ const HOPS: u64 = 2;
 /// times as high every now and then, half and double took more reads.
 const TOWARDS_MIDDLE: u64 = 32;
 
+/// After so many guesses that were all too late, or all too early, the rate is nothing to guess by.
+const ONE_SIDED_MAX: u32 = 3;
+
 /// What a search does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Search {
@@ -192,6 +195,9 @@ pub struct Seek {
     spacing: u64,
     /// As many as halving takes to the end, and one more.
     probes_left: u32,
+    /// How many guesses in a row were too late, and how many too early.
+    too_late: u32,
+    too_early: u32,
     probe: u64,
     window: Range<u64>,
     reads_left: u32,
@@ -233,6 +239,8 @@ impl Seek {
             key: None,
             spacing: spacing.max(WINDOW_BYTES / 2),
             probes_left: halvings.map_or(0, |halvings| halvings + 2),
+            too_late: 0,
+            too_early: 0,
             probe: within.start,
             within,
             reads_left: SEARCH_READS_MAX,
@@ -311,6 +319,12 @@ impl Seek {
         if early.is_none() && late.is_none() {
             return self.look_on(&looked);
         }
+        if self.probe > self.clear {
+            (self.too_late, self.too_early) = match early {
+                Some(_) => (0, self.too_early + 1),
+                None => (self.too_late + 1, 0),
+            };
+        }
         if let Some(early) = early {
             self.region = if self.probe > self.clear { self.probe } else { self.region };
             self.key = key.or(self.key);
@@ -366,13 +380,14 @@ impl Seek {
         }
         let aim = (self.low.offset + self.part(bytes)).saturating_sub(self.spacing);
         let before_high = self.high.offset.saturating_sub(WINDOW_BYTES);
-        let is_hop = self.low.end.is_some() && aim <= self.clear.saturating_add(HOPS * self.spacing);
+        let is_wide = self.low.end.is_some() && self.spacing >= SEARCH_WINDOW_BYTES_MAX;
+        let is_hop = is_wide && aim <= self.clear.saturating_add(HOPS * self.spacing);
         self.probe = if is_near || is_hop { self.clear } else { aim.min(before_high).max(self.clear) };
         self.probes_left = self.probes_left.saturating_sub(1);
         // What is on the way from there to the guess is read at once.
         let to_guess = (self.low.offset + self.guess(bytes)).saturating_sub(self.probe);
-        let is_contiguous = self.probe == self.clear && self.low.end.is_none();
-        let window = if is_contiguous { to_guess + WINDOW_BYTES / 2 } else { WINDOW_BYTES };
+        let window =
+            if self.probe == self.clear && !is_wide { to_guess + WINDOW_BYTES / 2 } else { WINDOW_BYTES };
         self.read(self.probe, window.clamp(WINDOW_BYTES, SEARCH_WINDOW_BYTES_MAX), 0);
     }
 
@@ -387,6 +402,9 @@ impl Seek {
     /// would have been done sooner by more than one probe (the ITP method of Oliveira and Takahashi, 2020).
     fn part(&self, bytes: u64) -> u64 {
         let (middle, guess) = (bytes / 2, self.guess(bytes));
+        if self.too_late.max(self.too_early) >= ONE_SIDED_MAX {
+            return middle;
+        }
         let towards_middle = (bytes / TOWARDS_MIDDLE).max(WINDOW_BYTES).min(guess.abs_diff(middle));
         let could_halve = (NEAR_BYTES / 2).saturating_mul(1 << self.probes_left.min(32));
         let from_middle = (guess.abs_diff(middle) - towards_middle).min(could_halve.saturating_sub(middle));

@@ -1,8 +1,12 @@
 //! What the tests of containers share: looking into a file that is in memory.
 
 use std::ops::Range;
+use std::time::Duration;
 
-use super::{Facts, Fault, Inspection, Step, TextOptions, TextTracks};
+use super::{
+    Facts, Fault, Found, Inspection, Search, Seek, Step, TextOptions, TextTracks,
+};
+use crate::limits::{SEARCH_BYTES_MAX, SEARCH_READS_MAX};
 
 /// Drives an inspection to its end, as whoever has the whole file does. What came of it, and what it read.
 pub(super) fn inspect(file: &[u8]) -> (Result<Facts, Fault>, Vec<Range<u64>>) {
@@ -116,4 +120,32 @@ pub(super) fn cues(tracks: &TextTracks, track: u64) -> Vec<String> {
 /// Milliseconds of the film of which all text is read: from when to when.
 pub(super) fn covered(tracks: &TextTracks) -> Vec<(u64, u64)> {
     tracks.covered().into_iter().map(|span| (span.start, span.end)).collect()
+
+/// Drives a search to its end, and sees to what holds for any file: it asks for bytes that there are, within its limits, and finds
+/// a place of the file that isn't behind the time. What came of it, and what it read.
+pub(super) fn seek(
+    facts: &Facts,
+    length: u64,
+    time: Duration,
+    read: impl Fn(Range<u64>) -> Vec<u8>,
+) -> Option<(Result<Found, Fault>, Vec<Range<u64>>)> {
+    let mut search = Seek::new(facts, length, time)?;
+    let mut reads = Vec::new();
+    loop {
+        match search.step() {
+            Search::Read(range) => {
+                assert!(range.start < range.end && range.end <= length, "{range:?}");
+                search.supply(range.start, &read(range.clone()));
+                reads.push(range);
+                let bytes: u64 = reads.iter().map(|range| range.end - range.start).sum();
+                assert!(reads.len() <= SEARCH_READS_MAX as usize && bytes <= SEARCH_BYTES_MAX, "{reads:?}");
+            }
+            Search::Found(found) => {
+                assert!(found.point.offset < length, "{found:?}");
+                assert!(Duration::from_micros(found.point.micros) <= time, "{found:?} for {time:?}");
+                return Some((Ok(found), reads));
+            }
+            Search::Failed(fault) => return Some((Err(fault), reads)),
+        }
+    }
 }

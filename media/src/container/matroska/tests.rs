@@ -2,6 +2,7 @@
 
 mod clusters;
 mod hostile;
+mod searched;
 mod texts;
 mod tracks;
 mod writer;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use self::writer::*;
 use super::{Head, id};
 use crate::container::{Container, Facts, Fault, Inspection, Step};
+use crate::limits::TAIL_BYTES_MAX;
 
 /// Inspects a file; says how it ended, which bytes that took, and the head.
 fn look(file: &[u8]) -> (Step, Vec<Range<u64>>, Option<Head>) {
@@ -100,14 +102,31 @@ fn only_the_document_types_of_matroska_are_taken() {
 }
 
 #[test]
-fn a_live_file_of_unknown_sizes_has_tracks_but_neither_length_nor_index() {
+fn a_live_file_of_unknown_sizes_lasts_until_its_last_block() {
     let live = parent(id::INFO, &[uint(id::TIMESTAMP_SCALE, 1_000_000)]);
-    let clusters = endless(id::CLUSTER, &[uint(id::TIMESTAMP, 0), simple_block(1, 0, vec![0; 3000])]);
-    let file = [header("matroska"), endless(id::SEGMENT, &[live, tracks(), clusters])].concat();
-    let (step, reads, _) = look(&file);
+    let blocks =
+        [simple_block(1, 0, vec![0; 3000]), block_group(2, 1500, 10, "text"), simple_block(1, 700, "")];
+    let cluster = |at| endless(id::CLUSTER, &[vec![uint(id::TIMESTAMP, at)], blocks.to_vec()].concat());
+    let clusters: Vec<_> = (0..100).map(|second| cluster(second * 1000)).collect();
+    let segment = endless(id::SEGMENT, &[vec![live, tracks()], clusters].concat());
+    let (step, reads, _) = look(&[header("matroska"), segment].concat());
     let Step::Done(facts) = step else { panic!("{step:?}") };
-    assert_eq!((facts.duration, facts.tracks.len(), facts.index), (None, 2, None));
-    assert_eq!(reads.len(), 1, "the first Cluster ends it");
+    let duration = Some(Duration::from_millis(100_500));
+    assert_eq!((facts.duration, facts.tracks.len(), facts.index), (duration, 2, None));
+    assert_eq!(reads.len(), 2, "the first Cluster ends the head, and the last is at the end");
+}
+
+#[test]
+fn a_live_file_whose_end_has_no_cluster_does_not_say_how_long_it_lasts() {
+    let live = parent(id::INFO, &[uint(id::TIMESTAMP_SCALE, 1_000_000)]);
+    let endless = endless(id::SEGMENT, &[live, tracks(), cluster(5, &[]), vec![0; 7 << 20]]);
+    let (step, reads, _) = look(&[header("matroska"), endless].concat());
+    let Step::Done(facts) = step else { panic!("{step:?}") };
+    assert_eq!((facts.duration, facts.tracks.len()), (None, 2));
+    assert!(
+        reads.iter().skip(1).map(|read| read.end - read.start).sum::<u64>() <= TAIL_BYTES_MAX,
+        "{reads:?}"
+    );
 }
 
 #[test]

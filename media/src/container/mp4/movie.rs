@@ -175,7 +175,7 @@ fn length(content: &[u8]) -> Option<(u32, u64)> {
     fields.skip(if is_long { 16 } else { 8 })?;
     let timescale = fields.u32()?;
     let duration = fields.word(is_long)?;
-    let is_unknown = if is_long { duration == u64::MAX } else { duration == u32::MAX.into() };
+    let is_unknown = if is_long { duration == u64::MAX } else { duration == u64::from(u32::MAX) };
     Some((timescale, if is_unknown { 0 } else { duration }))
 }
 

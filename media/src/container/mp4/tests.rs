@@ -13,6 +13,7 @@ use crate::limits::{POINTS_MAX, READS_MAX, TITLE_BYTES_MAX, TRACKS_MAX};
 mod described;
 mod fragmented;
 mod indexed;
+mod searched;
 mod writer;
 
 use writer::*;

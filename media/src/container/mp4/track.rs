@@ -116,7 +116,7 @@ impl<'a> Trak<'a> {
         self.timescale = fields.u32()?;
         let duration = fields.word(is_long)?;
         // All ones are a length that isn't known.
-        let is_unknown = if is_long { duration == u64::MAX } else { duration == u32::MAX.into() };
+        let is_unknown = if is_long { duration == u64::MAX } else { duration == u64::from(u32::MAX) };
         self.media_duration = if is_unknown { 0 } else { duration };
         self.language = packed_language(fields.u16()?);
         Some(())

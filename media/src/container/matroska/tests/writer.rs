@@ -95,6 +95,11 @@ pub(super) fn simple_block(track: u8, time: i16, payload: impl AsRef<[u8]>) -> V
     element(id::SIMPLE_BLOCK, block_body(track, time, 0x80, payload.as_ref()))
 }
 
+/// One of pictures that need others.
+pub(super) fn dependent_block(track: u8, time: i16, payload: impl AsRef<[u8]>) -> Vec<u8> {
+    element(id::SIMPLE_BLOCK, block_body(track, time, 0, payload.as_ref()))
+}
+
 pub(super) fn laced_block(track: u8, time: i16, payload: impl AsRef<[u8]>) -> Vec<u8> {
     element(id::SIMPLE_BLOCK, block_body(track, time, 0x82, payload.as_ref()))
 }

@@ -120,8 +120,17 @@ pub(super) fn esds(object_type: u8, specific: &[u8]) -> Vec<u8> {
 
 /// A fragment of samples of 40 ticks, all of which need others but the first; begun at a time.
 pub(super) fn moof(track: u32, ticks: u32, samples: u32) -> Vec<u8> {
+    fragment(track, ticks, samples, 0x0200_0000)
+}
+
+/// The same, but its first sample needs others too.
+pub(super) fn dependent_moof(track: u32, ticks: u32, samples: u32) -> Vec<u8> {
+    fragment(track, ticks, samples, 0x1_0000)
+}
+
+fn fragment(track: u32, ticks: u32, samples: u32, first_flags: u32) -> Vec<u8> {
     let tfhd = full(b"tfhd", 0, 0x2_0028, &[track, 40, 0x1_0000]);
     let tfdt = full(b"tfdt", 0, 0, &[ticks]);
-    let trun = full(b"trun", 0, 0x5, &[samples, 8, 0x0200_0000]);
+    let trun = full(b"trun", 0, 0x5, &[samples, 8, first_flags]);
     boxes(b"moof", &[full(b"mfhd", 0, 0, &[1]), boxes(b"traf", &[tfhd, tfdt, trun])])
 }
