@@ -27,7 +27,6 @@ pub type Target = fn(&[u8]);
 /// Every target by name. A target that is not in this list isn't fuzzed, and a test fails for it.
 pub const TARGETS: &[(&str, Target)] = &[
     ("bencode", metainfo::bencode),
-    ("bisection", broadcast::bisection),
     ("cluster_scan", matroska::cluster_scan),
     ("conditions", stream::conditions),
     ("connection", peer::connection),
@@ -49,6 +48,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("request", request::request),
     ("resume", storage::resume),
     ("scenario", sim::scenario),
+    ("seek", media::seek),
     ("session", viewing::session),
     ("shaper", shaper::shaper),
     ("sidecar_name", subtitles::sidecar_name),

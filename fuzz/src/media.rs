@@ -1,9 +1,13 @@
 //! What must hold for any file that claims to be a film.
 
 use std::ops::Range;
+use std::time::Duration;
 
-use afflux_media::container::{Facts, Inspection, Step};
-use afflux_media::limits::{POINTS_MAX, READ_BYTES_MAX, READS_MAX, TITLE_BYTES_MAX, TRACKS_MAX};
+use afflux_media::container::{Facts, Inspection, Search, Seek, Step};
+use afflux_media::limits::{
+    LEARNT_POINTS_MAX, POINTS_MAX, READ_BYTES_MAX, READS_MAX, SEARCH_BYTES_MAX, SEARCH_READS_MAX,
+    TITLE_BYTES_MAX, TRACKS_MAX,
+};
 
 /// A file, of which an inspection is given what it asks for.
 ///
@@ -26,6 +30,51 @@ pub fn container(data: &[u8]) {
         }
     };
     is_within_limits(&facts);
+}
+
+/// A file that is searched for times.
+///
+/// A search asks for what is in the file, ends within its limits, and finds a place that isn't behind the time; what one has learnt
+/// leads the next one no farther astray.
+pub fn seek(data: &[u8]) {
+    let mut inspection = Inspection::new(data.len() as u64);
+    let mut facts = loop {
+        match inspection.step() {
+            // The second half of some files can't be had.
+            Step::Read(Range { start, .. }) if data.len() % 7 == 0 && start > data.len() as u64 / 2 => {
+                inspection.cannot_read();
+            }
+            Step::Read(Range { start, end }) => {
+                inspection.supply(start, data[start as usize..end as usize].to_vec());
+            }
+            Step::Done(facts) => break facts,
+            Step::Failed(_) => return,
+        }
+    };
+    is_within_limits(&facts);
+    for part_of_four in [2, 0, 4, 1, 3] {
+        let time = facts.duration.unwrap_or_default() / 4 * part_of_four;
+        let Some(search) = Seek::new(&facts, data.len() as u64, time) else { return };
+        if let Search::Found(found) = ended(search, data) {
+            let is_good =
+                found.point.offset < data.len() as u64 && Duration::from_micros(found.point.micros) <= time;
+            assert!(is_good, "{found:?} for {time:?}");
+            facts.learn(found.learnt);
+        }
+    }
+    let learnt = facts.learnt.as_ref().map_or(0, |learnt| learnt.points().len());
+    assert!(learnt <= LEARNT_POINTS_MAX, "{learnt} points");
+}
+
+fn ended(mut search: Seek, data: &[u8]) -> Search {
+    let (mut reads, mut bytes) = (0, 0);
+    while let Search::Read(Range { start, end }) = search.step() {
+        reads += 1;
+        bytes += end - start;
+        assert!(reads <= SEARCH_READS_MAX && bytes <= SEARCH_BYTES_MAX, "{reads} reads of {bytes} bytes");
+        search.supply(start, &data[start as usize..end as usize]);
+    }
+    search.step()
 }
 
 fn is_within_limits(facts: &Facts) {

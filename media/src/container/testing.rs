@@ -25,6 +25,23 @@ pub(super) fn inspect(file: &[u8]) -> (Result<Facts, Fault>, Vec<Range<u64>>) {
     }
 }
 
+/// The same where some of it can't be had: what comes of it.
+pub(super) fn inspect_without(file: &[u8], missing: Range<u64>) -> Result<Facts, Fault> {
+    let mut inspection = Inspection::new(file.len() as u64);
+    loop {
+        match inspection.step() {
+            Step::Read(range) if range.start < missing.end && missing.start < range.end => {
+                inspection.cannot_read()
+            }
+            Step::Read(range) => {
+                inspection.supply(range.start, file[range.start as usize..range.end as usize].to_vec());
+            }
+            Step::Done(facts) => return Ok(*facts),
+            Step::Failed(fault) => return Err(fault),
+        }
+    }
+}
+
 /// A file with some of its bytes changed, and cut: what hostile or broken ones are like.
 pub(super) fn damaged(mut file: Vec<u8>, changes: &[(usize, u8)], cut: usize) -> Vec<u8> {
     for &(at, value) in changes {
@@ -120,6 +137,7 @@ pub(super) fn cues(tracks: &TextTracks, track: u64) -> Vec<String> {
 /// Milliseconds of the film of which all text is read: from when to when.
 pub(super) fn covered(tracks: &TextTracks) -> Vec<(u64, u64)> {
     tracks.covered().into_iter().map(|span| (span.start, span.end)).collect()
+}
 
 /// Drives a search to its end, and sees to what holds for any file: it asks for bytes that there are, within its limits, and finds
 /// a place of the file that isn't behind the time. What came of it, and what it read.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::facts::{Audio, Codec, TrackKind, Video};
-use super::super::testing::{damaged, inspect};
+use super::super::testing::{damaged, inspect, inspect_without};
 use super::*;
 use crate::limits::{AVI_STANDARD_INDEXES_MAX, POINTS_MAX};
 
@@ -129,6 +129,15 @@ fn a_film_without_an_index_still_says_what_is_in_it() {
     let index_cut = facts(&file[..file.len() - 16 * 80 - 8]).index.unwrap();
     assert_eq!(index_cut.points(), &whole.index.unwrap().points()[..6]);
     assert!(matches!(inspect(&file[..90]).0, Err(Fault::Broken(_))));
+}
+
+#[test]
+fn an_index_that_cant_be_had_leaves_the_rest() {
+    let (file, _) = film(Counted::Movi);
+    let (whole, length) = (facts(&file), file.len() as u64);
+    let found = inspect_without(&file, length - 1..length).unwrap();
+    assert_eq!((found.duration, &found.tracks, found.index), (whole.duration, &whole.tracks, None));
+    assert_eq!(inspect_without(&file, 0..1), Err(Fault::Unreadable));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::facts::{Audio, Codec, Hdr, Track, TrackKind, Video};
 use super::super::parameter_sets::tests::{avc_sps, stream};
-use super::super::testing::{damaged, inspect, seek};
+use super::super::testing::{damaged, inspect, inspect_without, seek};
 use super::super::{Found, Search, Seek};
 use super::section::crc32;
 use super::*;
@@ -361,6 +361,37 @@ fn a_search_ends_where_the_clock_is_set_anew() {
         let (found, reads) = find(&file, &facts, Duration::from_secs(seconds));
         assert!(reads <= 24 && found.is_ok(), "{found:?} in {reads} for {seconds} s");
     }
+}
+
+#[test]
+fn a_key_frame_that_is_marked_is_found() {
+    let film = Film { frames: 3000, frame_bytes: 3000, ..SHORT };
+    let mut file = film.write();
+    let facts = facts(&file);
+    // Every fifth second is marked.
+    let packets =
+        Packets::new(&file, 0, Stride::Plain).filter(|packet| packet.pid == VIDEO_PID && packet.is_start);
+    let marked: Vec<usize> = packets.step_by(125).map(|packet| packet.offset as usize).collect();
+    for &at in &marked {
+        assert_eq!(file[at + 3] & 0x20, 0x20, "it has a clock");
+        file[at + 5] |= 0x40;
+    }
+    for seconds in [0, 3, 27, 62, 99, 119] {
+        let (found, reads) = find(&file, &facts, Duration::from_millis(seconds * 1000 + 500));
+        let found = found.unwrap();
+        let expected = marked[seconds as usize / 5] as u64;
+        assert_eq!((found.point.offset, found.is_key_frame), (expected, true), "{seconds} s");
+        assert!(reads <= 12, "{reads} reads for {seconds} s");
+    }
+}
+
+#[test]
+fn an_end_that_cant_be_had_leaves_the_tracks_without_a_length() {
+    let file = Film { frames: 1000, ..SHORT }.write();
+    let length = file.len() as u64;
+    let found = inspect_without(&file, length - 1..length).unwrap();
+    assert_eq!((found.duration, &found.tracks), (None, &facts(&file).tracks));
+    assert_eq!(inspect_without(&file, 0..1), Err(Fault::Unreadable));
 }
 
 #[test]

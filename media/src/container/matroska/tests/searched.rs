@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::writer::*;
 use super::{facts, film, id};
-use crate::container::testing::{damaged, seek};
-use crate::container::{Facts, Fault, Found, Inspection, Point, Step};
+use crate::container::testing::{damaged, inspect_without, seek};
+use crate::container::{Facts, Fault, Found, Point};
 
 /// How a film's Clusters are written.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -109,17 +109,7 @@ fn a_film_that_is_cut_off_is_searched_as_far_as_it_goes() {
 fn cues_that_cant_be_had_leave_a_film_that_is_searched() {
     let (children, [first, _, cues]) = film();
     let (file, start) = (file(&children), segment_start(&children));
-    let mut inspection = Inspection::new(file.len() as u64);
-    let facts = loop {
-        match inspection.step() {
-            Step::Read(range) if range.end > start + cues => inspection.cannot_read(),
-            Step::Read(range) => {
-                inspection.supply(range.start, file[range.start as usize..range.end as usize].to_vec());
-            }
-            Step::Done(facts) => break facts,
-            Step::Failed(fault) => panic!("{fault}"),
-        }
-    };
+    let facts = inspect_without(&file, start + cues..file.len() as u64).unwrap();
     assert_eq!((facts.duration, facts.tracks.len()), (Some(Duration::from_secs(20)), 2));
     assert_eq!(facts.index, None);
     let (found, _) = find(&file, &facts, Duration::from_secs(5));
@@ -127,10 +117,15 @@ fn cues_that_cant_be_had_leave_a_film_that_is_searched() {
 }
 
 #[test]
-fn a_head_that_cant_be_had_is_a_fault() {
-    let mut inspection = Inspection::new(1 << 20);
-    inspection.cannot_read();
-    assert_eq!(inspection.step(), Step::Failed(Fault::Unreadable));
+fn whatever_cant_be_had_what_there_is_is_told() {
+    let (children, _) = film();
+    let file = file(&children);
+    assert_eq!(inspect_without(&file, 0..1), Err(Fault::Unreadable));
+    let whole = facts(&file);
+    for at in 1024..file.len() as u64 {
+        let told = inspect_without(&file, at..at + 1).unwrap();
+        assert_eq!((told.duration, &told.tracks), (whole.duration, &whole.tracks), "without byte {at}");
+    }
 }
 
 #[test]

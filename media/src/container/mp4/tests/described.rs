@@ -40,6 +40,22 @@ fn sound_track(entry: Vec<u8>) -> (Codec, u16, u32) {
 }
 
 #[test]
+fn a_film_of_a_phone_held_upright_is_as_high_as_it_is_shown() {
+    const ONE: u32 = 1 << 16;
+    let minus_one = ONE.wrapping_neg();
+    for (matrix, expected) in [
+        ([ONE, 0, 0, ONE], (640, 360)),
+        ([0, ONE, minus_one, 0], (360, 640)),
+        ([minus_one, 0, 0, minus_one], (640, 360)),
+        ([0, minus_one, ONE, 0], (360, 640)),
+        ([0; 4], (640, 360)),
+    ] {
+        let TrackKind::Video(video) = track(TrackSpec { matrix, ..video() }).kind else { panic!() };
+        assert_eq!((video.width, video.height), expected, "{matrix:?}");
+    }
+}
+
+#[test]
 fn a_film_has_its_length_and_its_tracks() {
     let facts = film(&[video(), audio(), subtitle()]);
     assert_eq!((facts.container, facts.duration), (Container::Mp4, Some(Duration::from_secs(1))));

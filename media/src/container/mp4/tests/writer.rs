@@ -54,6 +54,8 @@ pub(super) struct TrackSpec {
     pub(super) tables: Vec<Vec<u8>>,
     /// Further boxes in the `mdia`.
     pub(super) media: Vec<Vec<u8>>,
+    /// The first four of the matrix that it is shown by: across to across and down, down to across and down.
+    pub(super) matrix: [u32; 4],
     /// Further boxes in the `trak`.
     pub(super) more: Vec<Vec<u8>>,
 }
@@ -71,16 +73,19 @@ impl TrackSpec {
             entry,
             tables: Vec::new(),
             media: Vec::new(),
+            matrix: [1 << 16, 0, 0, 1 << 16],
             more: Vec::new(),
         }
     }
 
     pub(super) fn trak(&self) -> Vec<u8> {
+        let [a, b, c, d] = self.matrix;
+        let matrix = [a, b, 0, c, d, 0, 0, 0, 1 << 30];
         let tkhd = full(
             b"tkhd",
             0,
             self.flags,
-            &[&[0, 0, self.id, 0, 0][..], &[0; 13], &[640 << 16, 360 << 16]].concat(),
+            &[&[0, 0, self.id, 0, 0][..], &[0; 4], &matrix, &[640 << 16, 360 << 16]].concat(),
         );
         let language = u32::from(self.language) << 16;
         let mdhd = full(b"mdhd", 0, 0, &[0, 0, self.timescale, self.duration, language]);
