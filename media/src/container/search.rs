@@ -314,7 +314,7 @@ impl Seek {
         self.measure(&looked.places);
         let late = places().find(|place| place.micros > self.goal);
         let is_early = |place: &&Place| late.is_none_or(|late| place.offset < late.offset);
-        let early = places().filter(is_early).next_back().copied();
+        let early = places().rfind(is_early).copied();
         let key = places().filter(is_early).rfind(|place| place.is_key == Some(true)).copied();
         if early.is_none() && late.is_none() {
             return self.look_on(&looked);

@@ -139,14 +139,17 @@ pub(super) fn covered(tracks: &TextTracks) -> Vec<(u64, u64)> {
     tracks.covered().into_iter().map(|span| (span.start, span.end)).collect()
 }
 
+/// What came of a search, and what it read.
+pub(super) type Sought = (Result<Found, Fault>, Vec<Range<u64>>);
+
 /// Drives a search to its end, and sees to what holds for any file: it asks for bytes that there are, within its limits, and finds
-/// a place of the file that isn't behind the time. What came of it, and what it read.
+/// a place of the file that isn't behind the time.
 pub(super) fn seek(
     facts: &Facts,
     length: u64,
     time: Duration,
     read: impl Fn(Range<u64>) -> Vec<u8>,
-) -> Option<(Result<Found, Fault>, Vec<Range<u64>>)> {
+) -> Option<Sought> {
     let mut search = Seek::new(facts, length, time)?;
     let mut reads = Vec::new();
     loop {
