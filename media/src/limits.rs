@@ -213,9 +213,9 @@ pub const TEXT_BYTES_MAX: usize = 48 << 20;
 /// What a text costs beside its bytes, so that empty ones aren't free.
 pub const TEXT_OVERHEAD_BYTES: usize = 128;
 
-/// Samples of text in an MP4 that are known and not yet read, each of some fifty bytes: a hundred thousand are fifty languages of a
-/// film, or one of which every sign is typeset. Beyond that a table is not followed.
-pub const TEXT_SAMPLES_MAX: usize = 1 << 17;
+/// Samples of text in an MP4, and gaps between them, of which it is known where they are before they are read; each costs fifty
+/// bytes. They are enough for fifty languages, or for one of which every sign is typeset. A track that has more is given up.
+pub const TEXT_SAMPLES_MAX: usize = 1 << 18;
 
 /// Places of a film from which its text is looked for at once. Each costs a hundred bytes, and a question each time more of the
 /// film may be there.

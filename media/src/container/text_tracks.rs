@@ -4,8 +4,7 @@
 //! element to element and hops over pictures and sound, from many places of the file at once: a gap holds up only what is right
 //! behind it. In an MP4 of one piece it knows where every text is.
 //!
-//! Not here: what containers look like inside ([`matroska`](super::matroska) and `mp4` have that), and what texts
-//! mean ([`embedded`](crate::subtitle::embedded)).
+//! Not here: what containers look like inside (`matroska` and `mp4` have that), and what texts mean (`subtitle::embedded`).
 
 mod kept;
 mod walk;
@@ -448,7 +447,7 @@ impl Head<'_> {
         };
         let head = match (self.matroska, self.mp4) {
             (Some(head), _) => head.readable(id)?,
-            (None, Some(head)) => head.head(id),
+            (None, Some(head)) => head.readable(id)?,
             (None, None) => return Err(Refusal::Unread(codec.as_str().to_owned())),
         };
         Ok(Kept::new(embedded::Head { kind, text: String::from_utf8_lossy(head).into_owned() }))

@@ -138,14 +138,9 @@ impl MovieBoxes<'_> {
 
     /// Where texts are, as far as that isn't in fragments.
     fn texts(&self, tracks: &[Track], timescale: Option<NonZeroU32>) -> Vec<TextTrack> {
-        // One more than is kept of all, so that whoever keeps them sees that there are too many.
-        let mut left = TEXT_SAMPLES_MAX + 1;
-        let of = |(trak, track): (&Trak<'_>, &Track)| {
-            let texts = trak.texts(track, timescale, left)?;
-            left -= texts.count();
-            Some(texts)
-        };
-        self.traks.iter().zip(tracks).filter_map(of).collect()
+        let mut samples_left = TEXT_SAMPLES_MAX as u64;
+        let tracks = self.traks.iter().zip(tracks);
+        tracks.filter_map(|(trak, track)| trak.texts(track, timescale, &mut samples_left)).collect()
     }
 
     fn fragmented(&self, extends: &[u8], timescale: Option<NonZeroU32>) -> Vec<FragmentedTrack> {

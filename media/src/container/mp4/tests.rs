@@ -7,13 +7,15 @@ use proptest::prelude::*;
 
 use super::super::facts::{Audio, Codec, Hdr, Track, TrackKind, Video};
 use super::super::inspect::{Inspection, Step};
+use super::super::testing::texts;
 use super::*;
-use crate::limits::{POINTS_MAX, READS_MAX, TITLE_BYTES_MAX, TRACKS_MAX};
+use crate::limits::{POINTS_MAX, READS_MAX, TEXT_SAMPLES_MAX, TITLE_BYTES_MAX, TRACKS_MAX};
 
 mod described;
 mod fragmented;
 mod indexed;
 mod searched;
+mod texts;
 mod writer;
 
 use writer::*;
@@ -198,6 +200,9 @@ fn ends_within_limits(file: &Sparse) {
         assert!(points(&facts).len() <= POINTS_MAX);
         let titles = facts.tracks.iter().filter_map(|track| track.title.as_ref());
         assert!(titles.clone().all(|title| !title.is_empty() && title.len() <= TITLE_BYTES_MAX));
+        let bytes = file.read(&(0..file.length));
+        let tracks = texts(&bytes, 97, file.length, 1000).map(|(tracks, _)| tracks);
+        assert!(tracks.is_none_or(|tracks| tracks.tracks().all(|track| track.texts <= TEXT_SAMPLES_MAX)));
     }
 }
 
@@ -210,6 +215,8 @@ fn every_kind_of_film() -> Vec<Vec<u8>> {
         flat(fragmented::with_sidx()),
         flat(fragmented::with_mfra()),
         flat(fragmented::with_neither(3)),
+        self::texts::film(50),
+        self::texts::in_fragments(50),
     ]
 }
 
@@ -225,7 +232,7 @@ fn a_film_cut_off_anywhere_ends_within_its_limits() {
 proptest! {
     #[test]
     fn damaged_films_end_within_their_limits(
-        which in 0..4usize,
+        which in 0..6usize,
         damage in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![Just(0), Just(1), Just(0xff), any::<u8>()]), 1..12),
     ) {
         let mut film = every_kind_of_film().swap_remove(which);

@@ -7,8 +7,8 @@ use super::fragment::{decode_time, header, run};
 use super::movie::FragmentedTrack;
 use super::tables::Tables;
 use super::timeline::Timeline;
-use crate::container::Codec;
 use crate::container::text_tracks::{Found, Place, Sample, Step, Whose};
+use crate::container::{Codec, Refusal};
 use crate::limits::{FRAGMENT_BYTES_MAX, TEXT_SAMPLES_MAX};
 
 /// Bytes of a `moof`'s header and of what it begins with, an `mfhd`: by both together one is known.
@@ -31,18 +31,24 @@ pub(super) struct TextTrack {
     head: Vec<u8>,
     /// Bytes of a sample that says something.
     bytes_min: u64,
-    samples: Vec<(Whose, Sample)>,
+    /// `None`: there are more than any film has.
+    samples: Option<Vec<(Whose, Sample)>>,
 }
 
 impl TextTrack {
-    /// Of a track's tables and its clock; no more than so many samples of it.
+    /// Of a track's tables and its clock. So many samples are left to be looked at in the film.
     pub(super) fn new(
         id: u32,
         codec: &Codec,
         head: &[u8],
         (tables, timeline): (&Tables<'_>, Timeline),
-        samples_max: usize,
+        samples_left: &mut u64,
     ) -> Self {
+        let (head, count) = (head.to_vec(), tables.samples());
+        let Some(left) = samples_left.checked_sub(count) else {
+            return Self { id, head, bytes_min: 0, samples: None };
+        };
+        *samples_left = left;
         let bytes_min = match codec {
             // A length of zero, or an empty `vtte`, is there only to pass the time.
             Codec::TimedText => 3,
@@ -56,26 +62,22 @@ impl TextTrack {
             let sample = Sample { bytes: walk.bytes(nth)?, duration_micros };
             Some(((walk.offset(nth)?, u64::from(id), micros), sample))
         };
-        let samples = (0..tables.samples()).map_while(sample);
-        let samples = samples.filter(|(_, sample)| sample.bytes >= bytes_min).take(samples_max).collect();
-        Self { id, head: head.to_vec(), bytes_min, samples }
-    }
-
-    /// How many samples are known.
-    pub(super) fn count(&self) -> usize {
-        self.samples.len()
+        let samples = (0..count).map_while(sample).filter(|(_, sample)| sample.bytes >= bytes_min).collect();
+        Self { id, head, bytes_min, samples: Some(samples) }
     }
 }
 
 impl TextHead {
-    /// What stands before the first cue of a track.
-    pub(in crate::container) fn head(&self, track: u64) -> &[u8] {
-        self.tracks.iter().find(|known| u64::from(known.id) == track).map_or(&[], |track| &track.head)
+    /// What stands before the first cue of a track, or why its texts can't be read.
+    pub(in crate::container) fn readable(&self, track: u64) -> Result<&[u8], Refusal> {
+        let known = self.tracks.iter().find(|known| u64::from(known.id) == track);
+        let known = known.ok_or(Refusal::NoSuchTrack)?;
+        known.samples.as_ref().map(|_| &known.head[..]).ok_or(Refusal::TooMuch)
     }
 
     /// The samples that the tables tell of.
     pub(in crate::container) fn samples(&self) -> impl Iterator<Item = (Whose, Sample)> + '_ {
-        self.tracks.iter().flat_map(|track| track.samples.iter().copied())
+        self.tracks.iter().filter_map(|track| track.samples.as_ref()).flatten().copied()
     }
 
     /// How the texts of these tracks are read from fragments, and where those begin.

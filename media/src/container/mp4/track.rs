@@ -176,19 +176,20 @@ impl<'a> Trak<'a> {
         Some(Timed { tables: self.tables, timeline, by_chunk })
     }
 
-    /// Where its texts are, if it has any that can be read; `track` is what [`Self::track`] told. No more than so many.
+    /// Where its texts are, if it has any that can be read; `track` is what [`Self::track`] told. So many
+    /// samples are left to be looked at.
     pub(super) fn texts(
         &self,
         track: &Track,
         movie_timescale: Option<NonZeroU32>,
-        samples_max: usize,
+        samples_left: &mut u64,
     ) -> Option<TextTrack> {
         let is_text =
             track.kind == TrackKind::Subtitle && matches!(track.codec, Codec::TimedText | Codec::WebVtt);
         let timeline = self.timeline(movie_timescale).filter(|_| is_text)?;
         let head = SampleEntry::webvtt_head(self.descriptions);
         let head = &head[..head.len().min(SCRIPT_BYTES_MAX)];
-        Some(TextTrack::new(self.id, &track.codec, head, (&self.tables, timeline), samples_max))
+        Some(TextTrack::new(self.id, &track.codec, head, (&self.tables, timeline), samples_left))
     }
 
     /// What is told of it.
