@@ -224,9 +224,9 @@ pub const TEXT_WALKS_MAX: usize = 4096;
 /// Bytes between such places where an index names none: what is behind a gap of one piece needn't wait for it.
 pub const TEXT_SPAN_BYTES: u64 = 16 << 20;
 
-/// Bytes read where a Matroska element or an MP4 box begins: a page, so that the small blocks of sound that follow each other cost
-/// one read, and a picture of forty kilobytes behind them is hopped over. Twice as much reads half of a film, half as much takes
-/// no less time.
+/// Bytes read where a Matroska element or an MP4 box begins: a page, so that small blocks of sound that follow each other cost one
+/// read, and a picture behind them is hopped over. Measured with a film of 9 Mbit/s: 11 % of it in 29 reads for each of its
+/// seconds; a quarter as much reads 5 % in 53, four times as much 36 % in 24, and 64 KiB 72 % in 12.
 pub const TEXT_AHEAD_BYTES: u64 = 4 << 10;
 
 /// Bytes read at once where it isn't known what begins where, and of samples of text that lie near each other.

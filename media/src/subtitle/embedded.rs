@@ -5,12 +5,13 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use crate::limits::CUE_LINES_MAX;
+use crate::limits::{CUE_END_MS_MAX, CUE_LINES_MAX};
 
-use super::ass;
 use super::cue::{Cue, Document, MENDED_MS};
 use super::srt::{lines, styled};
-use super::{Format, SubtitleError, timed_text, vtt};
+use super::time::ARROW;
+use super::write::Clock;
+use super::{Format, SubtitleError, ass, timed_text, vtt};
 
 /// How a track has its texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +142,25 @@ fn go_on(document: &mut Document, cue: Cue) -> Result<(), SubtitleError> {
     Ok(())
 }
 
+/// Texts in order of time, shown later by so much, and only those that are seen in a time. Each says when it goes.
+pub(crate) fn seen<'a>(
+    samples: &[Sample<'a>],
+    offset_ms: i64,
+    window_ms: Option<Range<u64>>,
+) -> Vec<Sample<'a>> {
+    let moved = |ms: u64| ms.saturating_add_signed(offset_ms).min(CUE_END_MS_MAX);
+    let moved = |(sample, end_ms): (&Sample<'a>, u64)| Sample {
+        start_ms: moved(sample.start_ms),
+        end_ms: Some(moved(end_ms)),
+        ..*sample
+    };
+    let is_seen = |sample: &Sample<'a>| {
+        let (start_ms, end_ms) = (sample.start_ms, sample.end_ms());
+        start_ms < end_ms && window_ms.as_ref().is_none_or(|span| start_ms < span.end && end_ms > span.start)
+    };
+    samples.iter().zip(ends(samples)).map(moved).filter(is_seen).collect()
+}
+
 /// When each of them goes: if that isn't said, when the next comes, and soon.
 fn ends(samples: &[Sample<'_>]) -> Vec<u64> {
     let (mut next_ms, mut same_ms) = (u64::MAX, u64::MAX);
@@ -160,32 +180,39 @@ fn ends(samples: &[Sample<'_>]) -> Vec<u64> {
 const EVENTS: &str =
     "[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n";
 
-/// The script of SubStation Alpha that texts in order of time were, as it was but for comments: its events in the order that they
-/// stood in. Shown later by so much, and only those that are seen in a time.
-pub(crate) fn script(
-    head: &Head,
-    samples: &[Sample<'_>],
-    offset_ms: i64,
-    window_ms: Option<Range<u64>>,
-) -> String {
+/// The script of SubStation Alpha that texts were, as it was but for comments: its events in the order that they stood in.
+pub(crate) fn script(head: &Head, samples: &[Sample<'_>]) -> String {
     let mut events = Vec::new();
-    for (sample, end_ms) in samples.iter().zip(ends(samples)) {
-        let (start_ms, end_ms) =
-            (sample.start_ms.saturating_add_signed(offset_ms), end_ms.saturating_add_signed(offset_ms));
-        let is_seen = window_ms.as_ref().is_none_or(|span| start_ms < span.end && end_ms > span.start);
+    for sample in samples {
         let text = sample.text();
-        if start_ms >= end_ms || !is_seen {
-            continue;
-        }
-        let Some(packet) = ass::Packet::parse((start_ms, end_ms), &text) else { continue };
-        let mut line = String::new();
-        // A string takes everything.
-        let _ = writeln!(line, "{packet}");
-        events.push((packet.nth, line));
+        let Some(packet) = ass::Packet::parse((sample.start_ms, sample.end_ms()), &text) else { continue };
+        events.push((packet.nth, packet.to_string()));
     }
     events.sort_by_key(|(nth, _)| *nth);
     let mut script = ass::without_events(&head.text);
     script.push_str(EVENTS);
-    events.iter().for_each(|(_, line)| script.push_str(line));
+    for (_, line) in events {
+        script.push_str(&line);
+        script.push('\n');
+    }
     script
+}
+
+/// The SubRip file that texts were, with whatever tags they have.
+pub(crate) fn subrip(samples: &[Sample<'_>]) -> String {
+    let mut file = String::new();
+    let mut number = 0;
+    for sample in samples {
+        let text = sample.text();
+        // An empty line would end the cue, and what looks like times would begin one.
+        let said = lines(&text).map(|line| line.trim_end().replace(ARROW, "--\u{2060}>"));
+        let said: Vec<String> = said.filter(|line| !line.is_empty()).collect();
+        if !said.is_empty() {
+            number += 1;
+            let (start, end) = (Clock(sample.start_ms, ','), Clock(sample.end_ms(), ','));
+            // A string takes everything.
+            let _ = write!(file, "{number}\n{start} --> {end}\n{}\n\n", said.join("\n"));
+        }
+    }
+    file
 }

@@ -62,7 +62,7 @@ fn add(out: &mut String, arguments: std::fmt::Arguments<'_>) {
 }
 
 /// Milliseconds as hours, minutes, seconds and decimals behind this.
-struct Clock(u64, char);
+pub(super) struct Clock(pub(super) u64, pub(super) char);
 
 impl Display for Clock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

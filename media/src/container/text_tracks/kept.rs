@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Text, TextForm, TextOptions};
 use crate::limits::{CUES_MAX, TEXT_OVERHEAD_BYTES, TEXT_TRACK_BYTES_MAX};
-use crate::subtitle::embedded::{self, Head, Sample};
+use crate::subtitle::embedded::{self, Head, Kind, Sample};
 use crate::subtitle::{Format, SubtitleError, Target};
 
 /// The texts of a track.
@@ -53,17 +53,12 @@ impl Kept {
 
     pub(super) fn write(&self, options: &TextOptions) -> Result<String, SubtitleError> {
         let samples: Vec<Sample<'_>> = self.texts.values().map(sample).collect();
-        let target = match (options.form, self.format()) {
-            (TextForm::Raw, Format::Ass) => {
-                return Ok(embedded::script(
-                    &self.head,
-                    &samples,
-                    options.offset_ms,
-                    options.window_ms.clone(),
-                ));
-            }
-            (TextForm::WebVtt, _) | (TextForm::Raw, Format::WebVtt) => Target::WebVtt,
-            _ => Target::Srt,
+        let seen = || embedded::seen(&samples, options.offset_ms, options.window_ms.clone());
+        let target = match (options.form, self.head.kind) {
+            (TextForm::Raw, Kind::Ass) => return Ok(embedded::script(&self.head, &seen())),
+            (TextForm::Raw, Kind::Srt) => return Ok(embedded::subrip(&seen())),
+            (TextForm::WebVtt, _) | (TextForm::Raw, Kind::WebVtt | Kind::WebVttBoxes) => Target::WebVtt,
+            (TextForm::Srt, _) | (TextForm::Raw, Kind::TimedText) => Target::Srt,
         };
         let mut document = embedded::read(&self.head, &samples)?;
         document.shift(options.offset_ms);

@@ -305,6 +305,19 @@ fn a_script_keeps_its_styles_and_the_order_of_its_events() {
 }
 
 #[test]
+fn subrip_keeps_tags_that_cues_have_not() {
+    let said = "<font color=\"red\">a</font>\r\n\r\n1 --> 2";
+    let blocks = [block_group(2, 0, 900, said), block_group(2, 1000, 900, "\n"), simple_block(2, 2000, "c")];
+    let tracks = read(&of_track("S_TEXT/UTF8", &[], &blocks));
+    assert_eq!(
+        form(&tracks, TextForm::Raw),
+        "1\n00:00:00,000 --> 00:00:00,900\n<font color=\"red\">a</font>\n1 --\u{2060}> 2\n\n\
+         2\n00:00:02,000 --> 00:00:05,000\nc\n\n"
+    );
+    assert!(form(&tracks, TextForm::Srt).starts_with("1\n00:00:00,000 --> 00:00:00,900\na\n"));
+}
+
+#[test]
 fn texts_are_shown_later_and_only_those_of_a_window() {
     let blocks =
         [block_group(2, 0, 900, "a"), block_group(2, 2000, 900, "b"), block_group(2, 9000, 900, "c")];
