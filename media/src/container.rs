@@ -2,6 +2,7 @@
 //!
 //! [`Inspection`] is a machine: it names the bytes that it needs, is given them, and ends with [`Facts`]. So it works on a
 //! file of which only parts are there, and asks for those first. [`Seek`] is another: it finds a time in a file that has no index.
+//! [`TextTracks`] reads the subtitles in a file, as its parts come.
 //!
 //! Not here: decoding, and anything about what isn't a film.
 

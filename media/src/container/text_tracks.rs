@@ -235,6 +235,12 @@ impl TextTracks {
         }
     }
 
+    /// Reads what is from an offset of the file on before other things: that is what somebody watches.
+    pub fn turn_to(&mut self, offset: u64) {
+        self.walking = self.walks.partition_point(|walk| walk.begin <= offset).saturating_sub(1);
+        self.sampling = (offset, 0, 0);
+    }
+
     /// Its subtitle tracks, in the container's order.
     pub fn tracks(&self) -> impl Iterator<Item = TextTrack> + '_ {
         self.tracks.iter().map(|track| TextTrack {

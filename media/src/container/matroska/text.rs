@@ -50,6 +50,47 @@ struct Readable {
     duration_micros: Option<u64>,
 }
 
+/// An element of which the beginning is there, or all.
+#[derive(Clone, Copy, Debug)]
+struct Element<'a> {
+    at: u64,
+    end: u64,
+    header_bytes: usize,
+    /// What is there from `at` on, which may be less than the element and may be more.
+    rest: &'a [u8],
+}
+
+impl<'a> Element<'a> {
+    /// Of it and its header.
+    fn bytes(&self) -> u64 {
+        self.end - self.at
+    }
+
+    /// How many are its header and so many bytes of its body, if that has as many.
+    fn bytes_of(&self, body_bytes: u64) -> u64 {
+        self.bytes().min(self.header_bytes as u64 + body_bytes)
+    }
+
+    /// So many bytes of its body, or all if it has fewer; nothing if they aren't there.
+    fn beginning(&self, body_bytes: u64) -> Option<&'a [u8]> {
+        let until = usize::try_from(self.bytes_of(body_bytes)).ok()?;
+        self.rest.get(self.header_bytes..until)
+    }
+
+    fn body(&self) -> Option<&'a [u8]> {
+        self.beginning(self.bytes())
+    }
+}
+
+/// A block, and what its group says of it.
+#[derive(Clone, Copy, Debug)]
+struct Block<'a> {
+    body: &'a [u8],
+    /// In ticks.
+    duration: Option<u64>,
+    additions: &'a [u8],
+}
+
 /// What a block begins with.
 #[derive(Clone, Copy, Debug)]
 struct BlockHead {
@@ -131,17 +172,17 @@ impl Texts {
         let parent_end = place.cluster.and_then(|cluster| cluster.end).unwrap_or(self.segment.end);
         let Some(end) = end.filter(|&end| end <= parent_end) else { return leave(place) };
         let Some(cluster) = place.cluster else { return Step::To(end) };
-        let whole = usize::try_from(end - place.at).ok().and_then(|bytes| rest.get(..bytes));
+        let element = Element { at: place.at, end, header_bytes: header.length, rest };
         match header.id {
             id::TIMESTAMP if (1..=8).contains(&(end - body)) => {
-                let Some(element) = whole else { return Step::Needs(end - place.at) };
-                let timestamp = cluster.timestamp.or(uint(&element[header.length..]));
+                let Some(body) = element.body() else { return Step::Needs(element.bytes()) };
+                let timestamp = cluster.timestamp.or(uint(body));
                 place.cluster = Some(OpenCluster { timestamp, ..cluster });
                 timestamp.into_iter().for_each(|timestamp| self.meet(place, timestamp));
                 Step::To(end)
             }
-            id::SIMPLE_BLOCK => self.simple_block(place.at, cluster, header, (rest, whole), end, found),
-            id::BLOCK_GROUP => self.group(place.at, cluster, header, (rest, whole), end, found),
+            id::SIMPLE_BLOCK => self.simple_block(&element, cluster, found),
+            id::BLOCK_GROUP => self.group(&element, cluster, found),
             _ => Step::To(end),
         }
     }
@@ -150,88 +191,55 @@ impl Texts {
         micros(timestamp.into(), self.scale).into_iter().for_each(|micros| place.meet(micros));
     }
 
-    fn simple_block(
-        &self,
-        at: u64,
-        cluster: OpenCluster,
-        header: Header,
-        (rest, whole): (&[u8], Option<&[u8]>),
-        end: u64,
-        found: &mut Found,
-    ) -> Step {
-        // No more of it than is its own.
-        let body = &whole.unwrap_or(rest)[header.length..];
-        let head = match BlockHead::read(body) {
-            Ok(head) => head,
-            Err(Unread::Short) if whole.is_none() => {
-                return Step::Needs((end - at).min(header.length as u64 + BLOCK_HEADER_BYTES_MAX));
-            }
-            Err(_) => return Step::To(end),
+    fn simple_block(&self, element: &Element<'_>, cluster: OpenCluster, found: &mut Found) -> Step {
+        let Some(head) = element.beginning(BLOCK_HEADER_BYTES_MAX) else {
+            return Step::Needs(element.bytes_of(BLOCK_HEADER_BYTES_MAX));
         };
-        let Some(track) = self.track_of(head).filter(|_| end - at <= GROUP_BYTES_MAX) else {
-            return Step::To(end);
-        };
-        let Some(whole) = whole else { return Step::Needs(end - at) };
-        let body = &whole[header.length..];
-        self.add(track, at, cluster, (head, body), None, Vec::new(), found);
-        Step::To(end)
+        let is_ours = BlockHead::read(head).is_ok_and(|head| self.track_of(head).is_some());
+        if !is_ours || element.bytes() > GROUP_BYTES_MAX {
+            return Step::To(element.end);
+        }
+        let Some(body) = element.body() else { return Step::Needs(element.bytes()) };
+        self.add(Block { body, duration: None, additions: &[] }, element.at, cluster, found);
+        Step::To(element.end)
     }
 
-    fn group(
-        &self,
-        at: u64,
-        cluster: OpenCluster,
-        header: Header,
-        (rest, whole): (&[u8], Option<&[u8]>),
-        end: u64,
-        found: &mut Found,
-    ) -> Step {
-        let head_bytes = (end - at).min(header.length as u64 + GROUP_HEAD_BYTES);
-        let Some(head) = rest.get(header.length..head_bytes as usize) else { return Step::Needs(head_bytes) };
-        let is_others = first_block(head).is_some_and(|block| self.track_of(block).is_none());
-        if is_others || end - at > GROUP_BYTES_MAX {
-            return Step::To(end);
+    fn group(&self, element: &Element<'_>, cluster: OpenCluster, found: &mut Found) -> Step {
+        let Some(beginning) = element.beginning(GROUP_HEAD_BYTES) else {
+            return Step::Needs(element.bytes_of(GROUP_HEAD_BYTES));
+        };
+        let is_others = first_block(beginning).is_some_and(|block| self.track_of(block).is_none());
+        if is_others || element.bytes() > GROUP_BYTES_MAX {
+            return Step::To(element.end);
         }
-        let Some(whole) = whole else { return Step::Needs(end - at) };
+        let Some(group) = element.body() else { return Step::Needs(element.bytes()) };
         let mut budget = Budget::new(GROUP_ELEMENTS_MAX);
-        let mut elements = Elements::of(&whole[header.length..], &mut budget);
+        let mut elements = Elements::of(group, &mut budget);
         let (mut block, mut duration, mut additions) = (None, None, &[][..]);
         while let Some((id, body)) = elements.next() {
             match id {
-                id::BLOCK => block = block.or(BlockHead::read(body).ok().map(|head| (head, body))),
+                id::BLOCK => block = block.or(Some(body)),
                 id::BLOCK_DURATION => duration = duration.or(uint(body)),
                 id::BLOCK_ADDITIONS if body.len() as u64 <= ADDITIONS_BYTES_MAX => additions = body,
                 _ => {}
             }
         }
-        let Some((head, body)) = block else { return Step::To(end) };
-        let Some(track) = self.track_of(head) else { return Step::To(end) };
-        let settings = match track.form {
-            Form::BesideSettings => webvtt::settings_beside(additions),
-            Form::Plain | Form::AfterSettings => Vec::new(),
-        };
-        self.add(track, at, cluster, (head, body), duration, settings, found);
-        Step::To(end)
+        if let Some(body) = block {
+            self.add(Block { body, duration, additions }, element.at, cluster, found);
+        }
+        Step::To(element.end)
     }
 
     fn track_of(&self, head: BlockHead) -> Option<&Readable> {
         self.tracks.iter().find(|track| track.number == head.track && head.flags & LACING == 0)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are the parts of a block, each from another place")]
-    fn add(
-        &self,
-        track: &Readable,
-        at: u64,
-        cluster: OpenCluster,
-        (head, body): (BlockHead, &[u8]),
-        duration: Option<u64>,
-        settings: Vec<u8>,
-        found: &mut Found,
-    ) {
-        let Some(timestamp) = cluster.timestamp else { return };
+    /// A block of which all is there, in the element that begins at an offset. One that can't be read is left out alone.
+    fn add(&self, block: Block<'_>, at: u64, cluster: OpenCluster, found: &mut Found) {
+        let Ok(head) = BlockHead::read(block.body) else { return };
+        let (Some(track), Some(timestamp)) = (self.track_of(head), cluster.timestamp) else { return };
         let Some(shown) = micros(i128::from(timestamp) + i128::from(head.time), self.scale) else { return };
-        let payload = &body[head.bytes..];
+        let payload = &block.body[head.bytes..];
         if payload.len() as u64 > SUBTITLE_BLOCK_BYTES_MAX {
             return;
         }
@@ -240,10 +248,11 @@ impl Texts {
             return found.wasted.push((track.number, SUBTITLE_BLOCK_BYTES_MAX as usize));
         };
         let (settings, payload) = match track.form {
+            Form::Plain => (Vec::new(), payload),
+            Form::BesideSettings => (webvtt::settings_beside(block.additions), payload),
             Form::AfterSettings => webvtt::settings_before(&payload),
-            Form::Plain | Form::BesideSettings => (settings, payload),
         };
-        let said = duration.and_then(|ticks| micros(ticks.into(), self.scale));
+        let said = block.duration.and_then(|ticks| micros(ticks.into(), self.scale));
         let duration_micros = said.or(track.duration_micros);
         found.texts.push((track.number, at, Text { micros: shown, duration_micros, payload, settings }));
     }

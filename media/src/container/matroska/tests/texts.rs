@@ -149,6 +149,19 @@ fn an_index_says_where_to_look() {
 }
 
 #[test]
+fn what_somebody_watches_is_read_first() {
+    let (file, expected) = film();
+    let mut tracks = text_tracks(&file, SPAN).unwrap();
+    // Shortly before the last Cluster, which is a picture long.
+    tracks.turn_to(file.len() as u64 - 9200);
+    while cues(&tracks, 2).is_empty() {
+        let range = tracks.next(|_| file.len() as u64).unwrap();
+        tracks.supply(range.start, &file[range.start as usize..range.end as usize]);
+    }
+    assert_eq!(cues(&tracks, 2), expected[3..]);
+}
+
+#[test]
 fn a_time_before_the_start_is_the_start_and_a_block_without_one_is_left_out() {
     let early = cluster(50, &[block_group(2, -100, 10, "early")]);
     let timeless = parent(id::CLUSTER, &[simple_block(2, 0, "never")]);

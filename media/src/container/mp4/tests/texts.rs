@@ -158,6 +158,16 @@ fn what_is_missing_is_not_covered() {
 }
 
 #[test]
+fn what_somebody_watches_is_read_first() {
+    let film = film(9000);
+    let mut tracks = text_tracks(&film, SPAN).unwrap();
+    tracks.turn_to(film.len() as u64 - 100);
+    let range = tracks.next(|_| film.len() as u64).unwrap();
+    tracks.supply(range.start, &film[range.start as usize..range.end as usize]);
+    assert_eq!(cues(&tracks, 2), FILM[1..]);
+}
+
+#[test]
 fn cues_of_webvtt_go_on_from_sample_to_sample() {
     let head = boxed(b"vttC", b"WEBVTT\n\nSTYLE\n::cue { color: red }");
     let samples = [
