@@ -7,10 +7,15 @@ use super::cluster::{Cluster, HEAD_BYTES_MAX, Search};
 use super::{id, micros};
 use crate::container::ebml::{Header, number};
 use crate::container::search::{Looked, Place};
+use crate::limits::ELEMENTS_MAX;
 
 /// Bytes of a Cluster in which its first picture is looked for, which says whether it is a key frame: before it come sounds of a
 /// few hundred bytes, and hardly ever as many as this.
 const PICTURE_WITHIN_BYTES: u64 = 16 << 10;
+
+/// Elements of a Cluster up to its first picture. What looks like Clusters may be everywhere, and would otherwise cost a walk through
+/// all that follows each.
+const ELEMENTS_TO_PICTURE: u32 = 256;
 
 /// How a search recognises places in Matroska.
 #[derive(Debug)]
@@ -31,7 +36,8 @@ impl Places {
         let mut looked = Looked { resume: end.saturating_sub(HEAD_BYTES_MAX as u64), ..Looked::default() };
         each(&self.within, offset, bytes, |cluster, rest| {
             let Some(micros) = micros(cluster.timestamp.into(), self.scale) else { return };
-            let first = self.pictures.and_then(|pictures| Blocks(rest).find(|block| block.track == pictures));
+            let mut blocks = Blocks { rest, elements: ELEMENTS_TO_PICTURE };
+            let first = self.pictures.and_then(|pictures| blocks.find(|block| block.track == pictures));
             let is_cut = first.is_none() && (rest.len() as u64) < PICTURE_WITHIN_BYTES;
             let goes_on = cluster.end.unwrap_or(u64::MAX).min(self.within.end) > end;
             if self.pictures.is_some() && is_cut && goes_on {
@@ -50,15 +56,14 @@ impl Places {
 /// When the last block of the last Cluster begins in these bytes, the last of the Segment; nothing if no Cluster does.
 pub(super) fn last_time(within: &Range<u64>, offset: u64, bytes: &[u8], scale: u64) -> Option<Duration> {
     let mut last = None;
-    each(within, offset, bytes, |cluster, rest| {
-        let behind = Blocks(rest).map(|block| block.time).max().unwrap_or(0);
-        last = micros(i128::from(cluster.timestamp) + i128::from(behind), scale).or(last);
-    });
-    last.map(Duration::from_micros)
+    each(within, offset, bytes, |cluster, rest| last = Some((cluster.timestamp, rest)));
+    let (timestamp, rest) = last?;
+    let behind = Blocks { rest, elements: ELEMENTS_MAX }.map(|block| block.time).max().unwrap_or(0);
+    micros(i128::from(timestamp) + i128::from(behind), scale).map(Duration::from_micros)
 }
 
 /// Every Cluster that begins in a part of a file, with what follows its Timestamp there.
-fn each(within: &Range<u64>, offset: u64, bytes: &[u8], mut found: impl FnMut(Cluster, &[u8])) {
+fn each<'a>(within: &Range<u64>, offset: u64, bytes: &'a [u8], mut found: impl FnMut(Cluster, &'a [u8])) {
     let mut search = Search::new(within.clone());
     let (mut at, mut rest) = (offset, bytes);
     while let Some(cluster) = search.find(at, rest) {
@@ -78,18 +83,23 @@ struct Block {
 }
 
 /// The blocks of a Cluster whose headers are in some bytes.
-struct Blocks<'a>(&'a [u8]);
+struct Blocks<'a> {
+    rest: &'a [u8],
+    /// As many as are looked at.
+    elements: u32,
+}
 
 impl Iterator for Blocks<'_> {
     type Item = Block;
 
     fn next(&mut self) -> Option<Block> {
         loop {
-            let header = Header::read(self.0).ok().filter(|header| !id::is_of_segment(header.id))?;
-            let body = self.0.get(header.length..)?;
+            self.elements = self.elements.checked_sub(1)?;
+            let header = Header::read(self.rest).ok().filter(|header| !id::is_of_segment(header.id))?;
+            let body = self.rest.get(header.length..)?;
             // A group's first child is mostly its Block.
             let within = if header.id == id::BLOCK_GROUP { 0 } else { usize::try_from(header.size?).ok()? };
-            self.0 = body.get(within..).unwrap_or_default();
+            self.rest = body.get(within..).unwrap_or_default();
             if matches!(header.id, id::SIMPLE_BLOCK | id::BLOCK) {
                 let (track, length) = number(body).ok()?;
                 let &[high, low, flags] = body.get(length..)?.first_chunk()?;

@@ -32,7 +32,7 @@ impl Places {
         while let Some(found) = find(&bytes[at..]) {
             let begin = at + found;
             let start = offset.saturating_add(begin as u64);
-            at = begin + 8;
+            at = begin + SIGN.len();
             let Some(size) =
                 size_of(&bytes[begin..]).filter(|size| start.saturating_add(*size) <= self.length)
             else {
@@ -44,6 +44,8 @@ impl Places {
                 looked.wanted = size + HEADER_BYTES;
                 return looked;
             };
+            // There is none in another, so that each byte is looked at once.
+            at = begin + fragment.len();
             looked.places.extend(self.place(start, fragment, behind));
         }
         // The last bytes may be the beginning of a sign.
@@ -70,10 +72,14 @@ impl Places {
         let mut end_micros = None;
         while let Some(begin) = find(rest) {
             rest = &rest[begin..];
-            let fragment = size_of(rest).and_then(|size| rest.get(8..usize::try_from(size).ok()?));
-            let times = fragment.and_then(|content| Fragment::of_track(content, track));
+            let size = size_of(rest).and_then(|size| usize::try_from(size).ok());
+            let Some((fragment, behind)) = size.and_then(|size| rest.split_at_checked(size)) else {
+                rest = &rest[SIGN.len()..];
+                continue;
+            };
+            let times = Fragment::of_track(&fragment[Header::BYTES_MIN as usize..], track);
             end_micros = times.map(|times| times.end_micros).or(end_micros);
-            rest = &rest[8..];
+            rest = behind;
         }
         end_micros
     }

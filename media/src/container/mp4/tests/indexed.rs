@@ -69,8 +69,18 @@ fn a_key_frame_is_shown_when_it_is_put_off_to_and_the_edit_list_says() {
         TrackSpec { more: edits(&[[1500, u32::MAX, 1 << 16], [1000, 80, 1 << 16]]), ..shifted.clone() };
     assert_eq!(points_of(late), [(1500, 5000), (1940, 7000)]);
     let long = [2, 0, 250, u32::MAX, u32::MAX, 1 << 16, 0, 1000, 0, 80, 1 << 16];
-    let long = TrackSpec { more: vec![boxes(b"edts", &[full(b"elst", 1, 0, &long)])], ..shifted };
+    let long = TrackSpec { more: vec![boxes(b"edts", &[full(b"elst", 1, 0, &long)])], ..shifted.clone() };
     assert_eq!(points_of(long), [(250, 5000), (690, 7000)]);
+    // The first 200 ms, then nothing for a while, then from 480 ms on: the second key frame is 40 ms into that.
+    let parts = [[200, 80, 1 << 16], [100, u32::MAX, 1 << 16], [500, 480, 1 << 16]];
+    let two = TrackSpec { more: edits(&parts), ..shifted.clone() };
+    assert_eq!(points_of(two), [(0, 5000), (340, 7000)]);
+    let left_out = TrackSpec { more: edits(&[[200, 80, 1 << 16], [500, 600, 1 << 16]]), ..shifted.clone() };
+    assert_eq!(points_of(left_out), [(0, 5000), (200, 7000)], "it is where the second part begins");
+    for strange in [[500, 40, 1 << 16], [500, 480, 2 << 16], [500, 480, 0]] {
+        let first = TrackSpec { more: edits(&[[200, 80, 1 << 16], strange]), ..shifted.clone() };
+        assert_eq!(points_of(first), [(0, 5000), (440, 7000)], "{strange:?} isn't followed");
+    }
     let back = with(b"ctts", full(b"ctts", 1, 0, &[1, 25, (-40i32) as u32]));
     assert_eq!(points_of(back), [(0, 5000), (360, 7000)], "what would be before the start is at it");
 }
