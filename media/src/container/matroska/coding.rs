@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::id;
 use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 
+use super::id;
 use crate::container::ebml::{Elements, uint};
 use crate::container::{Codec, Refusal};
 use crate::limits::{SCRIPT_BYTES_MAX, STRIPPED_BYTES_MAX, SUBTITLE_BLOCK_BYTES_MAX};
@@ -24,12 +24,13 @@ pub(super) enum Undo {
 }
 
 impl Undo {
-    /// What a payload was. `None`: it can't be undone, or is more than a text may be.
-    pub(super) fn apply(&self, payload: &[u8]) -> Option<Vec<u8>> {
+    /// What a payload was. If it can't be undone, or is more than a text may be: how many bytes it took to see that.
+    pub(super) fn apply(&self, payload: &[u8]) -> Result<Vec<u8>, usize> {
         match self {
-            Self::Nothing => Some(payload.to_vec()),
-            Self::Stripped(bytes) => Some([&bytes[..], payload].concat()),
-            Self::Zlib => decompress_to_vec_zlib_with_limit(payload, SUBTITLE_BLOCK_BYTES_MAX as usize).ok(),
+            Self::Nothing => Ok(payload.to_vec()),
+            Self::Stripped(bytes) => Ok([&bytes[..], payload].concat()),
+            Self::Zlib => decompress_to_vec_zlib_with_limit(payload, SUBTITLE_BLOCK_BYTES_MAX as usize)
+                .map_err(|failed| failed.output.len()),
         }
     }
 }

@@ -243,9 +243,9 @@ impl Texts {
         if payload.len() as u64 > SUBTITLE_BLOCK_BYTES_MAX {
             return;
         }
-        let Some(payload) = track.undo.apply(payload) else {
-            // To find out that it inflates to more than is kept costs as much as to keep it.
-            return found.wasted.push((track.number, SUBTITLE_BLOCK_BYTES_MAX as usize));
+        let payload = match track.undo.apply(payload) {
+            Ok(payload) => payload,
+            Err(bytes) => return found.wasted.push((track.number, bytes)),
         };
         let (settings, payload) = match track.form {
             Form::Plain => (Vec::new(), payload),

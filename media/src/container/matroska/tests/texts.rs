@@ -152,13 +152,13 @@ fn an_index_says_where_to_look() {
 fn what_somebody_watches_is_read_first() {
     let (file, expected) = film();
     let mut tracks = text_tracks(&file, SPAN).unwrap();
-    // Shortly before the last Cluster, which is a picture long.
+    // Shortly before the last two Clusters, of which one has a picture.
     tracks.turn_to(file.len() as u64 - 9200);
-    while cues(&tracks, 2).is_empty() {
+    while cues(&tracks, 2).len() < 2 {
         let range = tracks.next(|_| file.len() as u64).unwrap();
         tracks.supply(range.start, &file[range.start as usize..range.end as usize]);
     }
-    assert_eq!(cues(&tracks, 2), expected[3..]);
+    assert_eq!(cues(&tracks, 2), expected[2..]);
 }
 
 #[test]
