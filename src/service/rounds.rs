@@ -178,7 +178,9 @@ impl Shared {
             } else {
                 session.looking(self);
                 // Texts are read as they pass, whether or not somebody wants them yet: they may not pass again.
-                session.texts(self);
+                if let Some(texts) = session.texts(self) {
+                    texts.turn_to(session.state().machine.place().offset);
+                }
             }
         }
         for (id, reason) in self.sessions.overslept(&self.session_config(), unix) {

@@ -86,6 +86,13 @@ impl Reading {
         }
     }
 
+    /// Reads first what is from a place of the file on.
+    pub(super) fn turn_to(&self, offset: u64) {
+        if let At::Texts(tracks) = &mut *self.at() {
+            tracks.turn_to(offset);
+        }
+    }
+
     fn at(&self) -> MutexGuard<'_, At> {
         self.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
