@@ -177,6 +177,7 @@ impl Media for SessionMedia {
         Box::new(SessionReader {
             key,
             inner: self.inner.reader(range.clone()),
+            length: self.facts().length,
             end: range.end,
             head: self.head(),
             ended: Box::pin(self.session.ended.clone().cancelled_owned()),
@@ -222,6 +223,8 @@ struct SessionReader {
     unpaced: bool,
     key: ReaderKey,
     inner: Box<dyn Reader>,
+    /// Of the whole file.
+    length: u64,
     end: u64,
     /// Until the file's head was judged.
     head: Option<Awaited<Result<(), ReadError>>>,
@@ -310,7 +313,10 @@ impl SessionReader {
         if !self.session.account.has_quota() {
             return Err(ReadError::Failed("the day's quota is used up".to_owned()));
         }
-        Ok(self.session.state().pace.take(self.purpose(), self.place(at), most, Instant::now()))
+        let (mut state, now) = (self.session.state(), Instant::now());
+        // The sooner the film's rate is known, the less is sent in vain.
+        state.learn_rate(self.opening.file, self.length, now);
+        Ok(state.pace.take(self.purpose(), self.place(at), most, now))
     }
 
     /// Counts what was sent of what was allowed.

@@ -4,13 +4,18 @@
 //! the sockets hold each time, and throws it away: five times as many bytes as are played. So one bucket paces all readers of
 //! a session together:
 //!
-//! - It holds a burst, and fills at half as much again as the media's mean rate, or [`FLOOR`] where that is more. A player reads
-//!   less in the long run, so for most it is always full.
+//! - It holds a burst, and fills at half as much again as the media's mean rate. A player reads less in the long run, so for most it
+//!   is always full.
+//! - A reader that **stays** for some seconds gets [`FLOOR`] at least: it shows that it isn't one that hangs up and opens again. Before
+//!   that, what it is sent beyond its need may all be thrown away.
 //! - A **seek** fills it at once: somebody waits for a picture. Seeks in quick succession use up a small budget of such bursts.
 //! - A reader that opens **again** where bytes have just been sent gets no burst. What was sent beyond its first byte was wasted:
 //!   for the next minute the floor is gone, and the session is paced by its media's rate, or, where that isn't known, by how far its
 //!   player comes from one opening to the next. The third time within a minute it's a habit, and little more than that rate is left.
 //!   The pace is always above what was measured, so a player that was held up is measured quicker the next time.
+//!
+//! Where the media's rate isn't known, a reader that hasn't stayed yet gets [`FLOOR`], or what a film of an hour needs; later anything
+//! that a film of a minute could. Once the rate is known, it is given what is missing of its burst.
 //!
 //! Downloads aren't paced. A user's own limit ([`PaceConfig::max_rate`]) holds for everything.
 //!
@@ -29,13 +34,22 @@ use bucket::Bucket;
 /// No film is shorter: where nothing is known of a file's rate, it is at most its length over this time.
 pub const SHORTEST_FILM: Duration = Duration::from_secs(60);
 
-/// Bytes per second that a session gets however slow its media is, unless its player keeps throwing them away.
+/// Most large files last longer: what is taken for the rate of one of which nothing is known, while its reader may hang up at once.
+const LIKELY_FILM: Duration = Duration::from_secs(3600);
+
+/// Bytes per second that a session gets however slow its media is, once its reader stays.
 pub const FLOOR: u64 = 1_500_000;
+
+/// A reader stays that is still here after this time. Those that open again and again do so every three seconds.
+const STAYS: Duration = Duration::from_secs(6);
 
 /// A burst lasts for this long at the media's rate, within bounds: what players want before they show a picture.
 const BURST_SECONDS: u64 = 8;
 const BURST_BYTES_MIN: u64 = 1024 * 1024;
 const BURST_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// The least while the rate isn't known: browsers look round in a file with half a dozen readers first.
+const BURST_BYTES_UNSURE: u64 = 2 * 1024 * 1024;
 
 /// The same for a player that keeps opening again.
 const FRUGAL_SECONDS: u64 = 2;
@@ -174,7 +188,7 @@ impl Pace {
         };
         pace.set_max_rate(config.max_rate, now);
         pace.adjust(now);
-        pace.play.fill(pace.burst_bytes());
+        pace.play.fill(pace.burst_bytes(now));
         pace
     }
 
@@ -246,8 +260,13 @@ impl Pace {
 
     /// The media's rate became known, or another file of `file_length` bytes is watched.
     pub fn set_media(&mut self, file_length: u64, rate: Option<u64>, now: Instant) {
+        let is_news = self.config.rate.is_none() && rate.is_some();
         self.config = PaceConfig { file_length, rate, ..self.config };
         self.adjust(now);
+        if is_news && self.wastes.is_empty() && !self.stays(now) {
+            let sent = self.stretches.last().map_or(0, |stretch| stretch.end - stretch.opened);
+            self.play.fill(self.burst_bytes(now).saturating_sub(sent));
+        }
     }
 
     /// The user's own limit changed.
@@ -287,7 +306,7 @@ impl Pace {
         self.seeks.refill(now);
         if self.seeks.level() >= SEEK_SECONDS {
             self.seeks.spend(SEEK_SECONDS);
-            self.play.fill(self.burst_bytes());
+            self.play.fill(self.burst_bytes(now));
         }
     }
 
@@ -332,18 +351,26 @@ impl Pace {
 
     /// Sets the bucket as what is known now says.
     fn adjust(&mut self, now: Instant) {
-        let rate = self.media_rate();
+        let (rate, burst) = (self.media_rate(now), self.burst_bytes(now));
+        let (more, little_more) = (rate + rate / 2, rate + rate / 5);
         let (rate, capacity) = match self.wastes.len() {
-            0 => ((rate + rate / 2).max(FLOOR), self.burst_bytes()),
-            1..WASTES_HABIT => (rate + rate / 2, self.burst_bytes()),
-            _ => (rate + rate / 4, (rate * FRUGAL_SECONDS).max(FRUGAL_BYTES_MIN).min(self.burst_bytes())),
+            0 if self.stays(now) || self.config.rate.is_none() => (more.max(FLOOR), burst),
+            0..WASTES_HABIT => (more, burst),
+            _ => (little_more, (rate * FRUGAL_SECONDS).max(FRUGAL_BYTES_MIN).min(burst)),
         };
         self.play.set(rate, capacity, now);
     }
 
+    /// Whether the newest reader has been here for some time.
+    fn stays(&self, now: Instant) -> bool {
+        let newest = self.stretches.last();
+        newest.is_some_and(|stretch| now.saturating_duration_since(stretch.opened_at) >= STAYS)
+    }
+
     /// Bytes per second that the media needs, as far as is known.
-    fn media_rate(&self) -> u64 {
-        let assumed = self.config.file_length / SHORTEST_FILM.as_secs();
+    fn media_rate(&self, now: Instant) -> u64 {
+        let lasts = if self.stays(now) { SHORTEST_FILM } else { LIKELY_FILM };
+        let assumed = self.config.file_length / lasts.as_secs();
         let rate = match (self.config.rate, self.kept_rate) {
             // A stretch may need twice the mean; more is a player that fills its buffer.
             (Some(known), kept) => known.max(kept.unwrap_or(0).min(known.saturating_mul(2))),
@@ -353,8 +380,9 @@ impl Pace {
         rate.clamp(RATE_MIN, RATE_MAX)
     }
 
-    fn burst_bytes(&self) -> u64 {
-        (self.media_rate() * BURST_SECONDS).clamp(BURST_BYTES_MIN, BURST_BYTES_MAX)
+    fn burst_bytes(&self, now: Instant) -> u64 {
+        let least = if self.config.rate.is_none() { BURST_BYTES_UNSURE } else { BURST_BYTES_MIN };
+        (self.media_rate(now) * BURST_SECONDS).clamp(least, BURST_BYTES_MAX)
     }
 }
 
