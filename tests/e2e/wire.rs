@@ -1,8 +1,11 @@
 //! A seeder written by hand from BEP 3, so that it can misbehave: send wrong bytes, fall silent, die. It speaks no
 //! extension, keeps a rate, and remembers which bytes it has given away.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -34,15 +37,42 @@ pub(crate) struct Content {
     pub(crate) info_hash: [u8; 20],
     pub(crate) piece_length: usize,
     pub(crate) bytes: Vec<u8>,
+    /// Where they are instead, of what is too long for the memory.
+    file: Option<(File, usize)>,
 }
 
 impl Content {
     /// A single file under the hash that `afflux inspect` told.
     pub(crate) fn new(info_hash: &str, piece_length: usize, bytes: Vec<u8>) -> Arc<Self> {
-        let digit = |at: usize| u8::from_str_radix(&info_hash[at..at + 2], 16).expect("hex");
-        let info_hash = std::array::from_fn(|nth| digit(2 * nth));
-        Arc::new(Self { info_hash, piece_length, bytes })
+        Arc::new(Self { info_hash: digits(info_hash), piece_length, bytes, file: None })
     }
+
+    /// The same of a file, which stays where it is.
+    #[allow(dead_code, reason = "only the tests with players have films as long as that")]
+    pub(crate) fn of_file(info_hash: &str, piece_length: usize, path: &Path) -> Arc<Self> {
+        let file = File::open(path).expect("our own file");
+        let length = file.metadata().expect("our own file").len() as usize;
+        let (info_hash, file) = (digits(info_hash), Some((file, length)));
+        Arc::new(Self { info_hash, piece_length, bytes: Vec::new(), file })
+    }
+
+    fn length(&self) -> usize {
+        self.file.as_ref().map_or(self.bytes.len(), |(_, length)| *length)
+    }
+
+    fn block(&self, from: usize, length: usize) -> Option<Vec<u8>> {
+        let Some((file, _)) = &self.file else {
+            return self.bytes.get(from..from.checked_add(length)?).map(<[u8]>::to_vec);
+        };
+        let mut block = vec![0; length];
+        file.read_exact_at(&mut block, from as u64).ok()?;
+        Some(block)
+    }
+}
+
+fn digits(info_hash: &str) -> [u8; 20] {
+    let digit = |at: usize| u8::from_str_radix(&info_hash[at..at + 2], 16).expect("hex");
+    std::array::from_fn(|nth| digit(2 * nth))
 }
 
 /// A running seeder; it stops when dropped.
@@ -75,7 +105,7 @@ impl Seeder {
     pub(crate) fn start(ip: &str, content: &Arc<Content>, manner: Manner, bytes_per_second: usize) -> Self {
         let listener = TcpListener::bind((ip, 0)).expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let blocks = vec![false; content.bytes.len().div_ceil(BLOCK_BYTES)];
+        let blocks = vec![false; content.length().div_ceil(BLOCK_BYTES)];
         let state = Arc::new(State {
             content: Arc::clone(content),
             manner,
@@ -192,11 +222,10 @@ fn serve(mut stream: &TcpStream, state: &State, body: &[u8]) -> std::io::Result<
         return Ok(false);
     };
     let from = index * state.content.piece_length + begin;
-    let Some(right) = state.content.bytes.get(from..from + length).filter(|_| length <= REQUEST_BYTES_MAX)
-    else {
+    if length > REQUEST_BYTES_MAX {
         return Ok(false);
-    };
-    let mut block = right.to_vec();
+    }
+    let Some(mut block) = state.content.block(from, length) else { return Ok(false) };
     {
         let mut given = state.given.lock().expect("no holder panics");
         given.asked += 1;
@@ -238,7 +267,7 @@ fn message(kind: u8, body: &[u8]) -> Vec<u8> {
 }
 
 fn bitfield(content: &Content, manner: Manner) -> Vec<u8> {
-    let pieces = content.bytes.len().div_ceil(content.piece_length);
+    let pieces = content.length().div_ceil(content.piece_length);
     let mut bits = vec![0; pieces.div_ceil(8)];
     let there = if let Manner::HasFirst(there) = manner { there } else { pieces };
     (0..there).for_each(|piece| bits[piece / 8] |= 0x80 >> (piece % 8));

@@ -32,6 +32,14 @@ pub(crate) fn get(url: &str, range: Option<(u64, u64)>) -> Response {
     request("GET", url, &range, &[])
 }
 
+/// Asks for `url` as JSON, which must be there.
+pub(crate) fn json(url: &str) -> serde_json::Value {
+    let response = request("GET", url, "Accept: application/json\r\n", &[]);
+    let (status, bytes) = (response.status, response.bytes());
+    assert_eq!(status, 200, "{url}: {}", String::from_utf8_lossy(&bytes));
+    serde_json::from_slice(&bytes).expect("JSON")
+}
+
 /// Sends `body` of a media type to `url`.
 pub(crate) fn post(url: &str, media_type: &str, body: &[u8]) -> Response {
     let headers = format!("Content-Type: {media_type}\r\nContent-Length: {}\r\n", body.len());
