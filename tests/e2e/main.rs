@@ -14,10 +14,13 @@ mod harness;
 mod memory;
 mod players;
 mod probes;
+mod recordings;
 mod resume;
 mod scale;
 mod scheduler;
 mod schema;
 mod serve;
 mod served;
+#[path = "../traces/mod.rs"]
+mod traces;
 mod wire;

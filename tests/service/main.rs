@@ -21,10 +21,14 @@ mod load;
 mod matroska;
 mod meeting;
 mod metrics;
+#[path = "../traces/mod.rs"]
+#[expect(dead_code, reason = "the tests with players record")]
+mod recorded;
 mod restarts;
 mod sources;
 mod streams;
 mod suspicion;
+mod traces;
 mod troubles;
 mod web;
 #[path = "../e2e/wire.rs"]
