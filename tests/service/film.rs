@@ -144,3 +144,23 @@ pub(crate) fn film_bytes(seed: u64, length: usize) -> Vec<u8> {
     bytes[..EBML.len()].copy_from_slice(&EBML);
     bytes
 }
+
+/// A file of so many bytes that begins as a Matroska film of so many seconds does, and goes on as noise.
+pub(crate) fn lasting(seed: u64, length: usize, seconds: f64) -> Vec<u8> {
+    let element = |id: &[u8], body: &[u8]| {
+        let length = (1u64 << 56 | body.len() as u64).to_be_bytes();
+        [id, &length, body].concat()
+    };
+    let head = element(&[0x1a, 0x45, 0xdf, 0xa3], &element(&[0x42, 0x82], b"matroska"));
+    let scale = element(&[0x2a, 0xd7, 0xb1], &1_000_000u32.to_be_bytes());
+    let duration = element(&[0x44, 0x89], &(seconds * 1000.0).to_be_bytes());
+    let info = element(&[0x15, 0x49, 0xa9, 0x66], &[scale, duration].concat());
+    let codec = element(&[0x86], b"V_MPEG4/ISO/AVC");
+    let entry = [element(&[0xd7], &[1]), element(&[0x83], &[1]), codec].concat();
+    let tracks = element(&[0x16, 0x54, 0xae, 0x6b], &element(&[0xae], &entry));
+    let begun =
+        [head, vec![0x18, 0x53, 0x80, 0x67, 1, 255, 255, 255, 255, 255, 255, 255], info, tracks].concat();
+    let rest = length - begun.len() - 12;
+    let cluster = element(&[0x1f, 0x43, 0xb6, 0x75], &noise(seed, rest));
+    [begun, cluster].concat()
+}

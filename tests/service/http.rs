@@ -126,6 +126,16 @@ impl Answer {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Where it comes from.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        self.wire.get_ref()
+    }
+
+    /// Bytes that have come and weren't asked for yet.
+    pub(crate) fn buffered(&self) -> usize {
+        self.wire.buffer().len()
+    }
+
     /// The whole body.
     pub(crate) fn bytes(mut self) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -24,6 +24,7 @@ mod metrics;
 #[path = "../traces/mod.rs"]
 #[expect(dead_code, reason = "the tests with players record")]
 mod recorded;
+mod reopening;
 mod restarts;
 mod sources;
 mod streams;

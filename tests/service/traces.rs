@@ -5,8 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::daemon::Options;
-use crate::film::Film;
-use crate::harness::payload::noise;
+use crate::film::{Film, lasting};
 use crate::recorded::replay::{Replayed, Tempo, replay};
 use crate::recorded::{self as traces, Trace};
 
@@ -77,26 +76,6 @@ fn what_is_no_sequence_is_refused_with_its_line() {
     }
 }
 
-/// A file of so many bytes that begins as a film of so many seconds does.
-fn made_up(trace: &Trace) -> Vec<u8> {
-    let element = |id: &[u8], body: &[u8]| {
-        let length = (1u64 << 56 | body.len() as u64).to_be_bytes();
-        [id, &length, body].concat()
-    };
-    let head = element(&[0x1a, 0x45, 0xdf, 0xa3], &element(&[0x42, 0x82], b"matroska"));
-    let scale = element(&[0x2a, 0xd7, 0xb1], &1_000_000u32.to_be_bytes());
-    let duration = element(&[0x44, 0x89], &(trace.seconds * 1000.0).to_be_bytes());
-    let info = element(&[0x15, 0x49, 0xa9, 0x66], &[scale, duration].concat());
-    let codec = element(&[0x86], b"V_MPEG4/ISO/AVC");
-    let entry = [element(&[0xd7], &[1]), element(&[0x83], &[1]), codec].concat();
-    let tracks = element(&[0x16, 0x54, 0xae, 0x6b], &element(&[0xae], &entry));
-    let begun =
-        [head, vec![0x18, 0x53, 0x80, 0x67, 1, 255, 255, 255, 255, 255, 255, 255], info, tracks].concat();
-    let rest = trace.size as usize - begun.len() - 12;
-    let cluster = element(&[0x1f, 0x43, 0xb6, 0x75], &noise(trace.size, rest));
-    [begun, cluster].concat()
-}
-
 /// One line of the table.
 fn row(trace: &Trace, told: &Replayed, sent: u64, fetched: usize) -> String {
     let mb = |bytes: u64| format!("{:.2}", bytes as f64 / 1e6);
@@ -128,7 +107,7 @@ fn the_sequences_of_a_file() {
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
     let mut bad = Vec::new();
     for (nth, trace) in read(Path::new(&path)).iter().enumerate() {
-        let film = Film::named("film.mkv", made_up(trace));
+        let film = Film::named("film.mkv", lasting(1, trace.size as usize, trace.seconds));
         let seeder = film.slow_seeder(&format!("127.0.13.{}", nth + 1), QUICK);
         let daemon = Options::default().peers(&[&seeder]).start();
         let anna = daemon.viewer("anna");

@@ -40,6 +40,8 @@ Commands:
                                 stream: films over slow links (hours)
                                 --rounds N (7), --only afflux,libtorrent,..., --quick (a quarter of the bytes, shorter
                                 films), --case NAME,... (the tables of a work), --link NAME,... (of `stream`)
+  replay FILE                   asks a daemon what players asked, in their own time, for each sequence in a file of JSON lines
+                                (`tests/traces/mod.rs` has its form), and prints what that came to
   soak [--seeks N]              watches films for minutes on every kind of storage, with pieces of 1, 4 and 16 MiB, eight
                                 viewers that seek N times (1000) and 200 peers, and fails if the memory passes its bound
   tools                         installs what the tests with real clients need, and does nothing else
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
             Err(error) => return usage(&format!("{error:#}")),
         },
         [bench::PART, ref words @ ..] => bench::run_part(words),
+        ["replay", file] => House::find().and_then(|house| replay(&house, file)),
         ["soak"] => House::find().and_then(|house| soak(&house, "1000")),
         ["soak", "--seeks", seeks] if seeks.parse::<u32>().is_ok() => {
             House::find().and_then(|house| soak(&house, seeks))
@@ -120,6 +123,20 @@ fn soak(house: &House, seeks: &str) -> Result<()> {
         .args(["test", "--release", "--package", "afflux", "--test", "soak", "--"])
         .args(["--ignored", "--nocapture", "--test-threads=1"])
         .env("AFFLUX_SOAK_SEEKS", seeks)
+        .run()
+}
+
+/// The root package's test that replays a file of requests, which goes with none of its own.
+fn replay(house: &House, file: &str) -> Result<()> {
+    let path = std::path::absolute(file).with_context(|| file.to_owned())?;
+    if !path.is_file() {
+        bail!("{} is no file", path.display());
+    }
+    let path = path.to_str().context("the path isn't UTF-8")?;
+    Command::cargo(&house.root)
+        .args(["test", "--package", "afflux", "--test", "service", "--"])
+        .args(["--ignored", "--nocapture", "--exact", "traces::the_sequences_of_a_file"])
+        .env("AFFLUX_TRACES", path)
         .run()
 }
 
