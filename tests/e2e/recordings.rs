@@ -1,11 +1,15 @@
 //! Real players watch through a proxy that writes down what they ask; then the same is asked of a fresh daemon, and every byte held
 //! against the film. With `AFFLUX_RECORD=tests/traces` what is recorded here replaces what the quick tests replay.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use crate::film::{Film, SECONDS, addresses};
 use crate::harness::process::{Process, tool};
+use crate::harness::wait_for;
 use crate::served::Served;
 use crate::traces::recorder::Recorder;
 use crate::traces::replay::{Tempo, replay};
@@ -18,12 +22,12 @@ fn serve(film: &Film, name: &str) -> (Served, [crate::wire::Seeder; 2]) {
     (Served::start(&film.scratch, name, &film.torrent, &addresses(&seeders), &more), seeders)
 }
 
-/// What a player does with a film, in words and as a command.
+/// What a player does with a film, in words and in deeds.
 struct Player {
     file: &'static str,
     name: String,
     action: &'static str,
-    command: fn(&Film, &str) -> Command,
+    watch: fn(&Film, &str),
 }
 
 impl Player {
@@ -31,9 +35,7 @@ impl Player {
     fn record(&self, film: &Film) -> Trace {
         let (served, seeders) = serve(film, "recorded");
         let recorder = Recorder::start(&served.base);
-        let mut player = (self.command)(film, &recorder.url(&served.url));
-        let mut player = Process::start(&film.scratch, "player", &mut player);
-        player.succeed();
+        (self.watch)(film, &recorder.url(&served.url));
         let requests = recorder.finish();
         assert!(!requests.is_empty(), "{} asked for nothing", self.name);
         let cut: Vec<_> = requests.iter().filter(|request| request.end == End::ServerClosed).collect();
@@ -75,11 +77,17 @@ impl Player {
     }
 }
 
+/// Runs a player that ends by itself.
+fn to_its_end(film: &Film, command: &mut Command) {
+    Process::start(&film.scratch, "player", command).succeed();
+}
+
 /// What a program says of its version: the first line.
 fn version(program: &str, package: &str, option: &str) -> String {
     let output = Command::new(tool(program, package)).arg(option).output().expect("it starts");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    said.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
+    let words = said.split_whitespace().filter(|word| *word != "version");
+    words.take(2).collect::<Vec<_>>().join(" ")
 }
 
 const FILMS: [fn() -> Film; 2] = [Film::mp4, Film::mkv];
@@ -101,7 +109,7 @@ fn what_mpv_asks_is_recorded_and_replayed() {
         file: "mpv.jsonl",
         name: version("mpv", "mpv", "--version"),
         action: "play 2 s; seek to 44 s, play 2 s; seek to 20 s, play 2 s; quit",
-        command: |film, url| {
+        watch: |film, url| {
             let script = film.scratch.path("seeks.lua");
             std::fs::write(&script, MPV_SEEKS).expect("our own folder");
             let mut command = Command::new(tool("mpv", "mpv"));
@@ -113,7 +121,7 @@ fn what_mpv_asks_is_recorded_and_replayed() {
                 "--msg-level=all=error",
             ]);
             command.arg(format!("--script={}", script.display())).arg(url);
-            command
+            to_its_end(film, &mut command);
         },
     };
     player.records_and_replays(&FILMS);
@@ -125,7 +133,7 @@ fn what_vlc_asks_is_recorded_and_replayed() {
         file: "vlc.jsonl",
         name: "VLC 3.0".to_owned(),
         action: "open at 40 s, play 3 s; open at 20 s, play 3 s",
-        command: |film, url| {
+        watch: |film, url| {
             let home = film.scratch.folder("vlc-home");
             let mut command = Command::new(tool("setpriv", "util-linux"));
             command
@@ -136,7 +144,7 @@ fn what_vlc_asks_is_recorded_and_replayed() {
                 .args(["--vout=vdummy", "--aout=adummy", "--no-dbus", "--no-lua", "--verbose=0"])
                 .args(["--play-and-exit", url, ":start-time=40", ":run-time=3"])
                 .args([url, ":start-time=20", ":run-time=3"]);
-            command
+            to_its_end(film, &mut command);
         },
     };
     player.records_and_replays(&FILMS);
@@ -148,11 +156,11 @@ fn what_ffprobe_asks_is_recorded_and_replayed() {
         file: "ffprobe.jsonl",
         name: version("ffprobe", "ffmpeg", "-version"),
         action: "read the head, then packets at 36 % and 58 %",
-        command: |_, url| {
+        watch: |film, url| {
             let mut command = Command::new(tool("ffprobe", "ffmpeg"));
             command.args(["-v", "error", "-show_format", "-show_entries", "packet=pts_time"]);
             command.args(["-select_streams", "v", "-read_intervals", "36%+#20,58%+#20", url]);
-            command
+            to_its_end(film, &mut command);
         },
     };
     player.records_and_replays(&FILMS);
@@ -164,11 +172,11 @@ fn what_ffmpeg_asks_is_recorded_and_replayed() {
         file: "ffmpeg.jsonl",
         name: version("ffmpeg", "ffmpeg", "-version"),
         action: "-ss 40 -t 5 -c copy",
-        command: |_, url| {
+        watch: |film, url| {
             let mut command = Command::new(tool("ffmpeg", "ffmpeg"));
             command.args(["-v", "error", "-nostdin", "-ss", "40", "-i", url]);
             command.args(["-t", "5", "-c", "copy", "-f", "null", "-"]);
-            command
+            to_its_end(film, &mut command);
         },
     };
     player.records_and_replays(&FILMS);
@@ -180,7 +188,7 @@ fn what_curl_asks_is_recorded_and_replayed() {
         file: "curl.jsonl",
         name: version("curl", "curl", "--version"),
         action: "the head, two parts and the last bytes on one connection, then all from the middle",
-        command: |film, url| {
+        watch: |film, url| {
             let mut command = Command::new(tool("curl", "curl"));
             let middle = format!("{}-", film.length() / 2);
             for (nth, more) in [
@@ -198,8 +206,86 @@ fn what_curl_asks_is_recorded_and_replayed() {
                 }
                 command.args(["-sS", "--fail", "-o", "/dev/null"]).args(more).arg(url);
             }
-            command
+            to_its_end(film, &mut command);
         },
     };
     player.records_and_replays(&[Film::mp4]);
+}
+
+/// A page with a film, and a server for it on loopback.
+struct Page {
+    address: SocketAddr,
+    /// What the page has told, by asking for it.
+    told: Arc<Mutex<Vec<String>>>,
+}
+
+/// Where the page goes, each time after two seconds of film; then it asks for `/done`.
+const PAGE: &str = r#"<!doctype html><title>A film</title><video muted preload="auto" src="{url}"></video><script>
+const film = document.querySelector("video"), places = [44, 20];
+let from = 0;
+film.ontimeupdate = () => {
+    if (film.seeking || film.currentTime < from + 2 || film.currentTime > from + 10) return;
+    from = places.shift();
+    if (from === undefined) { film.ontimeupdate = null; fetch("/done"); } else film.currentTime = from;
+};
+film.onerror = () => fetch("/failed/" + film.error.message);
+film.play();
+</script>"#;
+
+impl Page {
+    fn serve(url: &str) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let (told, page) = (Arc::new(Mutex::new(Vec::new())), PAGE.replace("{url}", url));
+        let telling = Arc::clone(&told);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (mut line, mut reader) = (String::new(), BufReader::new(&stream));
+                let _ = reader.read_line(&mut line);
+                let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+                // The rest of its head: a browser takes a connection that is closed before it was read for a broken one.
+                while reader.read_line(&mut line).is_ok_and(|count| count > 2) {}
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
+                    page.len()
+                );
+                let _ = (&stream).write_all(answer.as_bytes());
+                telling.lock().expect("no holder panics").push(path);
+            }
+        });
+        Self { address, told }
+    }
+
+    /// Waits until the film was seen at all places.
+    fn is_done(&self) {
+        wait_for("Chromium has seen the film", || {
+            let told = self.told.lock().expect("no holder panics");
+            let failed = told.iter().find(|path| path.starts_with("/failed"));
+            assert!(failed.is_none(), "Chromium complains: {failed:?}");
+            told.iter().any(|path| path == "/done").then_some(())
+        });
+    }
+}
+
+#[test]
+fn what_chromium_asks_is_recorded_and_replayed() {
+    let player = Player {
+        file: "chromium.jsonl",
+        name: version("chromium", "chromium", "--version"),
+        action: "play 2 s; seek to 44 s, play 2 s; seek to 20 s, play 2 s; close",
+        watch: |film, url| {
+            let page = Page::serve(url);
+            let mut command = Command::new(tool("chromium", "chromium"));
+            command
+                .args(["--headless", "--no-sandbox", "--disable-gpu", "--mute-audio", "--no-first-run"])
+                .args(["--autoplay-policy=no-user-gesture-required", "--disable-background-networking"])
+                .arg(format!("--user-data-dir={}", film.scratch.folder("chromium").display()))
+                .arg(format!("http://{}/", page.address));
+            let mut browser = Process::start(&film.scratch, "chromium", &mut command);
+            page.is_done();
+            browser.signal("TERM");
+            browser.wait();
+        },
+    };
+    player.records_and_replays(&FILMS);
 }

@@ -30,7 +30,7 @@ fn what_players_asked_once_they_can_ask_of_a_film_that_is_still_arriving() {
     let mut recorded: Vec<_> =
         paths.filter(|path| path.extension().is_some_and(|is| is == "jsonl")).collect();
     recorded.sort();
-    assert!(recorded.len() >= 5, "five players have been recorded: {recorded:?}");
+    assert!(recorded.len() >= 6, "six players have been recorded: {recorded:?}");
     for (nth, path) in recorded.iter().enumerate() {
         for trace in read(path) {
             let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(&trace.file);

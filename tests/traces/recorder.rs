@@ -121,7 +121,7 @@ fn converse(client: &TcpStream, state: &State, conn: usize) -> io::Result<()> {
         let method = line.split(' ').next().unwrap_or_default().to_owned();
         let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
         let length = find(&answer, "content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-        let length = if method == "HEAD" { 0 } else { length };
+        let length = if method == "HEAD" || status == 304 { 0 } else { length };
         let (bytes_written, end) = body(client, &mut answers, length)?;
         let kept = |name: &str| !["host", "range"].iter().any(|other| name.eq_ignore_ascii_case(other));
         let range = find(&headers, "range").map(str::to_owned);

@@ -119,7 +119,7 @@ impl Replay<'_> {
                 .any(|(name, value)| name.eq_ignore_ascii_case("connection") && closes(value));
         let part = self.judge(request, &head);
         line.left = head.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-        if request.method == "HEAD" {
+        if request.method == "HEAD" || head.status == 304 {
             line.left = 0;
         }
         let until = (self.tempo == Tempo::AsRecorded).then(|| match next {
@@ -151,8 +151,9 @@ impl Replay<'_> {
         let (host, path) = self.authority();
         let mut text = format!("{} /{path} HTTP/1.1\r\nHost: {host}\r\n", request.method);
         for (name, value) in &request.headers {
-            let names_the_file =
-                ["if-match", "if-range"].iter().any(|other| name.eq_ignore_ascii_case(other));
+            let names_the_file = ["if-match", "if-none-match", "if-range"]
+                .iter()
+                .any(|other| name.eq_ignore_ascii_case(other));
             // Theirs was of another server.
             let value = self.etag.as_ref().filter(|_| names_the_file).unwrap_or(value);
             text.push_str(&format!("{name}: {value}\r\n"));
@@ -167,7 +168,12 @@ impl Replay<'_> {
     /// Holds a head against what RFC 9110 asks of it; the part of the file that follows.
     fn judge(&mut self, request: &Request, head: &Head) -> Range<u64> {
         let length = self.film.len() as u64;
-        let (status, part) = answer(&request.method, request.range.as_deref(), length);
+        let is_known = |name: &str| name.eq_ignore_ascii_case("if-none-match") && self.etag.is_some();
+        let (status, part) = match request.headers.keys().any(|name| is_known(name)) {
+            // The only tag that a replay names is the film's: what the client has is as good (RFC 9110 section 13.2.2).
+            true => (304, 0..0),
+            false => answer(&request.method, request.range.as_deref(), length),
+        };
         let content_range = match status {
             206 => Some(format!("bytes {}-{}/{length}", part.start, part.end - 1)),
             416 => Some(format!("bytes */{length}")),
@@ -181,11 +187,13 @@ impl Replay<'_> {
         };
         expect("status", Some(head.status.to_string()), Some(status.to_string()));
         expect("Content-Range", head.get("content-range").map(str::to_owned), content_range);
-        if status != 416 {
+        if matches!(status, 200 | 206) {
             let promised = head.get("content-length").map(str::to_owned);
             expect("Content-Length", promised, Some((part.end - part.start).to_string()));
             expect("Accept-Ranges", head.get("accept-ranges").map(str::to_owned), Some("bytes".to_owned()));
             expect("Transfer-Encoding", head.get("transfer-encoding").map(str::to_owned), None);
+        }
+        if status != 416 {
             let known = self.etag.clone().or(etag.clone());
             expect("ETag", etag.clone(), known.filter(|etag| etag.starts_with('"')));
             self.etag = etag;

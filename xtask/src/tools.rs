@@ -24,9 +24,11 @@ struct Tool {
     packages: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 12] = [
+const TOOLS: [Tool; 14] = [
     Tool { program: "aria2c", packages: &["aria2"] },
     Tool { program: "c++", packages: &["g++"] },
+    Tool { program: "chromium", packages: &["chromium"] },
+    Tool { program: "curl", packages: &["curl"] },
     Tool { program: "cvlc", packages: &["vlc-bin", "vlc-plugin-base"] },
     Tool { program: "ffmpeg", packages: &["ffmpeg"] },
     Tool { program: "ffprobe", packages: &["ffmpeg"] },
