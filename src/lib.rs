@@ -15,6 +15,7 @@ pub mod dht;
 pub mod engine;
 pub mod failure;
 pub mod fetch;
+pub mod ffprobe;
 pub mod media_choice;
 pub mod media_info;
 pub mod metrics;

@@ -9,6 +9,8 @@
 mod avi;
 mod ebml;
 pub mod facts;
+pub mod ffprobe;
+mod foreign;
 pub mod index;
 pub mod inspect;
 mod known;
@@ -23,6 +25,7 @@ pub mod text_tracks;
 mod ts;
 
 pub use facts::{Audio, Codec, Container, Facts, Hdr, Track, TrackKind, Video};
+pub use foreign::Foreign;
 pub use index::{Index, Point};
 pub use inspect::{Fault, Inspection, Step};
 pub use search::{Found, Search, Searchable, Seek};
@@ -33,7 +36,7 @@ use self::inspect::{Halt, Parser};
 use self::known::Known;
 
 /// As much of a file as tells its container: three packets of a transport stream, and the first boxes or elements of others.
-const HEAD_BYTES: u64 = 1024;
+pub const HEAD_BYTES: u64 = 1024;
 
 /// The rules that a file goes by, as its first bytes say; its name isn't asked.
 fn recognise(file: &Known) -> Result<Box<dyn Parser + Send>, Halt> {

@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::foreign::NoFilm;
 use super::parts::read_part;
 use super::sessions::Opened;
 use super::{Shared, unix_now};
@@ -40,7 +41,7 @@ pub(super) struct Film {
 
 /// A look at a file: what it gives, once it has ended.
 #[derive(Clone, Debug)]
-pub(super) struct Looking(watch::Receiver<Option<Result<Arc<Film>, Fault>>>);
+pub(super) struct Looking(watch::Receiver<Option<Result<Arc<Film>, NoFilm>>>);
 
 /// All files that were looked at lately.
 #[derive(Debug)]
@@ -62,8 +63,8 @@ impl Looking {
     }
 
     /// Why nothing will be known.
-    pub(super) fn fault(&self) -> Option<Fault> {
-        self.0.borrow().as_ref()?.as_ref().err().copied()
+    pub(super) fn problem(&self) -> Option<NoFilm> {
+        self.0.borrow().as_ref()?.as_ref().err().cloned()
     }
 
     /// Waits for what is known, so long.
@@ -74,8 +75,17 @@ impl Looking {
     }
 
     /// Whether it was given up before it knew anything.
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn is_given_up(&self) -> bool {
         self.0.has_changed().is_err() && self.0.borrow().is_none()
+    }
+
+    /// Whether it is to be begun anew by who comes next.
+    fn is_over(&self) -> bool {
+        match &*self.0.borrow() {
+            Some(Err(problem)) => problem.may_pass(),
+            Some(Ok(_)) => false,
+            None => self.0.has_changed().is_err(),
+        }
     }
 }
 
@@ -119,7 +129,7 @@ impl Film {
     /// How an index of this kind is called.
     pub(super) fn method(&self) -> &'static str {
         match (self.facts.container, &self.facts.index) {
-            (_, None) => "linear",
+            (_, None) | (Container::Foreign(_), _) => "linear",
             (Container::MpegTs, _) => "search",
             (Container::Mp4, _) => "stbl",
             (Container::FragmentedMp4, _) => "sidx",
@@ -135,7 +145,7 @@ impl Film {
 }
 
 /// Waits until nobody is at the file any more: the list of looks holds one receiver, for whoever comes.
-async fn abandoned(told: &watch::Sender<Option<Result<Arc<Film>, Fault>>>) {
+async fn abandoned(told: &watch::Sender<Option<Result<Arc<Film>, NoFilm>>>) {
     while told.receiver_count() > 1 {
         tokio::time::sleep(ABANDONED).await;
     }
@@ -184,15 +194,19 @@ impl Shared {
     }
 
     /// What a file's container says, from the database or from the file. `None` if the file can't be read any more.
-    async fn know(&self, opened: &Opened, file: FileIndex) -> Option<Result<Film, Fault>> {
+    async fn know(&self, opened: &Opened, file: FileIndex) -> Option<Result<Film, NoFilm>> {
         let hash = opened.viewing.torrent().info_hash();
-        let media = opened.viewing.open(&opened.ready, file).ok()?;
+        let media: Arc<dyn Media> = Arc::new(opened.viewing.open(&opened.ready, file).ok()?);
         let length = media.facts().length;
         if let Some(facts) = self.recall(hash, file).await {
             return Some(Ok(Film::new(facts, length)));
         }
-        match self.inspect(&media).await? {
-            Ok((_, facts)) => {
+        let told = match self.inspect(&*media).await? {
+            Ok((_, facts)) => Ok(facts),
+            Err(fault) => self.ask_others(&media, fault).await?,
+        };
+        match told {
+            Ok(facts) => {
                 info!(
                     file = media.facts().name,
                     container = ?facts.container,
@@ -202,9 +216,9 @@ impl Shared {
                 self.keep(hash, file, &facts).await;
                 Some(Ok(Film::new(facts, length)))
             }
-            Err(fault) => {
-                debug!(file = media.facts().name, %fault, "no film that we know");
-                Some(Err(fault))
+            Err(problem) => {
+                debug!(file = media.facts().name, %problem, "no film that we know");
+                Some(Err(problem))
             }
         }
     }

@@ -34,6 +34,7 @@ mod downloads;
 pub mod events;
 mod films;
 mod fingerprint;
+mod foreign;
 mod limits;
 mod live;
 mod measures;
@@ -81,6 +82,7 @@ use crate::config::service::{DownloadSettings, ServiceOptions, StreamSettings, S
 use crate::config::{File, Tuning, TuningOptions};
 use crate::database::{Database, TorrentCursor};
 use crate::engine::Engine;
+use crate::ffprobe::Ffprobe;
 use crate::metrics::{Metrics, TorrentTally};
 use crate::policy::SourcePolicy;
 use crate::torrent_info::TorrentInfo;
@@ -155,6 +157,7 @@ struct Shared {
     traffic: Mutex<TorrentTally>,
     events: Events,
     films: Films,
+    ffprobe: Ffprobe,
     texts: Texts,
     /// Subtitles that are converted now.
     conversions: Semaphore,
@@ -262,6 +265,7 @@ impl StreamingService {
             traffic: Mutex::default(),
             events: Events::default(),
             films: Films::default(),
+            ffprobe: Ffprobe::default(),
             texts: Texts::default(),
             conversions: Semaphore::new(subtitles::CONVERSIONS_MAX),
             fetches: Semaphore::new(FETCHES_MAX),

@@ -13,10 +13,19 @@ use crate::engine::torrent::Ready;
 
 /// The bytes of a range, once they are there; `None` if they can't be had any more.
 pub(super) async fn read_part(media: &dyn Media, range: Range<u64>) -> Option<Vec<u8>> {
-    let length = usize::try_from(range.end - range.start).ok()?;
     let mut part = Vec::new();
-    if length == 0 {
-        return Some(part);
+    visit(media, range, |bytes| part.extend_from_slice(bytes)).await?;
+    Some(part)
+}
+
+/// Waits until the bytes of a range are there, for somebody who reads them soon; `None` if they can't be had any more.
+pub(super) async fn await_part(media: &dyn Media, range: Range<u64>) -> Option<()> {
+    visit(media, range, |_| {}).await
+}
+
+async fn visit(media: &dyn Media, range: Range<u64>, mut each: impl FnMut(&[u8])) -> Option<()> {
+    if range.is_empty() {
+        return Some(());
     }
     let mut reader = media.reader(range.clone());
     reader.set_window(Window {
@@ -28,11 +37,14 @@ pub(super) async fn read_part(media: &dyn Media, range: Range<u64>) -> Option<Ve
         waiting: true,
         probe: true,
     });
-    while part.len() < length {
-        let bytes = read(&mut *reader, range.start + part.len() as u64, length - part.len()).await?;
-        part.extend_from_slice(&bytes);
+    let mut at = range.start;
+    while at < range.end {
+        let most = usize::try_from(range.end - at).unwrap_or(usize::MAX);
+        let bytes = read(&mut *reader, at, most).await?;
+        each(&bytes);
+        at += bytes.len() as u64;
     }
-    Some(part)
+    Some(())
 }
 
 async fn read(reader: &mut dyn Reader, at: u64, most: usize) -> Option<bytes::Bytes> {

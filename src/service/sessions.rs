@@ -160,7 +160,7 @@ impl Session {
             let state = self.state();
             (state.opened.clone(), state.file, state.looking.clone())
         };
-        if known.as_ref().is_some_and(|known| !known.is_over()) {
+        if known.as_ref().is_some_and(|known| !known.is_given_up()) {
             return known;
         }
         let (opened, file) = (opened?, file?);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::foreign::Foreign;
 use super::index::{Index, Point};
 use super::search::Searchable;
 use crate::language::Tag;
@@ -43,6 +44,8 @@ pub enum Container {
     Avi,
     /// An MPEG-2 transport stream (ISO 13818-1), of 188 or 192 bytes a packet.
     MpegTs,
+    /// One that ffprobe reads for us.
+    Foreign(Foreign),
 }
 
 /// One track.
@@ -209,6 +212,7 @@ impl Container {
             Self::WebM => "webm",
             Self::Avi => "avi",
             Self::MpegTs => "mpegts",
+            Self::Foreign(foreign) => foreign.as_str(),
         }
     }
 }

@@ -102,7 +102,7 @@ impl Session {
             position_bytes: place.offset,
             position_seconds: film.as_ref().and_then(|film| film.seconds_at(place.offset)),
             duration_seconds: film.as_ref().and_then(|film| film.seconds()),
-            media_problem: state.looking.as_ref().and_then(Looking::fault).map(|fault| fault.to_string()),
+            media_problem: state.looking.as_ref().and_then(Looking::problem).map(|why| why.to_string()),
             buffered_bytes,
             buffered_seconds: film
                 .as_ref()

@@ -148,8 +148,8 @@ async fn reading(
     let looking = shared.look_at(opened, file, &session.ended);
     let film = looking.wait(HEAD_PATIENCE).await;
     let Some(film) = film else {
-        return Err(match looking.fault() {
-            Some(fault) => OpenError::Unreadable(fault.to_string()),
+        return Err(match looking.problem() {
+            Some(problem) => OpenError::Unreadable(problem.to_string()),
             None => OpenError::Unavailable("the film's head hasn't come from the swarm yet".to_owned()),
         });
     };
