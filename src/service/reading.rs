@@ -14,7 +14,9 @@ use afflux_stream::library::FilePart;
 use afflux_stream::pace::{Allowance, Purpose};
 use afflux_stream::session::{self, Place, ReaderKey, ReaderKind};
 use afflux_stream::token::{MediaToken, TokenError};
-use afflux_stream::{Kind, Media, MediaFacts, MediaRequest, OpenError, ReadError, Reader, Window};
+use afflux_stream::{
+    Kind, Media, MediaFacts, MediaRequest, MediaType, OpenError, ReadError, Reader, Window,
+};
 use bytes::Bytes;
 use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -103,7 +105,8 @@ impl Shared {
             return match request.path.as_str() {
                 PLAYLIST => {
                     let durations = self.durations(hash).await;
-                    Ok(text(PLAYLIST, session.playlist(self, &opened.ready, &durations)))
+                    let playlist = session.playlist(self, &opened.ready, &durations);
+                    Ok(text_of(MediaType::PLAYLIST, PLAYLIST, playlist))
                 }
                 path => {
                     let query = request.query.as_deref();
@@ -315,7 +318,7 @@ impl SessionReader {
         }
         let (mut state, now) = (self.session.state(), Instant::now());
         // The sooner the film's rate is known, the less is sent in vain.
-        state.learn_rate(self.opening.file, self.length, now);
+        state.learn_rate(self.file, self.length, now);
         Ok(state.pace.take(self.purpose(), self.place(at), most, now))
     }
 
@@ -379,11 +382,15 @@ impl Drop for SessionReader {
 
 /// A small file of our own making.
 pub(super) fn text(name: &str, text: String) -> Arc<dyn Media> {
+    text_of(afflux_stream::media_type(name), name, text)
+}
+
+fn text_of(media_type: MediaType, name: &str, text: String) -> Arc<dyn Media> {
     let facts = MediaFacts {
         length: text.len() as u64,
         etag: format!("\"{}\"", sha1_smol::Sha1::from(&text).digest()),
         name: name.to_owned(),
-        media_type: afflux_stream::media_type(name),
+        media_type,
         complete: false,
         bitrate: None,
         modified: None,

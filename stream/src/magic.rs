@@ -36,8 +36,9 @@ impl HeadVerdict {
     pub fn verdict(self, policy: ContentPolicy) -> Verdict {
         match (self, policy) {
             (HeadVerdict::Matches | HeadVerdict::NoOpinion, _) => Verdict::Ok,
-            // What can't be told may be a codec of tomorrow.
-            (HeadVerdict::Differs(HeadReason::Unknown), _) | (_, ContentPolicy::Warn) => Verdict::Warn,
+            // What can't be told may be a codec of tomorrow, and a film in another container than its name says plays all the same.
+            (HeadVerdict::Differs(HeadReason::Unknown | HeadReason::OtherMedia), _)
+            | (_, ContentPolicy::Warn) => Verdict::Warn,
             (HeadVerdict::Differs(_), ContentPolicy::Block) => Verdict::Block,
         }
     }

@@ -47,16 +47,22 @@ pub struct MediaType {
     pub mime: &'static str,
     /// What the file is for.
     pub kind: Kind,
-    /// Whether a browser may show it; all else is served as an attachment of unknown type.
+    /// Whether a browser may show it: media, subtitles and images that hold nothing but pixels. All else is served as an attachment
+    /// of unknown type.
     pub inline: bool,
 }
 
 impl MediaType {
+    /// A playlist that we wrote. One of a torrent's files isn't shown: what it names is a stranger's choice.
+    pub const PLAYLIST: MediaType = MediaType { mime: PLAYLIST, kind: Kind::Other, inline: true };
+
     /// The `Content-Type` it is served with: what may not be shown doesn't get to say what it is.
     pub fn content_type(&self) -> &'static str {
         if self.inline { self.mime } else { OCTETS }
     }
 }
+
+const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
 /// Bytes of unknown meaning.
 pub const OCTETS: &str = "application/octet-stream";
@@ -65,8 +71,13 @@ pub const OCTETS: &str = "application/octet-stream";
 pub fn media_type(name: &str) -> MediaType {
     let extension = extension(name);
     let (mime, kind) = by_extension(&extension);
-    // A subtitle in pictures is bytes to a browser, and harmless. Only players and text tracks read the others.
-    let inline = matches!(kind, Kind::Video | Kind::Audio | Kind::Subtitle) || extension == "m3u8";
+    let inline = match kind {
+        // A subtitle in pictures is bytes to a browser, and harmless. Only players and text tracks read the others.
+        Kind::Video | Kind::Audio | Kind::Subtitle => true,
+        // A drawing in SVG may have scripts in it.
+        Kind::Image => extension != "svg",
+        Kind::Text | Kind::Archive | Kind::Executable | Kind::Other => false,
+    };
     MediaType { mime, kind, inline }
 }
 
@@ -138,7 +149,7 @@ pub(crate) fn by_extension(extension: &str) -> (&'static str, Kind) {
         "iso" | "img" | "nrg" | "mdf" => ("application/x-iso9660-image", Archive),
         extension if is_rar_volume(extension) => ("application/vnd.rar", Archive),
         extension if crate::verdict::runs(extension) => (OCTETS, Executable),
-        "m3u8" => ("application/vnd.apple.mpegurl", Other),
+        "m3u8" => (PLAYLIST, Other),
         "torrent" => ("application/x-bittorrent", Other),
         _ => (OCTETS, Other),
     }
@@ -179,8 +190,12 @@ mod tests {
             ("a.vtt", "text/vtt; charset=utf-8"),
             ("a.ass", "text/x-ssa; charset=utf-8"),
             ("a.idx", OCTETS),
-            ("a.m3u8", "application/vnd.apple.mpegurl"),
             ("a.m4s", "video/iso.segment"),
+            ("a.jpg", "image/jpeg"),
+            ("a.PNG", "image/png"),
+            ("a.gif", "image/gif"),
+            ("a.webp", "image/webp"),
+            ("a.avif", "image/avif"),
         ] {
             let media_type = media_type(name);
             assert_eq!(media_type.content_type(), mime, "{name}");
@@ -190,9 +205,32 @@ mod tests {
 
     #[test]
     fn what_is_not_media_is_never_shown_in_place() {
-        for name in
-            ["a.html", "a.svg", "a.exe", "a.zip", "a.jpg", "a.nfo", "a.pdf", "a", "mkv", ".mkv.", "a.torrent"]
-        {
+        for name in [
+            "a.html",
+            "a.htm",
+            "a.xhtml",
+            "a.xml",
+            "a.svg",
+            "a.svgz",
+            "a.pdf",
+            "a.js",
+            "a.css",
+            "a.json",
+            "a.exe",
+            "a.zip",
+            "a.nfo",
+            "a.txt",
+            "a.m3u8",
+            "a.m3u",
+            "a.pls",
+            "a.torrent",
+            "a.swf",
+            "a",
+            "mkv",
+            ".mkv.",
+            "a.mkv.html",
+            "a.jpg.svg",
+        ] {
             let media_type = media_type(name);
             let expected = name == ".mkv.";
             assert_eq!(media_type.inline, expected, "{name}");

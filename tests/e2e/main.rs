@@ -8,6 +8,7 @@ mod demo;
 mod disks;
 mod faults;
 mod film;
+mod foreign;
 #[path = "../interop/harness/mod.rs"]
 #[expect(dead_code, reason = "the interop tests use the rest")]
 mod harness;

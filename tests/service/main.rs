@@ -11,6 +11,7 @@ mod downloads;
 mod embedded;
 mod film;
 mod films;
+mod foreign;
 #[path = "../interop/harness/mod.rs"]
 #[expect(dead_code, reason = "the tests with other people's programs use the rest")]
 mod harness;
@@ -26,6 +27,7 @@ mod metrics;
 mod recorded;
 mod reopening;
 mod restarts;
+mod serving;
 mod sources;
 mod streams;
 mod suspicion;

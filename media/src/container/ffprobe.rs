@@ -79,7 +79,8 @@ impl Report {
             super::mark_defaults(&mut tracks);
         }
         let duration = self.format.duration.as_deref().and_then(duration);
-        Some(Facts { container: Container::Foreign(foreign), duration, tracks, index: None })
+        let container = Container::Foreign(foreign);
+        Some(Facts { container, duration, tracks, index: None, searchable: None, learnt: None })
     }
 }
 

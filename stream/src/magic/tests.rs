@@ -141,6 +141,8 @@ fn the_policy_decides_what_a_difference_means() {
     assert_eq!(verdict(HeadReason::Executable, ContentPolicy::Block), Verdict::Block);
     assert_eq!(verdict(HeadReason::Executable, ContentPolicy::Warn), Verdict::Warn);
     assert_eq!(verdict(HeadReason::Unknown, ContentPolicy::Block), Verdict::Warn);
+    assert_eq!(verdict(HeadReason::OtherMedia, ContentPolicy::Block), Verdict::Warn);
+    assert_eq!(verdict(HeadReason::Drm, ContentPolicy::Block), Verdict::Block);
     assert_eq!(HeadVerdict::NoOpinion.verdict(ContentPolicy::Block), Verdict::Ok);
 }
 

@@ -45,6 +45,7 @@ fn a_plain_get_is_the_whole_file() {
         ("etag", ETAG),
         ("cache-control", "private, no-transform"),
         ("x-content-type-options", "nosniff"),
+        ("content-security-policy", "sandbox allow-scripts"),
         ("access-control-allow-origin", "*"),
         ("access-control-expose-headers", "Content-Range, Content-Length, Accept-Ranges, ETag"),
         ("content-disposition", "inline; filename=\"film.mkv\"; filename*=UTF-8''film.mkv"),
@@ -171,6 +172,15 @@ fn a_preflight_is_answered_without_a_body() {
     assert_eq!(header(&reply, "access-control-max-age"), Some("86400"));
     let allowed = header(&reply, "access-control-allow-headers").unwrap();
     assert!(["Range", "If-Range", "Authorization"].iter().all(|name| allowed.contains(name)), "{allowed}");
+}
+
+#[test]
+fn images_and_subtitles_are_shown_in_a_sandbox_where_nothing_runs() {
+    for name in ["cover.jpg", "film.vtt"] {
+        let reply = ask(Method::GET, &[], None, &facts(name, 10));
+        assert_eq!(header(&reply, "content-security-policy"), Some("sandbox"), "{name}");
+        assert!(header(&reply, "content-disposition").unwrap().starts_with("inline; "), "{name}");
+    }
 }
 
 #[test]
