@@ -46,12 +46,13 @@ fn write(case: &(&str, &str, &str, &str, &str), folder: &Path) {
 
 /// A daemon without accounts that has a folder of files on disk.
 struct Daemon {
-    scratch: Scratch,
+    /// Ends before its folder, which has what it said, for tests that fail.
     process: Process,
+    scratch: Scratch,
     base: String,
     hash: String,
-    /// The files' names, by their number.
-    names: Vec<String>,
+    /// The files' names and numbers.
+    files: Vec<(String, u64)>,
 }
 
 impl Daemon {
@@ -68,10 +69,11 @@ impl Daemon {
         let files = parsed["files"].as_array().expect("files");
         let name = |file: &Value| {
             let path = file["path"].as_str().expect("a path");
-            path.rsplit('/').next().unwrap_or(path).to_owned()
+            let name = path.rsplit('/').next().unwrap_or(path);
+            (name.to_owned(), file["index"].as_u64().expect("a number"))
         };
-        let names = files.iter().map(name).collect();
-        Self { scratch, process, base, hash, names }
+        let files = files.iter().map(name).collect();
+        Self { scratch, process, base, hash, files }
     }
 
     fn run(scratch: &Scratch, variables: &[(&str, &str)]) -> (Process, String) {
@@ -106,17 +108,19 @@ impl Daemon {
         begin.bytes();
         wait_for(&format!("{name} is known"), || {
             let status = self.get(&format!("/api/stream/{}/status", self.hash));
-            let told = !status["durationSeconds"].is_null() || !status["mediaProblem"].is_null();
+            let told = !self.media(name).is_null() || !status["mediaProblem"].is_null();
             told.then_some(status)
         })
     }
 
     fn media(&self, name: &str) -> Value {
-        self.get(&format!("/api/torrents/{}/info", self.hash))["files"][self.number(name)]["media"].clone()
+        let (info, number) = (self.get(&format!("/api/torrents/{}/info", self.hash)), self.number(name));
+        let mut files = info["files"].as_array().expect("files").iter();
+        files.find(|file| file["index"] == number).expect("it is there")["media"].clone()
     }
 
-    fn number(&self, name: &str) -> usize {
-        self.names.iter().position(|known| known == name).expect("it is in the torrent")
+    fn number(&self, name: &str) -> u64 {
+        self.files.iter().find(|(known, _)| known == name).expect("it is in the torrent").1
     }
 
     fn end(&mut self) {
@@ -144,8 +148,9 @@ fn what_ffprobe_reads_is_told_and_kept_without_it() {
             let media = daemon.media(name);
             assert_eq!(media["container"], container, "{name}: {status}");
             let seconds = media["durationSeconds"].as_f64();
-            // MPEG pictures alone, ADTS and AC-3 say no length: ffprobe takes it from their rate.
-            assert!(seconds.is_some_and(|seconds| (seconds - SECONDS).abs() < 2.0), "{name}: {media}");
+            // Pictures alone have no time in them; where sound has none, ffprobe takes its length from its rate.
+            let near = seconds.map_or(container == "mpegvideo", |seconds| (seconds - SECONDS).abs() < 1.0);
+            assert!(near, "{name}: {media}");
             assert_eq!(media["video"]["codec"].as_str().unwrap_or_default(), video, "{name}");
             if !video.is_empty() {
                 assert_eq!(
