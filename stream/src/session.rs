@@ -39,6 +39,7 @@ use crate::limits::{CLIENT_BYTES_MAX, SESSION_OUTPUTS_MAX, SESSION_READERS_MAX};
 mod figures;
 mod reader;
 mod recovery;
+mod run;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -46,10 +47,12 @@ mod trouble;
 pub use figures::{Figures, Seeks, Stalls};
 pub use reader::{Opening, ReaderKey, ReaderKind};
 pub use recovery::Step;
+pub use run::{HELD_BYTES_MAX, Run, WATCHED_MIN};
 pub use trouble::Trouble;
 
 use reader::Reader;
 use recovery::Recovery;
+use run::Watched;
 
 /// Playing goes on through waits up to this: a piece that comes a moment late is no news, since players hold seconds.
 pub const MOMENT: Duration = Duration::from_secs(1);
@@ -238,6 +241,7 @@ pub struct Session {
     openings: u64,
     /// Where the player is: where its newest reader is that stayed, or stopped.
     place: Place,
+    watched: Watched,
     /// When the last reader that read on closed.
     lingers_from: Option<Instant>,
     /// A seek that was announced, and that no reader has made yet.
@@ -277,6 +281,7 @@ impl Session {
             readers: BTreeMap::new(),
             openings: 0,
             place: Place::default(),
+            watched: Watched::default(),
             lingers_from: None,
             seek_announced: None,
             last_sent: None,
@@ -436,6 +441,11 @@ impl Session {
         self.place
     }
 
+    /// What was watched last, for long enough to be called so.
+    pub fn watched(&self) -> Option<Run> {
+        self.watched.lasting()
+    }
+
     /// Verified bytes from [`Self::place`] on, as of the last look.
     pub fn buffered_bytes(&self) -> u64 {
         let Some(look) = self.look.filter(|look| look.place.file == self.place.file) else { return 0 };
@@ -518,6 +528,7 @@ impl Session {
             if !reader.settle(now) {
                 continue;
             }
+            reader.run = Some(self.watched.join(reader.begun, announced, now));
             // The very first reader begins; it doesn't seek.
             if (sought && self.figures.has_played) || announced {
                 reader.is_seek = true;
@@ -534,6 +545,29 @@ impl Session {
         if let Some(reader) = newest {
             self.figures.has_played |= reader.sent > 0;
             self.place = reader.place;
+        }
+        self.follow_runs(now);
+    }
+
+    /// Reckons what is watched: by the newest reader that plays, or, when all are gone, by what was left to play.
+    fn follow_runs(&mut self, now: Instant) {
+        let look = self.look;
+        let length_of = |file: u32| {
+            look.filter(|look| look.place.file == file && look.is_known()).map(|look| look.file_length)
+        };
+        for reader in self.readers.values_mut() {
+            reader.follow_run(length_of(reader.place.file), now);
+        }
+        let newest =
+            self.readers.values().filter(|reader| reader.run.is_some()).max_by_key(|reader| reader.opening);
+        let run = newest.and_then(|reader| reader.run).or_else(|| {
+            let mut run = self.watched.current()?;
+            let is_at_end = length_of(run.begun.file).is_some_and(|length| run.sent_to >= length);
+            run.follow(self.lingers_from.is_some(), is_at_end, now);
+            Some(run)
+        });
+        if let Some(run) = run {
+            self.watched.set(run);
         }
     }
 

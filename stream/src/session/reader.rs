@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Place;
+use super::{Place, Run};
 use crate::window::{PROBE_BYTES, PROBE_SENT_MAX, PROBE_TIME, PROBE_WAIT};
 
 /// A reader's name, given by whoever opens it.
@@ -41,6 +41,9 @@ pub(super) struct Reader {
     pub(super) opening: u64,
     opened: Instant,
     first_byte: Option<Instant>,
+    last_byte: Option<Instant>,
+    /// What it plays, once it has turned out to be a player's.
+    pub(super) run: Option<Run>,
     /// Where it began, and its next byte.
     pub(super) begun: Place,
     pub(super) place: Place,
@@ -59,6 +62,8 @@ impl Reader {
             opening: number,
             opened: now,
             first_byte: None,
+            last_byte: None,
+            run: None,
             begun: opening.place,
             place: opening.place,
             sent: 0,
@@ -70,6 +75,7 @@ impl Reader {
 
     pub(super) fn handle_sent(&mut self, bytes: u64, now: Instant) {
         self.first_byte.get_or_insert(now);
+        self.last_byte = Some(now);
         self.place.offset = self.place.offset.saturating_add(bytes);
         self.sent = self.sent.saturating_add(bytes);
         self.waits_since = None;
@@ -103,6 +109,16 @@ impl Reader {
     /// Whether it shows where the player is.
     pub(super) fn shows_place(&self) -> bool {
         self.settled && self.is_players()
+    }
+
+    /// Reckons what it plays up to now.
+    pub(super) fn follow_run(&mut self, file_length: Option<u64>, now: Instant) {
+        let Some(run) = &mut self.run else { return };
+        if let Some(at) = self.last_byte {
+            run.handle_sent(self.place.offset, at);
+        }
+        let is_at_end = file_length.is_some_and(|length| self.place.offset >= length);
+        run.follow(self.sent > 0, is_at_end, now);
     }
 
     /// Whether it was sent bytes and stayed.

@@ -341,6 +341,93 @@ fn an_announced_seek_moves_the_place_and_counts_even_nearby() {
     assert_eq!(rig.session.place().offset, 9 * MIB);
 }
 
+/// A reader that is sent a MiB in each second.
+fn plays(key: u64, seconds: std::ops::Range<u64>) -> Vec<(u64, Input)> {
+    seconds.map(|second| (second * 1000, Sent(key, MIB))).collect()
+}
+
+fn watched(rig: &Rig) -> Option<(u64, u64, u64)> {
+    let run = rig.session.watched()?;
+    Some((run.begun.offset / MIB, run.sent_to / MIB, run.played.as_secs()))
+}
+
+#[test]
+fn who_stays_watches_and_who_looks_elsewhere_for_a_moment_does_not() {
+    let mut rig = Rig::new();
+    rig.run(&[(0, Has(4 * MIB)), (0, Open(1, 0)), (0, Sent(1, 9 * MIB))]).run(&plays(1, 1..10));
+    assert_eq!(watched(&rig), None, "ten seconds may be a look");
+    rig.run(&plays(1, 10..31));
+    assert_eq!(watched(&rig), Some((0, 39, 30)));
+    // A preview beside the time line.
+    rig.run(&[(31_000, Open(2, FILM / 2)), (31_100, Sent(2, MIB)), (33_000, Close(2))])
+        .run(&plays(1, 33..40));
+    assert_eq!(watched(&rig), Some((0, 46, 39)));
+    // A seek, which counts when somebody has stayed there.
+    rig.run(&[(40_000, Close(1)), (40_000, Open(3, FILM / 2))]).run(&plays(3, 41..50));
+    assert_eq!(watched(&rig).unwrap().0, 0);
+    rig.run(&plays(3, 50..60));
+    let (begun, sent_to, played) = watched(&rig).unwrap();
+    assert_eq!((begun, sent_to), (2048, 2067));
+    assert!((17..=19).contains(&played), "{played}");
+}
+
+#[test]
+fn a_reconnect_goes_on_and_another_file_begins_anew() {
+    let mut rig = Rig::new();
+    rig.run(&[(0, Has(4 * MIB)), (0, Open(1, 0)), (0, Sent(1, 9 * MIB))]).run(&plays(1, 1..20));
+    rig.run(&[(20_000, Close(1)), (21_000, Open(2, 26 * MIB))]).run(&plays(2, 22..40));
+    let (begun, sent_to, played) = watched(&rig).unwrap();
+    assert_eq!((begun, sent_to), (0, 44));
+    assert!((37..=39).contains(&played), "{played}");
+    let later = rig.began + Duration::from_secs(50);
+    let opening = Opening { place: Place { file: 1, offset: 0 }, kind: ReaderKind::Play, client: None };
+    rig.session.handle_reader_opened(ReaderKey(3), opening, later).unwrap();
+    for second in 50..75 {
+        rig.session.handle_sent(ReaderKey(3), MIB, rig.began + Duration::from_secs(second));
+    }
+    assert_eq!(rig.session.watched().unwrap().begun, Place { file: 1, offset: 0 });
+}
+
+#[test]
+fn a_paused_player_watches_no_further() {
+    let mut rig = Rig::new();
+    rig.run(&[(0, Has(4 * MIB)), (0, Open(1, 0)), (0, Sent(1, 9 * MIB))]).run(&plays(1, 1..61));
+    let looks: Vec<_> = (61..4000).map(|second| (second * 1000, Has(4 * MIB))).collect();
+    rig.run(&looks);
+    let (_, _, played) = watched(&rig).unwrap();
+    assert!((60..=90).contains(&played), "{played}");
+    rig.run(&[(4_000_000, Close(1)), (4_100_000, Has(4 * MIB))]);
+    assert!(watched(&rig).unwrap().2 <= 95, "nor does one that is gone");
+}
+
+#[test]
+fn a_player_that_has_all_to_the_end_plays_it_from_what_it_holds() {
+    let mut rig = Rig::new();
+    rig.run(&[(0, Has(4 * MIB)), (0, Open(1, FILM - 40 * MIB)), (0, Sent(1, 10 * MIB))])
+        .run(&plays(1, 1..31));
+    rig.run(&[(31_000, Close(1))]);
+    let looks: Vec<_> = (31..120).map(|second| (second * 1000, Has(0))).collect();
+    rig.run(&looks);
+    assert_eq!(watched(&rig).unwrap().2, 119);
+}
+
+#[test]
+fn a_position_is_what_was_played_within_what_was_sent() {
+    let now = Instant::now();
+    let run = |sent_to, seconds| {
+        let mut run = Run::begin(Place { file: 0, offset: 100 * MIB }, now);
+        run.handle_sent(sent_to, now);
+        run.played = Duration::from_secs(seconds);
+        run
+    };
+    // A MiB is a second of the film.
+    let at = |run: Run| run.seconds(|offset| Some((offset / MIB) as f64));
+    assert_eq!(at(run(180 * MIB, 60)), Some(160.0), "it holds twenty seconds");
+    assert_eq!(at(run(180 * MIB, 90)), Some(180.0), "it was stalled");
+    assert_eq!(at(run(400 * MIB, 60)), Some(250.0), "played faster: nobody holds so much");
+    assert_eq!(run(400 * MIB, 60).seconds(|_| None), None);
+}
+
 #[test]
 fn another_file_is_another_place_and_no_seek() {
     let mut rig = Rig::new();
