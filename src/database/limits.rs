@@ -37,6 +37,9 @@ pub const DOWNLOADS_PER_USER_MAX: u64 = 1000;
 /// Views kept, whatever the retention: at some 400 bytes each with their indexes, 80 MB.
 pub const VIEWS_MAX: u64 = 200_000;
 
+/// Files of each user of which it is kept where the user is: a series of many seasons, some 500 bytes a row.
+pub const WATCHED_PER_USER_MAX: u64 = 1000;
+
 /// Files of which it is kept what their containers say, of all users: at some 50 KB for an index of two hours, 100 MB.
 pub const FILMS_MAX: u64 = 2000;
 

@@ -25,6 +25,7 @@ mod torrents;
 mod usage;
 mod users;
 mod views;
+mod watching;
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ pub use torrents::{KnownTorrent, KnownTorrents, Source, TorrentCursor, TorrentEn
 pub use usage::{Day, Usage, UsageRow};
 pub use users::{KnownUser, LimitsPatch, UserLimits, Users};
 pub use views::{NewView, Totals, View, ViewCursor, ViewFilter, Views};
+pub use watching::{Watched, Watching};
 
 use lanes::Lane;
 
@@ -124,6 +126,11 @@ impl Database {
     /// How streams went.
     pub fn views(&self) -> Views<'_> {
         Views(self)
+    }
+
+    /// Where users are in films.
+    pub fn watching(&self) -> Watching<'_> {
+        Watching(self)
     }
 
     /// Bytes and requests, by user and day.

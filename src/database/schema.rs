@@ -7,7 +7,8 @@ pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"AFLX");
 
 /// The step at index n leads from version n to n + 1. A step that was released never changes; what it made is changed
 /// by another step.
-pub(super) const STEPS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+pub(super) const STEPS: &[&str] =
+    &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 
 /// The version that a file says it has; a new file says 0.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {

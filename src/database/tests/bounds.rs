@@ -195,3 +195,18 @@ async fn films_that_nobody_watches_any_more_go_for_new_ones() {
     let long = KnownFilm { facts: "x".repeat(FILM_BYTES_MAX), ..film(0) };
     assert!(matches!(films.save(hash(201), long, NOW).await, Err(DatabaseError::TooLong { .. })));
 }
+
+#[tokio::test]
+async fn who_watches_much_forgets_what_was_watched_longest_ago() {
+    let (_folder, database) = begin();
+    let insert = "INSERT INTO watching SELECT 'anna', zeroblob(20), n, n, 0, 1, 1.0, 1.0, 1, NULL, 'x', 'x', NULL FROM numbers";
+    make(&database, WATCHED_PER_USER_MAX, insert).await;
+    database.watching().save(vec![watched("anna", 1, 0), watched("bert", 1, 0)]).await.unwrap();
+    let old = database.watching().of(&user("anna"), hash(0)).await.unwrap();
+    assert_eq!(old.len() as u64, WATCHED_PER_USER_MAX - 1);
+    assert_eq!(old.last().unwrap().file, FileIndex(2));
+    let strange = Watched { seconds: Some(f64::NAN), duration: Some(-1.0), ..watched("anna", 2, 0) };
+    database.watching().save(vec![strange]).await.unwrap();
+    let read = database.watching().of(&user("anna"), hash(2)).await.unwrap().remove(0);
+    assert_eq!((read.seconds, read.duration), (None, None));
+}

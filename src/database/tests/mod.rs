@@ -93,6 +93,23 @@ fn film(file: u32) -> KnownFilm {
     KnownFilm { file: FileIndex(file), facts, points: Some("[[0,1]]".to_owned()) }
 }
 
+fn watched(name: &str, seed: u8, file: u32) -> Watched {
+    Watched {
+        user: user(name),
+        info_hash: hash(seed),
+        file: FileIndex(file),
+        updated_at: NOW + u64::from(file),
+        finished: false,
+        position: Some(1 << 30),
+        seconds: Some(1234.5),
+        duration: Some(5400.0),
+        length: 1 << 31,
+        name: "Show".to_owned(),
+        path: format!("Show/{file}.mkv"),
+        next: Some((FileIndex(file + 1), format!("Show/{}.mkv", file + 1))),
+    }
+}
+
 fn usage(name: &str, day: u32) -> UsageRow {
     UsageRow { user: user(name), day: Day(day), bytes_sent: 100, bytes_swarm: 10, requests: 1 }
 }
@@ -123,6 +140,7 @@ async fn fill(database: &Database) {
         database.views().add(view(name, seed)).await.unwrap();
         database.usage().add(vec![usage(name, 20_000)]).await.unwrap();
         database.films().save(hash(seed), film(0), NOW).await.unwrap();
+        database.watching().save(vec![watched(name, seed, 0)]).await.unwrap();
         database.suspicions().add(&user, "scan", "sixty ranges a second", NOW).await.unwrap();
     }
 }
@@ -136,6 +154,7 @@ async fn read_all(database: &Database) -> Result<usize, DatabaseError> {
         rows += database.torrents().list(Some(&user), None, 1000).await?.len();
         rows += usize::from(database.users().find(&user).await?.is_some());
         rows += database.sessions().of(&user).await?.len();
+        rows += database.watching().list(&user, 1000).await?.len();
     }
     for seed in 1..=3 {
         rows += database.films().of(hash(seed)).await?.len();

@@ -329,3 +329,35 @@ async fn what_is_known_of_films_is_found_with_its_index_and_listed_without() {
     assert_eq!(films.find(hash(3), FileIndex(0)).await.unwrap(), None);
     assert_eq!(films.of(hash(1)).await.unwrap(), [KnownFilm { points: None, ..film(0) }, silent]);
 }
+
+#[tokio::test]
+async fn what_is_gone_on_with_is_what_was_begun_and_what_follows_what_was_finished_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(folder.path());
+    let (watching, anna) = (database.watching(), user("anna"));
+    let finished =
+        |file| Watched { finished: true, position: None, seconds: None, ..watched("anna", 1, file) };
+    watching
+        .save(vec![finished(0), finished(1), watched("anna", 2, 5), watched("bert", 1, 9)])
+        .await
+        .unwrap();
+    let listed = async || -> Vec<(u8, u32, bool)> {
+        let rows = watching.list(&anna, 100).await.unwrap();
+        rows.into_iter().map(|row| (row.info_hash.0[0], row.file.0, row.finished)).collect()
+    };
+    assert_eq!(listed().await, [(2, 5, false), (1, 1, true)], "nobody goes on with the first episode");
+    watching.save(vec![watched("anna", 1, 2)]).await.unwrap();
+    assert_eq!(listed().await, [(2, 5, false), (1, 2, false)], "the next one was begun");
+    let last = Watched { next: None, ..finished(7) };
+    watching.save(vec![last.clone()]).await.unwrap();
+    assert_eq!(listed().await, [(2, 5, false), (1, 2, false)], "after the last there is nothing");
+    assert_eq!(watching.of(&anna, hash(1)).await.unwrap()[0], last);
+    assert_eq!(watching.list(&anna, 1).await.unwrap(), [watched("anna", 2, 5)]);
+    assert!(watching.forget(&anna, hash(1), FileIndex(2)).await.unwrap());
+    assert!(!watching.forget(&anna, hash(1), FileIndex(2)).await.unwrap());
+    watching.forget_torrent(&anna, hash(1)).await.unwrap();
+    assert_eq!(listed().await, [(2, 5, false)]);
+    assert_eq!(watching.of(&user("bert"), hash(1)).await.unwrap().len(), 1, "another's stays");
+    assert_eq!(watching.purge(NOW + 9).await.unwrap(), 1);
+    assert_eq!(listed().await, []);
+}
