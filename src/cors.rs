@@ -25,7 +25,7 @@ pub fn layer(origins: &[String]) -> Option<CorsLayer> {
     };
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(listed))
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, RANGE])
         .expose_headers([ETAG, LOCATION, RETRY_AFTER, HeaderName::from_static("x-request-id")])
         .max_age(MAX_AGE);

@@ -40,6 +40,7 @@ const HASH: &str = "dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c";
     tags(
         (name = "torrents", description = "What torrents say, and which there are"),
         (name = "streams", description = "Sessions: one user's watching of one torrent"),
+        (name = "watching", description = "Where users are in films, and what they go on with"),
         (name = "downloads", description = "Torrents kept for offline viewing"),
         (name = "analytics", description = "How streams went"),
         (name = "users", description = "For who runs the daemon"),
@@ -170,11 +171,12 @@ pub(super) fn finish(description: &mut Description) {
 }
 
 /// Shapes of which exactly one of these keys is said.
-const ONE_OF: [(&str, &[&str]); 4] = [
+const ONE_OF: [(&str, &[&str]); 5] = [
     ("DownloadBody", &["magnet", "url", "torrent"]),
     ("SeekWish", &["seconds", "bytes", "fraction"]),
     ("SourceBody", &["magnet", "url", "torrent"]),
     ("SourceForm", &["magnet", "url", "torrent"]),
+    ("WatchingWish", &["positionSeconds", "positionBytes", "finished"]),
 ];
 
 /// An object for each way to say it: that key is there, and the others aren't, or are `null` where they may be.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use afflux_metainfo::InfoHashes;
 use afflux_metainfo::limits::TORRENT_BYTES_MAX;
+use afflux_metainfo::{FileIndex, InfoHashes};
 use axum::body::{Body, HttpBody};
 use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, Path, Query, Request};
@@ -228,6 +228,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
 /// A user's name.
 pub(super) fn user(text: &str) -> Result<User, Refusal> {
     text.parse().map_err(|error: BadUser| bad_request(error.to_string()))
+}
+
+/// The `{file}` of a route, as it comes.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct FilePath {
+    /// The file's number in the torrent
+    #[param(maximum = 4_294_967_295u64)]
+    file: u32,
+}
+
+/// The `{file}` of a route: a file's number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FileNumber(pub(super) FileIndex);
+
+impl<S: Send + Sync> FromRequestParts<S> for FileNumber {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let path = Path::<FilePath>::from_request_parts(parts, state).await;
+        path.map(|Path(FilePath { file })| Self(FileIndex(file)))
+            .map_err(|error| bad_request(format!("a file's number is wanted: {}", error.body_text())))
+    }
 }
 
 /// The `{hash}` of a route, as it comes.

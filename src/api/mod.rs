@@ -20,6 +20,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 mod torrents;
+mod watching;
 
 use std::sync::Arc;
 

@@ -87,6 +87,9 @@ const READING: &[Code] = &[
     Code::TorrentFailed,
     Code::Database,
 ];
+/// Saying where one is in a film.
+const WATCHING: &[Code] =
+    &[Code::UnknownTorrent, Code::BadSource, Code::NoFile, Code::OutOfRange, Code::Conflict, Code::Database];
 /// Going to a place in a session's file.
 const SEEKING: &[Code] = &[
     Code::NoStream,
@@ -119,6 +122,9 @@ fn own(method: &str, path: &str) -> Option<&'static [Code]> {
         ("GET", "/api/stream/{hash}/opensubtitles") => READING,
         ("POST", "/api/stream/{hash}/pause" | "/api/stream/{hash}/resume") => SESSION,
         ("POST", "/api/stream/{hash}/seek") => SEEKING,
+        ("GET", "/api/watching") => &[Code::Database],
+        ("PUT", "/api/watching/{hash}/{file}") => WATCHING,
+        ("DELETE", "/api/watching/{hash}/{file}") => &[Code::NotWatched, Code::BadSource, Code::Database],
         ("GET", "/api/events") => &[],
         ("GET", "/api/downloads") => &[],
         ("POST", "/api/downloads") => KEEPING,
@@ -193,7 +199,7 @@ fn by_shape(path: &str, operation: &Operation) -> Vec<Problem> {
     if path.contains("{hash}") {
         codes.push(Code::BadHash);
     }
-    if has_query || path.contains("{name}") || operation.request_body.is_some() {
+    if has_query || path.contains("{name}") || path.contains("{file}") || operation.request_body.is_some() {
         codes.push(Code::BadRequest);
     }
     if operation.request_body.is_some() {

@@ -10,7 +10,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use super::gate::{self, Guarded};
-use super::{Api, admin, analytics, describe, downloads, events, limits, plain, streams, torrents};
+use super::{Api, admin, analytics, describe, downloads, events, limits, plain, streams, torrents, watching};
 use crate::auth::Scope;
 
 /// Who may use a route. There is no third kind: what isn't open needs a scope.
@@ -48,6 +48,9 @@ fn table() -> Vec<Row> {
         (With(Scope::Stream),        routes!(streams::seek)),
         (With(Scope::Stream),        routes!(streams::pause)),
         (With(Scope::Stream),        routes!(streams::resume)),
+        (With(Scope::Stream),        routes!(watching::list)),
+        (With(Scope::Stream),        routes!(watching::set)),
+        (With(Scope::Stream),        routes!(watching::forget)),
         (With(Scope::Stream),        routes!(events::listen)),
         (With(Scope::Download),      routes!(downloads::list)),
         (With(Scope::Download),      routes!(downloads::add)),

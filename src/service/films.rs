@@ -233,6 +233,11 @@ impl Shared {
         known.filter_map(seconds).collect()
     }
 
+    /// What is kept of a file of so many bytes.
+    pub(super) async fn known_film(&self, hash: InfoHash, file: FileIndex, length: u64) -> Option<Film> {
+        Some(Film { facts: self.recall(hash, file).await?, length })
+    }
+
     async fn recall(&self, hash: InfoHash, file: FileIndex) -> Option<Facts> {
         let written = self.database.films().find(hash, file).await.ok()??;
         // What an older version wrote otherwise is read from the file again.

@@ -4,6 +4,7 @@
 //! HTTP. All methods take the [`Identity`](crate::auth::Identity) of who asks; what belongs to somebody else isn't there for them.
 //!
 //! - `torrents` owns which torrents run, `sessions` who watches what, `downloads` who keeps what, `accounts` what users may, `catalog` what they named.
+//! - `watching` remembers where users are in films.
 //! - `reading` stands between a session's players and the torrent's bytes: it counts, paces and checks.
 //! - `rounds` looks at everything a few times a second: states, stalls, what is over.
 //!
@@ -51,6 +52,7 @@ mod subtitles;
 mod suspicion;
 mod texts;
 mod torrents;
+mod watching;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -77,6 +79,7 @@ use self::suspicion::Suspects;
 use self::texts::Texts;
 pub use self::torrents::StreamStorage;
 use self::torrents::Torrents;
+pub use self::watching::{WatchedFile, WatchingWish};
 use crate::config::options::MAX_CONCURRENT_STREAMS;
 use crate::config::service::{DownloadSettings, ServiceOptions, StreamSettings, SuspiciousSettings};
 use crate::config::{File, Tuning, TuningOptions};
@@ -162,6 +165,8 @@ struct Shared {
     /// Subtitles that are converted now.
     conversions: Semaphore,
     fetches: Semaphore,
+    /// Held while it is written down where users are in films, by a session or by a client.
+    watching: tokio::sync::Mutex<()>,
     stop: CancellationToken,
 }
 
@@ -269,6 +274,7 @@ impl StreamingService {
             texts: Texts::default(),
             conversions: Semaphore::new(subtitles::CONVERSIONS_MAX),
             fetches: Semaphore::new(FETCHES_MAX),
+            watching: tokio::sync::Mutex::default(),
             stop: CancellationToken::new(),
             engine,
             database,

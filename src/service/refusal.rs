@@ -63,6 +63,8 @@ codes! {
     NoFile = "no_such_file", 404;
     /// There is no such download
     NoDownload = "no_download", 404;
+    /// Nothing is remembered of watching this
+    NotWatched = "not_watched", 404;
     /// There is no such user
     NoUser = "no_user", 404;
     /// The place to seek to lies outside of the file

@@ -11,13 +11,14 @@ use crate::database::{DatabaseError, Day};
 pub(super) const PURGE: Duration = Duration::from_secs(3600);
 
 impl Shared {
-    /// Forgets what is over at a time (in seconds since 1970): analytics beyond their retention, sessions and revoked tokens that
+    /// Forgets what is over at a time (in seconds since 1970): analytics and what was watched beyond their retention, sessions and revoked tokens that
     /// have expired.
     pub(super) async fn purge(&self, now: u64) {
         let oldest = now.saturating_sub(self.config.streams.analytics_retention.as_secs());
         // Today's rows are in use: quotas are held against them.
         let (day, database) = (Day::of(oldest), &self.database);
         told("views", database.views().purge(oldest).await);
+        told("watching", database.watching().purge(oldest).await);
         told("usage", database.usage().purge(day).await);
         told("sessions", database.sessions().purge(now).await);
         told("revocations", database.revocations().purge(now).await);

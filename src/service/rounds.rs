@@ -11,6 +11,7 @@ use super::events::Event;
 use super::retention::PURGE;
 use super::sessions::Session;
 use super::shapes::TroubleInfo;
+use super::watching::NOTED;
 use super::{Shared, buffer, unix_now};
 use crate::engine::{Fault, Search, State, Status};
 
@@ -25,7 +26,7 @@ const SAVE: Duration = Duration::from_secs(15);
 pub(super) async fn run(shared: Weak<Shared>) {
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut slow, mut save) = (Instant::now(), Instant::now());
+    let (mut slow, mut save, mut noted) = (Instant::now(), Instant::now(), Instant::now());
     let mut purged: Option<Instant> = None;
     loop {
         ticks.tick().await;
@@ -40,6 +41,10 @@ pub(super) async fn run(shared: Weak<Shared>) {
         if now.duration_since(slow) >= SLOW_LOOK {
             slow = now;
             shared.look_slowly(now).await;
+        }
+        if now.duration_since(noted) >= NOTED {
+            noted = now;
+            shared.note_watching().await;
         }
         if now.duration_since(save) >= SAVE {
             save = now;
@@ -196,6 +201,7 @@ impl Shared {
         for session in self.sessions.awake() {
             self.save(&session).await;
         }
+        self.note_watching().await;
         self.write_down_downloads().await;
         self.accounts.write_down().await;
     }

@@ -29,6 +29,7 @@ use super::films::{Film, Looking};
 use super::refusal::{Code, Refusal};
 use super::texts::Reading;
 use super::torrents::{Files, Purpose, Use};
+use super::watching::Noted;
 use super::{Shared, Start, content, unix_now};
 use crate::auth::{Identity, TokenId};
 use crate::database::SavedSession;
@@ -83,6 +84,8 @@ pub(super) struct State {
     pub(super) peers_max: u32,
     /// The tokens it was watched with, the newest last: who holds its URLs got them with one of these.
     tokens: Vec<TokenId>,
+    /// What was noted of where its user is.
+    pub(super) noted: Noted,
     /// What of its figures is in the metrics.
     pub(super) tally: SessionTally,
     /// When it was last written down, and whether something changed since.
@@ -330,6 +333,7 @@ impl Shared {
             wasted: Grown::from(analytics::wasted(&torrent)),
             peers_max: 0,
             tokens: row.tokens.iter().copied().map(TokenId::from).collect(),
+            noted: Noted::default(),
             tally: SessionTally::default(),
             saved: None,
         };
@@ -454,6 +458,7 @@ impl Shared {
             session.ended.cancel();
             session.measure(&self.metrics, Instant::now());
             self.note_view(&session).await;
+            self.note_last_watched(&session).await;
             session.using.give_up();
         }
         if let Err(error) = self.database.sessions().end(id).await {

@@ -122,6 +122,7 @@ impl StreamingService {
         }
         shared.end_sessions(hash, "deleted", |session| dropping.force || session.user == who.user).await;
         shared.let_go_of_files(&who.user, hash, dropping).await?;
+        shared.database.watching().forget_torrent(&who.user, hash).await?;
         shared.database.torrents().forget(&who.user, named.source.hashes()).await?;
         shared.torrents.look(std::time::Instant::now());
         Ok(())
