@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use afflux_media::Tag;
-use afflux_media::release::{Pack, pack};
+use afflux_media::release::{Episode, Pack, pack};
 use afflux_media::sidecar::{Sidecar, sidecars};
 use afflux_metainfo::layout::FileSpan;
 use afflux_metainfo::{FileIndex, Layout};
@@ -71,6 +71,21 @@ pub fn watching_order(layout: &Layout) -> Vec<FileIndex> {
     let order: Vec<FileIndex> =
         numbered(&pack).chain(specials).chain(pack.films.iter().copied()).map(packed).collect();
     if order.is_empty() { videos } else { order }
+}
+
+/// The seasons that names count, with their episodes in order; those of none come first, as season 0.
+pub fn seasons(layout: &Layout) -> Vec<(u16, Vec<FileIndex>)> {
+    let videos = in_order(layout, Kind::Video);
+    let Some((pack, packed)) = packed(layout, &videos) else { return Vec::new() };
+    let files = |episodes: &[Episode]| episodes.iter().map(|episode| packed(episode.file)).collect();
+    let specials = (!pack.specials.is_empty()).then(|| (0, files(&pack.specials)));
+    let numbered = pack.seasons.iter().filter_map(|season| Some((season.number?, files(&season.episodes))));
+    specials.into_iter().chain(numbered).collect()
+}
+
+/// Whether a file is an episode of a series, as names count them.
+pub fn is_episode(layout: &Layout, file: FileIndex) -> bool {
+    episodes(layout).contains(&file)
 }
 
 /// The episodes of all seasons, in order.
@@ -253,6 +268,10 @@ mod tests {
         ]);
         let order: Vec<u32> = watching_order(&layout).into_iter().map(|FileIndex(index)| index).collect();
         assert_eq!(order, [2, 1, 0, 3]);
+        let seasons =
+            [(0, vec![FileIndex(3)]), (1, vec![FileIndex(2), FileIndex(1)]), (2, vec![FileIndex(0)])];
+        assert_eq!(super::seasons(&layout), seasons);
+        assert!(is_episode(&layout, FileIndex(0)) && !is_episode(&layout, FileIndex(5)));
         assert_eq!(next_file(&layout, FileIndex(1)), Some(FileIndex(0)), "into the next season");
         assert_eq!(next_file(&layout, FileIndex(0)), None);
     }

@@ -23,7 +23,7 @@ use crate::service::shapes::{
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StartQuery {
-    /// The file's number; without it the main video.
+    /// The file's number; without it the main video, of a series the episode to go on with.
     file: Option<u32>,
     /// `1`: as an attachment, not paced as players are.
     download: Option<String>,
@@ -39,7 +39,8 @@ pub(super) async fn list(State(api): State<Arc<Api>>, Extension(identity): Exten
 /// Starts or joins this user's session for the torrent.
 ///
 /// With `Accept: application/json` the session, with URLs for players; otherwise the file itself, with ranges (RFC 9110).
-/// A hash that nobody named is looked up in the DHT.
+/// A hash that nobody named is looked up in the DHT. Without `file` it is the main video; of a series it is what this user goes on
+/// with.
 #[utoipa::path(get, path = "/api/stream/{hash}", tag = "streams",
     params(HashPath, StartQuery),
     responses(
@@ -70,6 +71,10 @@ pub(super) async fn start(
 fn absolute(mut session: StreamSession, base: &BaseUrl) -> StreamSession {
     session.url = format!("{base}{}", session.url);
     session.playlist_url = format!("{base}{}", session.playlist_url);
+    session
+        .seasons
+        .iter_mut()
+        .for_each(|season| season.playlist_url = format!("{base}{}", season.playlist_url));
     session.subtitles.iter_mut().for_each(|subtitle| lead_back(subtitle, base));
     session
 }

@@ -195,7 +195,7 @@ pub struct Converted {
 /// What to stream.
 #[derive(Clone, Debug, Default)]
 pub struct Start {
-    /// The file's number; without it the main video.
+    /// The file's number; without it the main video, of a series the episode to go on with.
     pub file: Option<u32>,
     /// What the player calls itself.
     pub client: Option<String>,

@@ -32,7 +32,7 @@ use super::torrents::{Files, Purpose, Use};
 use super::watching::Noted;
 use super::{Shared, Start, content, unix_now};
 use crate::auth::{Identity, TokenId};
-use crate::database::SavedSession;
+use crate::database::{SavedSession, Watched};
 use crate::engine::torrent::Ready;
 use crate::engine::{Torrent, Viewing, WarmUp};
 use crate::media_choice;
@@ -90,6 +90,24 @@ pub(super) struct State {
     pub(super) tally: SessionTally,
     /// When it was last written down, and whether something changed since.
     pub(super) saved: Option<Instant>,
+}
+
+/// What a session is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Its URLs.
+    Urls,
+    /// A file's bytes, by the answer itself.
+    Bytes,
+}
+
+/// A session whose torrent is open and turned to a file.
+struct Started {
+    session: Arc<Session>,
+    opened: Opened,
+    file: FileIndex,
+    /// Where its user was in that file.
+    at: Option<Watched>,
 }
 
 /// A torrent that is open for a session.
@@ -228,7 +246,8 @@ impl Shared {
         who: &Identity,
         hashes: InfoHashes,
         start: &Start,
-    ) -> Result<(Arc<Session>, Opened, FileIndex), Refusal> {
+        wanted: Wanted,
+    ) -> Result<Started, Refusal> {
         let named = self.find_or_hash(who, hashes).await?;
         let hash = named.source.hashes().wire();
         let (session, is_new) = match self.sessions.find(&who.user, hash) {
@@ -265,12 +284,12 @@ impl Shared {
         {
             self.note_torrent_added(who).await;
         }
-        let file = choose(&opened.ready, start.file)?;
+        let (file, at) = self.goes_on(&session, &opened.ready, start.file, wanted).await?;
         self.check_content(&session, &opened, file)?;
         session.state().expires_at = unix_now() + self.config.streams.url_ttl.as_secs();
         session.turn_to(&opened, file, self);
         self.save(&session).await;
-        Ok((session, opened, file))
+        Ok(Started { session, opened, file, at })
     }
 
     /// A new session, within the limits.

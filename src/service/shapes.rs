@@ -17,7 +17,10 @@ use crate::torrent_info::TorrentInfo;
     "file": 1,
     "url": "http://127.0.0.1:8080/stream/TOKEN/Big%20Buck%20Bunny.mp4",
     "playlistUrl": "http://127.0.0.1:8080/stream/TOKEN/playlist.m3u8",
+    "seasons": [],
     "subtitles": [],
+    "resumeSeconds": 1234.5,
+    "resumeBytes": 284_164_096,
     "expiresAt": 1795513279u64,
 }))]
 pub struct StreamSession {
@@ -31,10 +34,30 @@ pub struct StreamSession {
     pub url: String,
     /// All videos of the torrent in watching order.
     pub playlist_url: String,
+    /// The seasons that the names of its videos count, each with a playlist of its own.
+    pub seasons: Vec<SeasonLink>,
+    /// The second of the file that its user goes on from, if they were watching it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume_seconds: Option<f64>,
+    /// The same as a byte.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume_bytes: Option<u64>,
     /// Subtitles of the file, with URLs of their own.
     pub subtitles: Vec<SubtitleLink>,
     /// When the URLs end, in seconds since 1970.
     pub expires_at: u64,
+}
+
+/// A season of a torrent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SeasonLink {
+    /// Which; 0: what belongs to none.
+    pub season: u16,
+    /// How many videos of it there are.
+    pub episodes: u32,
+    /// Where a playlist of them is.
+    pub playlist_url: String,
 }
 
 /// A subtitle: a file of the torrent, or a track inside of the film's file.

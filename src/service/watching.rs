@@ -15,12 +15,13 @@ use tracing::warn;
 pub use self::shapes::{WatchedFile, WatchingWish};
 use super::films::Film;
 use super::refusal::{Code, Refusal};
-use super::sessions::Session;
+use super::sessions::{Session, Wanted, choose};
 use super::sources::unknown;
 use super::{Page, Shared, StreamingService, unix_now};
 use crate::auth::Identity;
 use crate::database::Watched;
 use crate::engine::Torrent;
+use crate::engine::torrent::Ready;
 use crate::media_choice;
 use crate::source::Source;
 use crate::user::User;
@@ -118,7 +119,7 @@ impl Shared {
         self.write_rows(rows).await;
     }
 
-    /// The same of one session, which ends.
+    /// The same of one session.
     pub(super) async fn note_last_watched(&self, session: &Session) {
         let _turn = self.watching.lock().await;
         self.write_rows(session.watched(unix_now()).into_iter().collect()).await;
@@ -134,8 +135,33 @@ impl Shared {
     }
 
     /// What a user has watched of a torrent, the last first.
-    pub(super) async fn watched_of(&self, user: &User, hash: InfoHash) -> Vec<Watched> {
+    async fn watched_of(&self, user: &User, hash: InfoHash) -> Vec<Watched> {
         self.database.watching().of(user, hash).await.unwrap_or_default()
+    }
+
+    /// The file that a user means, and where they were in it. Without a number it is the main video, but of a series what is to be
+    /// gone on with; who asks for bytes, again and again, gets those of the same file while the session is at it.
+    pub(super) async fn goes_on(
+        &self,
+        session: &Session,
+        ready: &Ready,
+        wish: Option<u32>,
+        wanted: Wanted,
+    ) -> Result<(FileIndex, Option<Watched>), Refusal> {
+        self.note_last_watched(session).await;
+        let rows = self.watched_of(&session.user, session.info_hash).await;
+        let present = session.state().file.filter(|_| wanted == Wanted::Bytes);
+        let begun = || {
+            rows.first()
+                .map(|row| row.next.as_ref().filter(|_| row.finished).map_or(row.file, |(next, _)| *next))
+        };
+        let of_a_series =
+            present.or_else(begun).filter(|&file| media_choice::is_episode(&ready.layout, file));
+        let file = match (wish, of_a_series) {
+            (None, Some(episode)) => episode,
+            _ => choose(ready, wish)?,
+        };
+        Ok((file, rows.into_iter().find(|row| row.file == file && !row.finished)))
     }
 
     /// Writes down what a client says.

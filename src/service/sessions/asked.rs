@@ -8,7 +8,7 @@ use afflux_stream::session::Place;
 
 use super::seeking::{place_of, time_of};
 use super::told::{buffered_seconds, status_asleep};
-use super::{choose, no_stream};
+use super::{Started, Wanted, choose, no_stream};
 use crate::auth::{Identity, Scope};
 use crate::service::refusal::Refusal;
 use crate::service::shapes::{SeekAnswer, SeekWish, StreamSession, StreamStatus};
@@ -29,8 +29,8 @@ impl StreamingService {
         hashes: InfoHashes,
         start: Start,
     ) -> Result<StreamSession, Refusal> {
-        let (session, opened, file) = self.shared.start(who, hashes, &start).await?;
-        Ok(session.shape(&self.shared, &opened.ready, file))
+        let started = self.shared.start(who, hashes, &start, Wanted::Urls).await?;
+        Ok(started.session.shape(&self.shared, &started.opened.ready, started.file, started.at.as_ref()))
     }
 
     /// The same for a player that takes the file's bytes from the same answer; `unpaced` for one that saves them.
@@ -44,7 +44,8 @@ impl StreamingService {
         start: Start,
         unpaced: bool,
     ) -> Result<Arc<dyn afflux_stream::Media>, Refusal> {
-        let (session, opened, file) = self.shared.start(who, hashes, &start).await?;
+        let started = self.shared.start(who, hashes, &start, Wanted::Bytes).await?;
+        let Started { session, opened, file, .. } = started;
         self.shared.note_media_request(&session, None).await?;
         let opening = reading::Opening { file, unpaced, client: start.client };
         reading::open(&self.shared, &session, &opened, opening)

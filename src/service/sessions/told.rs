@@ -10,11 +10,13 @@ use afflux_stream::session::State as StreamState;
 use afflux_stream::token::{Bound, MediaToken};
 
 use super::{Session, bound};
-use crate::database::SavedSession;
+use crate::database::{SavedSession, Watched};
 use crate::engine::torrent::Ready;
 use crate::media_choice;
 use crate::service::films::{Film, Looking};
-use crate::service::shapes::{PeerCount, SeekCount, StallCount, StreamSession, StreamStatus, TroubleInfo};
+use crate::service::shapes::{
+    PeerCount, SeasonLink, SeekCount, StallCount, StreamSession, StreamStatus, TroubleInfo,
+};
 use crate::service::{Shared, buffer, subtitles, unix_now};
 use crate::shelf::encode;
 
@@ -43,13 +45,28 @@ impl Session {
     }
 
     /// The session with the URLs of a file.
-    pub(super) fn shape(&self, shared: &Shared, ready: &Ready, file: FileIndex) -> StreamSession {
+    pub(super) fn shape(
+        &self,
+        shared: &Shared,
+        ready: &Ready,
+        file: FileIndex,
+        at: Option<&Watched>,
+    ) -> StreamSession {
+        let playlist_url = format!("/stream/{}/playlist.m3u8", self.token(shared, None));
+        let season = |(number, episodes): (u16, Vec<FileIndex>)| SeasonLink {
+            season: number,
+            episodes: episodes.len() as u32,
+            playlist_url: format!("{playlist_url}?season={number}"),
+        };
         StreamSession {
             session_id: self.id.to_string(),
             info_hash: self.info_hash.to_string(),
             file: file.0,
             url: self.media_path(shared, ready, file),
-            playlist_url: format!("/stream/{}/playlist.m3u8", self.token(shared, None)),
+            seasons: media_choice::seasons(&ready.layout).into_iter().map(season).collect(),
+            resume_seconds: at.and_then(|at| at.seconds),
+            resume_bytes: at.and_then(|at| at.position),
+            playlist_url,
             subtitles: subtitles::links(self, shared, ready, file),
             expires_at: self.state().expires_at,
         }
