@@ -261,12 +261,13 @@ mod media {
     #[expect(dead_code, reason = "it is there to be described")]
     pub(super) fn file() {}
 
-    /// Lists the torrent's videos in watching order, with signed URLs.
+    /// Lists the torrent's videos in watching order, with signed URLs, titles, lengths as far as they are known, and subtitles.
     #[utoipa::path(get, path = "/stream/{token}/playlist.m3u8", tag = "media", security(),
-        params(("token" = String, Path, description = "From the playlist URL of a session", pattern = "^[A-Za-z0-9_-]{62}$")),
+        params(("token" = String, Path, description = "From the playlist URL of a session", pattern = "^[A-Za-z0-9_-]{62}$"),
+            ("season" = Option<u16>, Query, description = "Only this season, as names count them; 0: specials", maximum = 65_535)),
         responses(
-            (status = 200, description = "A playlist with relative URLs", content_type = "application/vnd.apple.mpegurl"),
-            (status = 206, description = "A part of it", content_type = "application/vnd.apple.mpegurl"),
+            (status = 200, description = "A playlist with relative URLs", content_type = "audio/x-mpegurl"),
+            (status = 206, description = "A part of it", content_type = "audio/x-mpegurl"),
             (status = 304, description = "The client has it already")))]
     #[expect(dead_code, reason = "it is there to be described")]
     pub(super) fn playlist() {}

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use afflux_metainfo::FileIndex;
 use afflux_stream::library::FilePart;
+use afflux_stream::media_type::MediaType;
 use afflux_stream::pace::{Allowance, Purpose};
 use afflux_stream::session::{self, Place, ReaderKey, ReaderKind};
 use afflux_stream::token::{MediaToken, TokenError};
@@ -23,7 +24,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::content::Head;
 use super::refusal::{Code, Refusal};
-use super::sessions::{Opened, Session, bound, choose};
+use super::sessions::{LIST, Opened, Session, bound, choose};
 use super::{Shared, subtitles, unix_now};
 
 /// The name under which a session's playlist is served.
@@ -105,8 +106,9 @@ impl Shared {
             return match request.path.as_str() {
                 PLAYLIST => {
                     let durations = self.durations(hash).await;
-                    let playlist = session.playlist(self, &opened.ready, &durations);
-                    Ok(text_of(MediaType::PLAYLIST, PLAYLIST, playlist))
+                    let asked = (&request.base, request.query.as_deref());
+                    let list = session.playlist(self, &opened.ready, &durations, asked)?;
+                    Ok(written(PLAYLIST, LIST, list))
                 }
                 path => {
                     let query = request.query.as_deref();
@@ -382,10 +384,10 @@ impl Drop for SessionReader {
 
 /// A small file of our own making.
 pub(super) fn text(name: &str, text: String) -> Arc<dyn Media> {
-    text_of(afflux_stream::media_type(name), name, text)
+    written(name, afflux_stream::media_type(name), text)
 }
 
-fn text_of(media_type: MediaType, name: &str, text: String) -> Arc<dyn Media> {
+fn written(name: &str, media_type: MediaType, text: String) -> Arc<dyn Media> {
     let facts = MediaFacts {
         length: text.len() as u64,
         etag: format!("\"{}\"", sha1_smol::Sha1::from(&text).digest()),

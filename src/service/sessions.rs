@@ -3,6 +3,7 @@
 //! A session outlives the process: it is written down, sleeps until somebody asks for it, and its URLs go on to work.
 
 mod asked;
+mod playlist;
 mod roll;
 mod seeking;
 mod told;
@@ -19,6 +20,7 @@ use afflux_stream::token::{Bound, SessionId};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub(super) use self::playlist::LIST;
 pub(super) use self::roll::Sessions;
 use super::accounts::Account;
 use super::analytics::{self, Grown};

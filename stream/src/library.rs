@@ -16,6 +16,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::media_type::MediaType;
+use crate::server::BaseUrl;
 use crate::window::Window;
 
 /// A request for a file, as far as it matters for finding that file.
@@ -31,6 +32,8 @@ pub struct MediaRequest {
     pub user_agent: Option<String>,
     /// The other end of the connection.
     pub remote: SocketAddr,
+    /// What the client reached us by, for URLs that can't be relative.
+    pub base: BaseUrl,
 }
 
 /// Opens files. One per server.

@@ -171,7 +171,7 @@ fn a_playlist_has_the_videos_in_watching_order() {
     let session = daemon.viewer("anna").stream(&film);
     let playlist = session["playlistUrl"].as_str().expect("a URL");
     let answer = Ask::get(playlist).send();
-    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/vnd.apple.mpegurl")));
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("audio/x-mpegurl")));
     let list = String::from_utf8(answer.bytes()).expect("text");
     let titles: Vec<&str> = list.lines().filter_map(|line| line.strip_prefix("#EXTINF:-1,")).collect();
     assert_eq!(titles, ["Show E01", "Show E02", "Show E10"]);

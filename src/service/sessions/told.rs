@@ -1,10 +1,8 @@
-//! What is told of a session: its URLs, its playlist, what it is at.
+//! What is told of a session: its URLs, what it is at.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Instant;
 
-use afflux_media::release;
 use afflux_metainfo::FileIndex;
 use afflux_stream::session::State as StreamState;
 use afflux_stream::token::{Bound, MediaToken};
@@ -22,8 +20,6 @@ use crate::shelf::encode;
 
 /// Stretches of a file that a status tells of: enough for a bar on a screen.
 const RANGES_TOLD_MAX: usize = 64;
-/// Films of a playlist whose names are read; of more it is the names themselves.
-const TITLES_MAX: usize = 500;
 
 impl Session {
     /// What its URLs are bound to.
@@ -70,28 +66,6 @@ impl Session {
             subtitles: subtitles::links(self, shared, ready, file),
             expires_at: self.state().expires_at,
         }
-    }
-
-    /// The torrent's videos (without any, its songs) in watching order.
-    pub(in crate::service) fn playlist(
-        &self,
-        shared: &Shared,
-        ready: &Ready,
-        durations: &BTreeMap<FileIndex, f64>,
-    ) -> String {
-        let mut list = String::from("#EXTM3U\n");
-        for (nth, file) in media_choice::watching_order(&ready.layout).into_iter().enumerate() {
-            let Some(span) = ready.layout.file(file) else { continue };
-            let name = span.path.last().cloned().unwrap_or_default();
-            // A line break in a name would be a line of its own.
-            let title = if nth < TITLES_MAX { title(&span.display_path()) } else { name.clone() };
-            let title: String = title.chars().filter(|c| !c.is_control()).collect();
-            let token = self.token(shared, Some(file));
-            // Players take -1 for a film of which it isn't known how long it is.
-            let seconds = durations.get(&file).map_or(-1, |seconds| seconds.round() as i64);
-            list.push_str(&format!("#EXTINF:{seconds},{title}\n../{token}/{}\n", encode(&name)));
-        }
-        list
     }
 
     /// What it is at.
@@ -150,30 +124,6 @@ impl Session {
             }),
         }
     }
-}
-
-/// What people call a film: its title with year or episode, as its name says them, else the file's name.
-fn title(path: &str) -> String {
-    let release = release::parse(path);
-    let name = path.rsplit('/').next().unwrap_or(path);
-    if release.title.is_empty() {
-        return name.to_owned();
-    }
-    let mut title = release.title;
-    if let Some(year) = release.year {
-        title.push_str(&format!(" ({year})"));
-    }
-    let number = |letter, numbers: &[u16]| {
-        numbers.iter().map(|number| format!("{letter}{number:02}")).collect::<String>()
-    };
-    let numbered = number('S', &release.seasons) + &number('E', &release.episodes);
-    for part in [numbered, release.date.map(|date| date.to_string()).unwrap_or_default()] {
-        if !part.is_empty() {
-            title.push(' ');
-            title.push_str(&part);
-        }
-    }
-    title
 }
 
 /// How long a stretch of a file lasts: by its index, or of a film that lasts `duration` by proportion.

@@ -178,15 +178,15 @@ where
         Ok(host) => host,
         Err(problem) => return hardened(problem.into_response()),
     };
-    if is_media(request.uri().path()) {
-        return caught(media(shared, request, client)).await;
-    }
     let named = match (&host, ends.local) {
         (Some(host), _) => BaseUrl::new(secure, host),
         (None, Some(local)) => BaseUrl::new(secure, &local),
         (None, None) => BaseUrl::new(secure, &config.listen),
     };
     let base = config.proxies.public_url.clone().unwrap_or_else(|| named.clone());
+    if is_media(request.uri().path()) {
+        return caught(media(shared, request, client, base)).await;
+    }
     if guard::is_forged(&request, &[named.as_str(), base.as_str()], &config.origins) {
         return hardened(Problem::ORIGIN_REFUSED.into_response());
     }
@@ -209,6 +209,7 @@ async fn media<L: Library, S>(
     shared: &Shared<L, S>,
     request: Request<Incoming>,
     client: SocketAddr,
+    base: BaseUrl,
 ) -> Response<ResponseBody> {
     let (head, _) = request.into_parts();
     if head.method == Method::OPTIONS {
@@ -230,6 +231,7 @@ async fn media<L: Library, S>(
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned),
         remote: client,
+        base,
     };
     match shared.library.open(&request).await {
         Ok(media) => respond(&head, &media, shared.config.window),
