@@ -128,6 +128,9 @@ pub enum Kind {
     /// Nobody reads it yet: what comes next, the head of the next episode. It has no deadlines, and is fetched only while
     /// all that others read is safely ahead of them.
     Next,
+    /// Nobody reads it yet, and it is little: what belongs to a film, its subtitles. It has no deadlines, but is fetched before
+    /// anything is read ahead of anybody, and stays while the window does.
+    Beside,
 }
 
 /// What a reader needs, in bytes of the torrent.

@@ -65,9 +65,9 @@ impl Keep {
         loose.max_by_key(|&piece| worth(piece, wants, layout))
     }
 
-    /// Some piece, if there is one.
-    pub fn any(&self) -> Option<PieceIndex> {
-        self.pieces.first().copied()
+    /// Some piece that no window covers, if there is one.
+    pub fn loose(&self, wants: &Wants) -> Option<PieceIndex> {
+        self.pieces.iter().copied().find(|&piece| !wants.covers(piece))
     }
 
     /// Bytes of verified pieces in memory.
@@ -80,7 +80,7 @@ fn worth(piece: PieceIndex, wants: &Wants, layout: &Layout) -> Worth {
     let start = layout.piece_offset(piece);
     let end = start + u64::from(layout.length_of(piece));
     let mut nearest = Worth::Unread;
-    for reader in wants.readers() {
+    for reader in wants.readers().filter(|reader| !reader.is_beside()) {
         let window = reader.window();
         let worth = if is_edge(start, end, window.position, window.file_end, layout) {
             Worth::Edge(start.abs_diff(window.position))

@@ -129,6 +129,9 @@ pub const SETTLED_SECONDS: u64 = 3;
 /// Of a memory-kind torrent's memory, the part (one in so many) for what is read next.
 pub const NEXT_SHARE: u64 = 8;
 
+/// The same for what lies beside films, at most: subtitles are small, and a torrent that says otherwise takes no film's memory.
+pub const BESIDE_SHARE: u64 = 8;
+
 /// What a reader is assumed to play at when nobody knows: a high rate only makes its deadlines earlier.
 pub const READER_RATE_DEFAULT: u64 = 2 * 1024 * 1024;
 

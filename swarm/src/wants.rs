@@ -11,7 +11,8 @@ use afflux_metainfo::{Layout, PieceIndex};
 
 use crate::input::{Kind, ReaderKey, Window};
 use crate::limits::{
-    AHEAD_SECONDS, NEXT_SHARE, READER_RATE_DEFAULT, READERS_MAX, SAFE_SECONDS, SETTLED_SECONDS, TAIL_BYTES,
+    AHEAD_SECONDS, BESIDE_SHARE, NEXT_SHARE, READER_RATE_DEFAULT, READERS_MAX, SAFE_SECONDS, SETTLED_SECONDS,
+    TAIL_BYTES,
 };
 
 /// One reader and the pieces its window covers.
@@ -57,7 +58,7 @@ impl Reader {
 
     /// Whether it waits right now.
     pub fn is_waiting(&self) -> bool {
-        self.window.waiting && self.window.kind != Kind::Next
+        self.window.waiting && !self.is_next() && !self.is_beside()
     }
 
     /// Whether nobody has the piece under it, so that no memory has to be kept for what follows.
@@ -68,6 +69,11 @@ impl Reader {
     /// Whether nobody reads it yet, so that nothing of it has a deadline.
     pub fn is_next(&self) -> bool {
         self.window.kind == Kind::Next
+    }
+
+    /// Whether it is what lies beside a film, which nobody reads yet either.
+    pub fn is_beside(&self) -> bool {
+        self.window.kind == Kind::Beside
     }
 
     /// Whether it has read for a while since it came or jumped: its rate is a film's, and a pause would be felt.
@@ -112,16 +118,19 @@ impl Reader {
             (Kind::Play, true) => (window.file_end, window.file_end),
             (Kind::Play, false) => (window.urgent_end.max(under), self.soon_end(grows)),
             (Kind::Probe, _) => (window.urgent_end.max(under), window.urgent_end),
-            (Kind::Next, _) => (window.position, window.soon_end),
+            (Kind::Next | Kind::Beside, _) => (window.position, window.soon_end),
         };
         let pieces = layout.pieces_of(window.position..soon_end.max(urgent_end));
         let urgent_pieces = layout.pieces_of(window.position..urgent_end).end;
-        self.urgent = pieces.start..if self.is_next() { pieces.start } else { urgent_pieces };
+        let has_deadlines = !self.is_next() && !self.is_beside();
+        self.urgent = pieces.start..if has_deadlines { urgent_pieces } else { pieces.start };
         self.soon = self.urgent.end..pieces.end.max(self.urgent.end);
         self.end = soon_end.max(urgent_end);
         if let Some(share) = share_bytes {
             let share = if self.stuck { 0 } else { share };
-            let pieces = (share / u64::from(layout.piece_length())).clamp(1, u64::from(u32::MAX)) as u32;
+            // A reader gets one piece in any case. What lies beside a film waits until it is read where pieces are so large.
+            let least = u64::from(!self.is_beside());
+            let pieces = (share / u64::from(layout.piece_length())).clamp(least, u64::from(u32::MAX)) as u32;
             let end = self.urgent.start.saturating_add(pieces);
             self.urgent.end = self.urgent.end.min(end);
             self.soon = self.soon.start.min(self.urgent.end)..self.soon.end.min(end);
@@ -226,7 +235,7 @@ impl Wants {
             self.lay(layout);
             return movement;
         }
-        let shares = self.shares();
+        let shares = self.shares(layout);
         let Some(reader) = self.readers.get_mut(&key) else { return movement };
         reader.lay(layout, shares.of(reader), shares.grows);
         let stayed = movement == Movement::Slid && before == Some(reader.needs());
@@ -250,7 +259,7 @@ impl Wants {
     /// Translates all windows anew: the layout became known, or the shares changed.
     pub fn lay(&mut self, layout: &Layout) {
         if !self.takes_turns(layout) {
-            let shares = self.shares();
+            let shares = self.shares(layout);
             self.readers.values_mut().for_each(|reader| reader.lay(layout, shares.of(reader), shares.grows));
             return;
         }
@@ -269,7 +278,8 @@ impl Wants {
     /// then whoever has waited longest.
     fn served(&self, places: usize) -> BTreeSet<ReaderKey> {
         let rank = |reader: &Reader| (reader.is_next(), !reader.is_waiting(), reader.since, reader.turn);
-        let mut order: Vec<_> = self.readers.iter().filter(|(_, reader)| !reader.stuck).collect();
+        let mut order: Vec<_> =
+            self.readers.iter().filter(|(_, reader)| !reader.stuck && !reader.is_beside()).collect();
         order.sort_unstable_by_key(|(_, reader)| rank(reader));
         let playing = order.iter().filter(|(_, reader)| reader.is_settled()).take(places / 2);
         let mut served: BTreeSet<ReaderKey> = playing.map(|(key, _)| **key).collect();
@@ -318,6 +328,11 @@ impl Wants {
         self.readers.is_empty()
     }
 
+    /// Whether somebody reads, or is about to: what lies beside a film alone is no reader.
+    pub fn anyone_reads(&self) -> bool {
+        self.readers.values().any(|reader| !reader.is_beside())
+    }
+
     /// Whether a reader waits right now.
     pub fn anyone_waits(&self) -> bool {
         self.waiting > 0
@@ -356,7 +371,8 @@ impl Wants {
 
     /// Whether more readers want a piece than pieces can be kept.
     fn takes_turns(&self, layout: &Layout) -> bool {
-        self.keep_bytes_max.is_some() && self.servable() > self.places(layout)
+        let readers = self.readers.values().filter(|reader| !reader.stuck && !reader.is_beside());
+        self.keep_bytes_max.is_some() && readers.count() > self.places(layout)
     }
 
     /// How many pieces can be kept, at least one.
@@ -365,18 +381,31 @@ impl Wants {
         usize::try_from(keep / u64::from(layout.piece_length())).unwrap_or(usize::MAX).max(1)
     }
 
-    /// What each reader may cover, so that all windows together fit what is kept. What is read next has a small part.
-    fn shares(&self) -> Shares {
+    /// What each reader may cover, so that all windows together fit what is kept. What is read next has a small part, and so has
+    /// what lies beside, if it needs that much.
+    fn shares(&self, layout: &Layout) -> Shares {
         let Some(keep) = self.keep_bytes_max else {
             return Shares { grows: self.grows, ..Shares::default() };
         };
         let servable = || self.readers.values().filter(|reader| !reader.stuck);
         let next = servable().filter(|reader| reader.is_next()).count() as u64;
-        let others = (servable().count() as u64 - next).max(1);
+        let beside = servable().filter(|reader| reader.is_beside()).count() as u64;
+        let others = (servable().count() as u64 - next - beside).max(1);
         let next_bytes = if next > 0 { keep / NEXT_SHARE } else { 0 };
+        let needed = servable().filter(|reader| reader.is_beside()).map(|reader| {
+            let pieces = layout.pieces_of(reader.window.position..reader.window.soon_end);
+            pieces.len() as u64 * u64::from(layout.piece_length())
+        });
+        let needed: u64 = needed.sum();
+        let beside_max = keep / BESIDE_SHARE;
+        let fits = needed <= beside_max;
+        let piece_length = u64::from(layout.piece_length());
+        let beside_each = beside_max / beside.max(1) / piece_length * piece_length;
+        let beside_bytes = if fits { needed } else { beside_each * beside };
         Shares {
-            play: Some((keep - next_bytes) / others),
+            play: Some((keep - next_bytes - beside_bytes) / others),
             next: Some(next_bytes / next.max(1)),
+            beside: (!fits).then_some(beside_each),
             grows: false,
         }
     }
@@ -387,12 +416,17 @@ impl Wants {
 struct Shares {
     play: Option<u64>,
     next: Option<u64>,
+    beside: Option<u64>,
     grows: bool,
 }
 
 impl Shares {
     fn of(self, reader: &Reader) -> Option<u64> {
-        if reader.is_next() { self.next } else { self.play }
+        match reader.window.kind {
+            Kind::Next => self.next,
+            Kind::Beside => self.beside,
+            Kind::Play | Kind::Probe => self.play,
+        }
     }
 }
 
@@ -488,6 +522,37 @@ mod tests {
         wants.want(ReaderKey(2), Window { soon_end: 90 * MIB, ..window(0) }, false, Some(&layout), now);
         let covered: Vec<_> = wants.readers().map(Reader::pieces).collect();
         assert_eq!(covered, [50..52, 0..14]);
+    }
+
+    #[test]
+    fn what_lies_beside_has_no_deadlines_and_takes_from_readers_no_more_than_it_needs() {
+        let (layout, now) = (layout(), start());
+        let beside = |position, bytes| Window {
+            soon_end: position + bytes,
+            file_end: position + bytes,
+            kind: Kind::Beside,
+            ..window(position)
+        };
+        let mut wants = Wants::new(None);
+        wants.want(ReaderKey(1), beside(50 * MIB, MIB), false, Some(&layout), now);
+        assert_eq!((only(&wants).urgent(), only(&wants).soon()), (50..50, 50..51));
+        assert!(!wants.anyone_waits() && !wants.anyone_reads());
+        let covered = |keep, bytes| {
+            let mut wants = Wants::new(Some(keep));
+            wants.want(ReaderKey(1), beside(50 * MIB, bytes), false, Some(&layout), now);
+            wants.want(ReaderKey(2), Window { soon_end: 90 * MIB, ..window(0) }, false, Some(&layout), now);
+            wants.readers().map(Reader::pieces).collect::<Vec<_>>()
+        };
+        assert_eq!(covered(16 * MIB, MIB), [50..51, 0..15]);
+        assert_eq!(covered(16 * MIB, 9 * MIB), [50..52, 0..14], "an eighth");
+        assert_eq!(covered(4 * MIB, MIB), [50..50, 0..4], "a piece is more than an eighth");
+        let mut wants = Wants::new(Some(2 * MIB));
+        wants.want(ReaderKey(9), beside(50 * MIB, MIB), false, Some(&layout), now);
+        for reader in 0..3 {
+            wants.want(ReaderKey(reader), window(reader * 10 * MIB), false, Some(&layout), now);
+        }
+        let covered: Vec<_> = wants.readers().map(|reader| reader.pieces().len()).collect();
+        assert_eq!(covered, [1, 1, 0, 0], "where readers take turns it has none");
     }
 
     #[test]

@@ -209,6 +209,38 @@ fn the_next_head_waits_until_the_film_is_safe_and_then_comes() {
 }
 
 #[test]
+fn subtitles_come_after_what_a_player_waits_for_and_before_all_that_is_read_ahead() {
+    let config = Config { keep_bytes_max: Some(64 * MIB), ..config() };
+    let mut world = World::new(config, layout(256 * KIB, FILM), 7);
+    seeds(&mut world, 4, 512 * KIB);
+    let end = 401 * MIB;
+    let subtitles = Window {
+        kind: Kind::Beside,
+        waiting: false,
+        urgent_end: 400 * MIB,
+        soon_end: end,
+        file_end: end,
+        ..play(400 * MIB, FILM)
+    };
+    world.want(9, subtitles);
+    let player = play(0, FILM);
+    world.want(1, player);
+    world.run_until(20, |world| (1_600..1_604).all(|piece| world.have(piece)));
+    let order: Vec<u32> = world.verified_order.iter().map(|piece| piece.0).collect();
+    let layout = layout(256 * KIB, FILM);
+    let urgent = layout.pieces_of(0..player.urgent_end.max(1)).len();
+    let before = order.iter().filter(|&&piece| piece < 1_600).count();
+    assert!(order[0] == 0, "what the player waits for comes first: {order:?}");
+    assert!(before <= urgent + 4, "no more than was on its way was read ahead: {urgent} of {order:?}");
+    // And nothing evicts them while the film goes on.
+    let mut player = Player::new(1, 0, MIB);
+    watch(&mut world, &mut player, Duration::from_secs(90));
+    assert!((1_600..1_604).all(|piece| world.have(piece)), "the subtitles are gone");
+    assert!(!world.have(64), "the film itself is evicted meanwhile");
+    assert_eq!(player.stalled, 0);
+}
+
+#[test]
 fn readers_of_what_nobody_has_take_nothing_from_one_that_plays() {
     // More readers than pieces fit in memory.
     let config = Config { keep_bytes_max: Some(8 * MIB), ..config() };

@@ -38,7 +38,7 @@ impl Swarm {
     /// Whether peers are asked for little at once, so that a seek needn't wait for what was asked before: as long as there
     /// is a reader, and a moment longer, since a seek often is one reader's end and another's beginning.
     pub(super) fn is_shallow(&self) -> bool {
-        self.ways.shallow_queues && (!self.wants.is_empty() || self.timers.retarget.is_some())
+        self.ways.shallow_queues && (self.wants.anyone_reads() || self.timers.retarget.is_some())
     }
 
     /// Whether nobody has the piece under a reader.

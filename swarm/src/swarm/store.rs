@@ -135,7 +135,7 @@ impl Swarm {
     /// Memory kind: a reader that has been gone for long hardly comes back, and others can use the memory.
     pub(super) fn forget_unread(&mut self, now: Instant) {
         let Some(unread_max) = self.config.unread_max else { return };
-        if !self.wants.is_empty() {
+        if self.wants.anyone_reads() {
             self.unread_since = None;
             return;
         }
@@ -144,10 +144,16 @@ impl Swarm {
             return;
         }
         let Some(content) = &self.content else { return };
-        let under_way: Vec<PieceIndex> =
-            content.table.iter().filter(|(_, open)| !open.is_whole()).map(|(piece, _)| piece).collect();
+        let under_way: Vec<PieceIndex> = content
+            .table
+            .iter()
+            .filter(|(piece, open)| !open.is_whole() && !self.wants.covers(*piece))
+            .map(|(piece, _)| piece)
+            .collect();
         under_way.into_iter().for_each(|piece| self.discard(piece, now));
-        while let Some(piece) = self.content.as_ref().and_then(|content| content.keep.as_ref()?.any()) {
+        while let Some(piece) =
+            self.content.as_ref().and_then(|content| content.keep.as_ref()?.loose(&self.wants))
+        {
             self.give_up(piece);
         }
     }
@@ -155,7 +161,8 @@ impl Swarm {
     /// Whether [`forget_unread`](Self::forget_unread) will have something to do.
     pub(super) fn holds_what_may_go(&self) -> bool {
         let holds = |content: &Content| {
-            content.table.open_count() > 0 || content.keep.as_ref().is_some_and(|keep| keep.any().is_some())
+            content.table.open_count() > 0
+                || content.keep.as_ref().is_some_and(|keep| keep.loose(&self.wants).is_some())
         };
         self.config.unread_max.is_some() && self.content.as_ref().is_some_and(holds)
     }
