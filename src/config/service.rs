@@ -111,7 +111,7 @@ pub struct StreamOptions {
     #[arg(long, value_name = "BYTES", help_heading = STREAMS, value_parser = daily_quota::parse)]
     #[serde(deserialize_with = "daily_quota::from_file")]
     pub daily_quota: Option<u64>,
-    /// How long it is remembered who streamed what, and how that went [default: 90d]
+    /// How long it is remembered who streamed what, how that went, and where users were in films; 0: not at all [default: 90d]
     #[arg(long, value_name = "SPAN", help_heading = STREAMS, value_parser = analytics_retention::parse)]
     #[serde(deserialize_with = "analytics_retention::from_file")]
     pub analytics_retention: Option<Duration>,

@@ -257,6 +257,24 @@ impl WarmUp {
         };
         Self { _places: parts.iter().map(window).collect() }
     }
+
+    /// Small stretches of the torrent, in its own bytes, that belong to what is read.
+    pub(super) fn beside(readers: &Arc<Readers>, viewing: ViewingKey, stretches: &[Range<u64>]) -> Self {
+        let window = |stretch: &Range<u64>| {
+            let place = readers.enter(viewing);
+            place.want_ahead(Window {
+                position: stretch.start,
+                urgent_end: stretch.start,
+                soon_end: stretch.end,
+                file_end: stretch.end,
+                rate: None,
+                waiting: false,
+                kind: Kind::Beside,
+            });
+            place
+        };
+        Self { _places: stretches.iter().map(window).collect() }
+    }
 }
 
 impl Drop for Place {

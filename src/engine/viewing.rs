@@ -56,6 +56,12 @@ impl Viewing {
         WarmUp::parts(&self.torrent.readers, self.key, ready, file, &[part])
     }
 
+    /// Fetches small stretches of the torrent that belong to what is read, until the answer is dropped: before anything is read ahead,
+    /// after what somebody waits for.
+    pub fn beside(&self, stretches: &[Range<u64>]) -> WarmUp {
+        WarmUp::beside(&self.torrent.readers, self.key, stretches)
+    }
+
     /// The torrent that is viewed.
     pub fn torrent(&self) -> &Torrent {
         &self.torrent

@@ -28,6 +28,7 @@
 mod accounts;
 mod admin;
 mod analytics;
+mod beside;
 mod buffer;
 mod catalog;
 mod content;

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use afflux_metainfo::FileIndex;
 use afflux_stream::library::FilePart;
-use afflux_stream::media_type::MediaType;
+use afflux_stream::media_type::{Kind, MediaType};
 use afflux_stream::pace::{Allowance, Purpose};
 use afflux_stream::session::{self, Place, ReaderKey, ReaderKind};
 use afflux_stream::token::{MediaToken, TokenError};

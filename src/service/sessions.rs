@@ -32,7 +32,7 @@ use super::refusal::{Code, Refusal};
 use super::texts::Reading;
 use super::torrents::{Files, Purpose, Use};
 use super::watching::Noted;
-use super::{Shared, Start, content, unix_now};
+use super::{Shared, Start, beside, content, unix_now};
 use crate::auth::{Identity, TokenId};
 use crate::database::{SavedSession, Watched};
 use crate::engine::torrent::Ready;
@@ -78,6 +78,8 @@ pub(super) struct State {
     /// The texts inside of it, while they are read.
     pub(super) texts: Option<Arc<Reading>>,
     warm_up: Option<WarmUp>,
+    /// The film's subtitles, fetched and kept.
+    beside: Option<WarmUp>,
     sought: Option<WarmUp>,
     next_reader: u64,
     /// What the torrent received and wasted since the session woke, and the most peers since.
@@ -147,14 +149,22 @@ impl Session {
             viewing.pause();
         }
         let opened = Opened { viewing, ready };
+        // After a torrent moved, they are wanted where it is now.
+        state.beside = state.file.map(|file| beside::fetch(&opened, file));
         state.opened = Some(opened.clone());
         drop(state);
         Ok(opened)
     }
 
-    /// Turns to a file: it is fetched, its head is judged, and what players read first is there when they come.
+    /// Turns to a file: it is fetched, its head is judged, and what players read first is there when they come. A subtitle is read
+    /// beside the film that the session is at.
     pub(super) fn turn_to(&self, opened: &Opened, file: FileIndex, shared: &Arc<Shared>) {
-        if self.state().file == Some(file) {
+        let present = self.state().file;
+        if present == Some(file) {
+            return;
+        }
+        if present.is_some() && opened.ready.layout.file(file).is_some_and(content::is_subtitle) {
+            self.state().checks.begin(opened, file);
             return;
         }
         let looking = shared.look_at(opened, file, &self.ended);
@@ -167,6 +177,7 @@ impl Session {
         state.rate = None;
         let bytes = shared.config.tuning.buffer_bytes;
         state.warm_up = Some(opened.viewing.warm_up(&opened.ready, file, bytes));
+        state.beside = Some(beside::fetch(opened, file));
         state.checks.begin(opened, file);
         state.looking = Some(looking);
         state.texts = None;
@@ -348,6 +359,7 @@ impl Shared {
             looking: None,
             texts: None,
             warm_up: None,
+            beside: None,
             sought: None,
             next_reader: 0,
             received: Grown::from(torrent.totals.payload_received),

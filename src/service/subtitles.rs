@@ -98,7 +98,7 @@ fn sidecar_links(session: &Session, shared: &Shared, ready: &Ready, film: FileIn
 }
 
 /// The subtitle files of a film.
-fn of_film(layout: &Layout, film: FileIndex) -> Vec<(FileIndex, Sidecar)> {
+pub(super) fn of_film(layout: &Layout, film: FileIndex) -> Vec<(FileIndex, Sidecar)> {
     let Some(path) = layout.file(film).map(|file| file.display_path()) else { return Vec::new() };
     let (files, paths): (Vec<FileIndex>, Vec<String>) =
         media_choice::files(layout).take(FILES_MAX).map(|(index, file)| (index, file.display_path())).unzip();

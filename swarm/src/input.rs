@@ -128,8 +128,8 @@ pub enum Kind {
     /// Nobody reads it yet: what comes next, the head of the next episode. It has no deadlines, and is fetched only while
     /// all that others read is safely ahead of them.
     Next,
-    /// Nobody reads it yet, and it is little: what belongs to a film, its subtitles. It has no deadlines, but is fetched before
-    /// anything is read ahead of anybody, and stays while the window does.
+    /// Nobody reads it yet, and it is little: what belongs to a film, its subtitles. It is fetched before anything is read ahead of
+    /// anybody, a moment later even before what a player waits for, and stays while the window does.
     Beside,
 }
 

@@ -129,6 +129,10 @@ pub const SETTLED_SECONDS: u64 = 3;
 /// Of a memory-kind torrent's memory, the part (one in so many) for what is read next.
 pub const NEXT_SHARE: u64 = 8;
 
+/// What lies beside films is due so long after it was wished for: later than what a player needs at once. On a link that is too slow
+/// for the film somebody always waits, and subtitles must come all the same.
+pub const BESIDE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The same for what lies beside films, at most: subtitles are small, and a torrent that says otherwise takes no film's memory.
 pub const BESIDE_SHARE: u64 = 8;
 

@@ -11,8 +11,8 @@ use afflux_metainfo::{Layout, PieceIndex};
 
 use crate::input::{Kind, ReaderKey, Window};
 use crate::limits::{
-    AHEAD_SECONDS, BESIDE_SHARE, NEXT_SHARE, READER_RATE_DEFAULT, READERS_MAX, SAFE_SECONDS, SETTLED_SECONDS,
-    TAIL_BYTES,
+    AHEAD_SECONDS, BESIDE_PATIENCE, BESIDE_SHARE, NEXT_SHARE, READER_RATE_DEFAULT, READERS_MAX, SAFE_SECONDS,
+    SETTLED_SECONDS, TAIL_BYTES,
 };
 
 /// One reader and the pieces its window covers.
@@ -102,7 +102,8 @@ impl Reader {
         let rate = self.rate();
         // A day is for ever, and keeps the sum representable.
         let seconds = (ahead as f64 / rate as f64).min(86_400.0);
-        self.since + Duration::from_secs_f64(seconds)
+        let patience = if self.is_beside() { BESIDE_PATIENCE } else { Duration::ZERO };
+        self.since + patience + Duration::from_secs_f64(seconds)
     }
 
     /// What a picker looks at. While it's the same, there's no new work.
@@ -118,12 +119,12 @@ impl Reader {
             (Kind::Play, true) => (window.file_end, window.file_end),
             (Kind::Play, false) => (window.urgent_end.max(under), self.soon_end(grows)),
             (Kind::Probe, _) => (window.urgent_end.max(under), window.urgent_end),
-            (Kind::Next | Kind::Beside, _) => (window.position, window.soon_end),
+            (Kind::Next, _) => (window.position, window.soon_end),
+            (Kind::Beside, _) => (window.soon_end, window.soon_end),
         };
         let pieces = layout.pieces_of(window.position..soon_end.max(urgent_end));
         let urgent_pieces = layout.pieces_of(window.position..urgent_end).end;
-        let has_deadlines = !self.is_next() && !self.is_beside();
-        self.urgent = pieces.start..if has_deadlines { urgent_pieces } else { pieces.start };
+        self.urgent = pieces.start..if self.is_next() { pieces.start } else { urgent_pieces };
         self.soon = self.urgent.end..pieces.end.max(self.urgent.end);
         self.end = soon_end.max(urgent_end);
         if let Some(share) = share_bytes {
@@ -525,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_beside_has_no_deadlines_and_takes_from_readers_no_more_than_it_needs() {
+    fn what_lies_beside_is_due_a_moment_later_and_takes_from_readers_no_more_than_it_needs() {
         let (layout, now) = (layout(), start());
         let beside = |position, bytes| Window {
             soon_end: position + bytes,
@@ -535,7 +536,8 @@ mod tests {
         };
         let mut wants = Wants::new(None);
         wants.want(ReaderKey(1), beside(50 * MIB, MIB), false, Some(&layout), now);
-        assert_eq!((only(&wants).urgent(), only(&wants).soon()), (50..50, 50..51));
+        assert_eq!((only(&wants).urgent(), only(&wants).soon()), (50..51, 51..51));
+        assert_eq!(only(&wants).deadline(&layout, PieceIndex(50)), now + BESIDE_PATIENCE);
         assert!(!wants.anyone_waits() && !wants.anyone_reads());
         let covered = |keep, bytes| {
             let mut wants = Wants::new(Some(keep));

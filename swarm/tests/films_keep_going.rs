@@ -222,9 +222,9 @@ fn subtitles_come_after_what_a_player_waits_for_and_before_all_that_is_read_ahea
         file_end: end,
         ..play(400 * MIB, FILM)
     };
-    world.want(9, subtitles);
     let player = play(0, FILM);
     world.want(1, player);
+    world.want(9, subtitles);
     world.run_until(20, |world| (1_600..1_604).all(|piece| world.have(piece)));
     let order: Vec<u32> = world.verified_order.iter().map(|piece| piece.0).collect();
     let layout = layout(256 * KIB, FILM);

@@ -94,6 +94,8 @@ struct State {
 struct Given {
     /// One flag per block of the file.
     blocks: Vec<bool>,
+    /// Where the blocks that were asked for begin, in the order in which they were.
+    order: Vec<usize>,
     asked: usize,
     bytes: usize,
     /// The rate is kept by not sending before this moment.
@@ -136,6 +138,12 @@ impl Seeder {
     /// How many blocks it was asked for.
     pub(crate) fn asked(&self) -> usize {
         self.given().asked
+    }
+
+    /// Where the blocks that it was asked for begin, in that order.
+    #[allow(dead_code, reason = "only the service's tests look at it")]
+    pub(crate) fn order(&self) -> Vec<usize> {
+        self.given().order.clone()
     }
 
     /// Whether any of these bytes of the file has left it.
@@ -229,6 +237,7 @@ fn serve(mut stream: &TcpStream, state: &State, body: &[u8]) -> std::io::Result<
     {
         let mut given = state.given.lock().expect("no holder panics");
         given.asked += 1;
+        given.order.push(from);
         match state.manner {
             Manner::Silent => return Ok(true),
             Manner::DiesAfter(bytes) if given.bytes >= bytes => {

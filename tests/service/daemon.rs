@@ -151,6 +151,10 @@ impl Person {
         self.ask("DELETE", path).send()
     }
 
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Answer {
+        self.ask("PUT", path).json(body).send()
+    }
+
     pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         self.ask("POST", path).json(body).send()
     }

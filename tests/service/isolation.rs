@@ -19,6 +19,8 @@ enum Row {
     NotListed,
     /// It brings something of one's own, beside the other's.
     OwnThing,
+    /// A list of one's own, which not even an admin sees.
+    Own,
     /// Nothing but what becomes of one's own: another test listens.
     Listening,
     /// For admins.
@@ -45,6 +47,9 @@ fn row(method: &str, path: &str) -> Option<Row> {
         ("POST", "/api/stream/{hash}/seek" | "/api/stream/{hash}/pause" | "/api/stream/{hash}/resume") => {
             Row::Missing("no_stream")
         }
+        ("GET", "/api/watching") => Row::Own,
+        ("PUT", "/api/watching/{hash}/{file}") => Row::Missing("unknown_torrent"),
+        ("DELETE", "/api/watching/{hash}/{file}") => Row::Missing("not_watched"),
         ("GET", "/api/analytics") => Row::NotListed,
         ("GET", "/metrics") => Row::Refused,
         ("GET", "/api/events") => Row::Listening,
@@ -68,6 +73,7 @@ const NO_ROW: &str = "this route has no row in the matrix. Think of what a user 
 fn body(path: &str, film: &Film) -> Value {
     match path.rsplit('/').next() {
         Some("{hash}") if path.starts_with("/api/downloads") => json!({"sequential": true}),
+        Some("{file}") => json!({"positionBytes": 1000}),
         Some("seek") => json!({"fraction": 0.5}),
         Some("parse" | "convert") => json!({"magnet": film.magnet()}),
         Some("revocations") => json!({"id": "ab".repeat(32)}),
@@ -85,11 +91,12 @@ fn what_is_anothers_is_not_there_on_any_route() {
     let (anna, bob, admin) = (daemon.viewer("anna"), daemon.viewer("bob"), daemon.admin());
     let session = anna.stream(&film)["sessionId"].clone();
     anna.post("/api/downloads", &json!({"magnet": film.magnet()})).value();
+    anna.put(&format!("/api/watching/{}/0", film.hash), &json!({"positionBytes": MIB})).value();
     let has_it = |listed: &Value| listed.to_string().contains(&film.hash);
     for route in routes::list() {
         let (method, path) = (route.method.as_str(), route.path.as_str());
         let row = row(method, path).unwrap_or_else(|| panic!("{method} {path}: {NO_ROW}"));
-        let place = path.replace("{hash}", &film.hash).replace("{name}", "anna");
+        let place = path.replace("{hash}", &film.hash).replace("{name}", "anna").replace("{file}", "0");
         let ask = |person: &Person| match method {
             "GET" | "DELETE" => person.ask(method, &place),
             _ => person.ask(method, &place).json(&body(path, &film)),
@@ -107,6 +114,13 @@ fn what_is_anothers_is_not_there_on_any_route() {
                 assert!(has_it(&ask(&anna).send().value()), "{method} {path}: one's own");
                 assert!(!has_it(&ask(&bob).send().value()), "{method} {path}: another's");
                 assert!(has_it(&ask(&admin).send().value()), "{method} {path}: the admin sees all");
+            }
+            Row::Own => {
+                assert!(has_it(&ask(&anna).send().value()), "{method} {path}: one's own");
+                assert!(
+                    ![&bob, &admin].iter().any(|other| has_it(&ask(other).send().value())),
+                    "{method} {path}"
+                );
             }
             Row::Refused => {
                 assert_eq!(route.access, Access::Scope(Scope::Admin));

@@ -33,6 +33,7 @@ mod streams;
 mod suspicion;
 mod traces;
 mod troubles;
+mod watching;
 mod web;
 #[path = "../e2e/wire.rs"]
 #[expect(dead_code, reason = "the tests with players use the rest")]

@@ -1,7 +1,7 @@
 //! Ours: bands, from the most pressing:
 //! 1. urgent blocks, by deadline. They choose their peer: each goes to the one with the least expected completion time,
 //!    behind all that was asked of it before; see `urgent`;
-//! 2. what lies beside a film, its subtitles; then read-ahead, in the order of the window that runs dry first, but leaving what is due before this peer can deliver
+//! 2. read-ahead, in the order of the window that runs dry first, but leaving what is due before this peer can deliver
 //!    to faster ones;
 //! 3. what is read next, then pieces under way, then new pieces, rarest first.
 //!
@@ -117,8 +117,7 @@ fn next(board: &mut Board<'_>, applicant: &Applicant<'_>) -> Option<Pick> {
     heads.find_map(|pieces| board.first_within(pieces.start, pieces.end, applicant))
 }
 
-/// The read-ahead. Of several readers the one whose next missing piece is due first; the newest among equals. What lies beside a
-/// film is due since it was said, which is before all that.
+/// The read-ahead. Of several readers the one whose next missing piece is due first; the newest among equals.
 fn ahead(board: &mut Board<'_>, applicant: &Applicant<'_>, now: Instant) -> Option<Pick> {
     let mut best: Option<(Instant, u64, Pick)> = None;
     let wants = board.wants;
@@ -127,11 +126,7 @@ fn ahead(board: &mut Board<'_>, applicant: &Applicant<'_>, now: Instant) -> Opti
         if soon.is_empty() {
             continue;
         }
-        // What lies beside a film is due at once, and nobody waits for it: whoever can gives it.
-        let reachable = match reader.is_beside() {
-            true => soon.start,
-            false => reachable(board, reader, applicant, now).clamp(soon.start, soon.end),
-        };
+        let reachable = reachable(board, reader, applicant, now).clamp(soon.start, soon.end);
         let Some(pick) = board.first_within(reachable, soon.end, applicant) else { continue };
         let deadline = reader.deadline(board.layout, pick.piece);
         let sooner = best
