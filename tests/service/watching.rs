@@ -296,9 +296,14 @@ fn vlc_plays_a_playlist_through() {
         .arg(session["playlistUrl"].as_str().expect("a URL"));
     let mut vlc = Process::start(&daemon.scratch, "vlc", &mut command);
     vlc.succeed();
+    // Each request is in the daemon's log when it is over.
+    for name in ["Show.S01E01.mkv", "Show.S01E02.mp4"] {
+        wait_for(&format!("VLC has read {name}"), || {
+            let log = daemon.process.stderr();
+            log.lines().any(|line| line.contains("afflux::access") && line.contains(name)).then_some(())
+        });
+    }
     assert!(seeder.has_given(second / 8, second / 4), "the first film wasn't played: {}", vlc.stderr());
-    let status = anna.status(&film);
-    assert_eq!(status["file"], 1, "the second film was played last: {status} {}", vlc.stderr());
     daemon.end();
 }
 
