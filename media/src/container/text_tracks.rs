@@ -179,7 +179,7 @@ impl TextTracks {
         let subtitles = facts.tracks.iter().filter(|track| track.kind == TrackKind::Subtitle);
         let head = Head { matroska: inspection.matroska(), mp4: inspection.mp4() };
         let tracks: Vec<Track> =
-            subtitles.map(|track| Track { id: track.id, kept: head.kept(track.id, &track.codec) }).collect();
+            subtitles.map(|track| Track { id: track.id, kept: head.kept(track) }).collect();
         if tracks.is_empty() {
             return None;
         }
@@ -432,7 +432,8 @@ struct Head<'a> {
 }
 
 impl Head<'_> {
-    fn kept(&self, id: u64, codec: &Codec) -> Result<Kept, Refusal> {
+    fn kept(&self, track: &super::Track) -> Result<Kept, Refusal> {
+        let (id, codec) = (track.id, &track.codec);
         let kind = match codec {
             Codec::Srt => Kind::Srt,
             Codec::Ass => Kind::Ass,
@@ -456,7 +457,8 @@ impl Head<'_> {
             (None, Some(head)) => head.readable(id)?,
             (None, None) => return Err(Refusal::Unread(codec.as_str().to_owned())),
         };
-        Ok(Kept::new(embedded::Head { kind, text: String::from_utf8_lossy(head).into_owned() }))
+        let head = embedded::Head { kind, text: String::from_utf8_lossy(head).into_owned() };
+        Ok(Kept::new(head, track.language))
     }
 
     /// How the file is read, and where.

@@ -56,6 +56,14 @@ pub fn decode(bytes: &[u8], language: Option<Tag>) -> Decoded<'_> {
     decode_as(by_statistics(bytes, language), bytes, Evidence::Statistics)
 }
 
+/// Decodes texts of one origin, which are all written in the same way, and say more of that together.
+pub(crate) fn decode_all<'a>(texts: &[&'a [u8]], language: Option<Tag>) -> Vec<Cow<'a, str>> {
+    let is_utf8 = texts.iter().all(|text| str::from_utf8(text).is_ok());
+    let together = if is_utf8 { Vec::new() } else { texts.join(&b'\n') };
+    let encoding = if is_nearly_utf8(&together) { UTF_8 } else { by_statistics(&together, language) };
+    texts.iter().map(|text| encoding.decode_without_bom_handling(text).0).collect()
+}
+
 fn decode_as<'a>(encoding: &'static Encoding, bytes: &'a [u8], evidence: Evidence) -> Decoded<'a> {
     let (text, has_errors) = encoding.decode_without_bom_handling(bytes);
     Decoded { text, encoding: encoding.name(), evidence, has_errors }

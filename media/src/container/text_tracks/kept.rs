@@ -1,9 +1,12 @@
 //! What was read of one track.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::{Text, TextForm, TextOptions};
+use crate::language::Tag;
 use crate::limits::{CUES_MAX, TEXT_OVERHEAD_BYTES, TEXT_TRACK_BYTES_MAX};
+use crate::subtitle::charset::decode_all;
 use crate::subtitle::embedded::{self, Head, Kind, Sample};
 use crate::subtitle::{Format, SubtitleError, Target};
 
@@ -11,6 +14,7 @@ use crate::subtitle::{Format, SubtitleError, Target};
 #[derive(Debug)]
 pub(super) struct Kept {
     head: Head,
+    language: Option<Tag>,
     /// By when they are shown, and where they are: the same bytes are the same text, however often they are read.
     texts: BTreeMap<(u64, u64), Text>,
     /// What they cost, those that were dropped too.
@@ -19,8 +23,8 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn new(head: Head) -> Self {
-        Self { head, texts: BTreeMap::new(), bytes: 0, cost: 0 }
+    pub(super) fn new(head: Head, language: Option<Tag>) -> Self {
+        Self { head, language, texts: BTreeMap::new(), bytes: 0, cost: 0 }
     }
 
     pub(super) fn add(&mut self, at: u64, text: Text) {
@@ -52,7 +56,18 @@ impl Kept {
     }
 
     pub(super) fn write(&self, options: &TextOptions) -> Result<String, SubtitleError> {
-        let samples: Vec<Sample<'_>> = self.texts.values().map(sample).collect();
+        let payloads: Vec<&[u8]> = self.texts.values().map(|text| &text.payload[..]).collect();
+        let decoded: Vec<Cow<'_, str>>;
+        let payloads = match self.head.kind {
+            Kind::TimedText | Kind::WebVttBoxes => payloads,
+            // They should be UTF-8, but whoever put an old file into a film may not have known.
+            Kind::Srt | Kind::Ass | Kind::WebVtt => {
+                decoded = decode_all(&payloads, self.language);
+                decoded.iter().map(|text| text.as_bytes()).collect()
+            }
+        };
+        let samples = self.texts.values().zip(payloads).map(|(text, payload)| sample(text, payload));
+        let samples: Vec<Sample<'_>> = samples.collect();
         let seen = || embedded::seen(&samples, options.offset_ms, options.window_ms.clone());
         let target = match (options.form, self.head.kind) {
             (TextForm::Raw, Kind::Ass) => return Ok(embedded::script(&self.head, &seen())),
@@ -69,13 +84,13 @@ impl Kept {
     }
 }
 
-fn sample(text: &Text) -> Sample<'_> {
+fn sample<'a>(text: &'a Text, payload: &'a [u8]) -> Sample<'a> {
     // To the nearest: clocks of films that don't count milliseconds are cut to microseconds.
     let ms = |micros: u64| micros.saturating_add(500) / 1000;
     Sample {
         start_ms: ms(text.micros),
         end_ms: text.duration_micros.map(|duration| ms(text.micros.saturating_add(duration))),
-        payload: &text.payload,
+        payload,
         settings: &text.settings,
     }
 }

@@ -318,6 +318,25 @@ fn a_script_keeps_its_styles_and_the_order_of_its_events() {
 }
 
 #[test]
+fn text_that_is_no_utf_8_is_told_by_its_letters() {
+    let said = ["Привет, как дела сегодня?", "Мы давно не виделись, друг", "Хорошо, что ты пришёл домой"];
+    // windows-1251, whose letters are in the order of Unicode's from 0xC0 on.
+    let encode = |text: &str| -> Vec<u8> {
+        let octet = |letter: char| match letter {
+            'А'..='я' => (letter as u32 - 'А' as u32) as u8 + 0xc0,
+            'ё' => 0xb8,
+            letter => letter as u8,
+        };
+        text.chars().map(octet).collect()
+    };
+    let blocks: Vec<Vec<u8>> =
+        (0..).zip(said).map(|(nth, text)| block_group(2, nth * 1000, 900, encode(text))).collect();
+    let tracks = read(&of_track("S_TEXT/UTF8", &[element(id::LANGUAGE, "rus")], &blocks));
+    let found: Vec<String> = cues(&tracks, 2).iter().map(|cue| cue[30..].to_owned()).collect();
+    assert_eq!(found, said);
+}
+
+#[test]
 fn subrip_keeps_tags_that_cues_have_not() {
     let said = "<font color=\"red\">a</font>\r\n\r\n1 --> 2";
     let blocks = [block_group(2, 0, 900, said), block_group(2, 1000, 900, "\n"), simple_block(2, 2000, "c")];
