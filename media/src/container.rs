@@ -28,8 +28,8 @@ pub use facts::{Audio, Codec, Container, Facts, Hdr, Track, TrackKind, Video};
 pub use foreign::Foreign;
 pub use index::{Index, Point};
 pub use inspect::{Fault, Inspection, Step};
-pub use search::{Found, Search, Searchable, Seek};
 pub(crate) use mp4::boxes::{Boxes, Fields};
+pub use search::{Found, Search, Searchable, Seek};
 pub use text_tracks::{Refusal, TextForm, TextOptions, TextTrack, TextTracks};
 
 use self::inspect::{Halt, Parser};

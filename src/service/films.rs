@@ -235,7 +235,7 @@ impl Shared {
 
     /// What is kept of a file of so many bytes.
     pub(super) async fn known_film(&self, hash: InfoHash, file: FileIndex, length: u64) -> Option<Film> {
-        Some(Film { facts: self.recall(hash, file).await?, length })
+        Some(Film::new(self.recall(hash, file).await?, length))
     }
 
     async fn recall(&self, hash: InfoHash, file: FileIndex) -> Option<Facts> {

@@ -11,20 +11,17 @@ use std::time::Instant;
 
 use afflux_metainfo::FileIndex;
 use afflux_stream::library::FilePart;
-use afflux_stream::media_type::{Kind, MediaType};
 use afflux_stream::pace::{Allowance, Purpose};
 use afflux_stream::session::{self, Place, ReaderKey, ReaderKind};
 use afflux_stream::token::{MediaToken, TokenError};
-use afflux_stream::{
-    Kind, Media, MediaFacts, MediaRequest, MediaType, OpenError, ReadError, Reader, Window,
-};
+use afflux_stream::{Kind, Media, MediaFacts, MediaRequest, MediaType, OpenError, ReadError, Reader, Window};
 use bytes::Bytes;
 use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::content::Head;
 use super::refusal::{Code, Refusal};
-use super::sessions::{LIST, Opened, Session, bound, choose};
+use super::sessions::{Opened, Session, bound, choose};
 use super::{Shared, subtitles, unix_now};
 
 /// The name under which a session's playlist is served.
@@ -108,7 +105,7 @@ impl Shared {
                     let durations = self.durations(hash).await;
                     let asked = (&request.base, request.query.as_deref());
                     let list = session.playlist(self, &opened.ready, &durations, asked)?;
-                    Ok(written(PLAYLIST, LIST, list))
+                    Ok(written(PLAYLIST, MediaType::PLAYLIST, list))
                 }
                 path => {
                     let query = request.query.as_deref();

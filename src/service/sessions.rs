@@ -20,7 +20,6 @@ use afflux_stream::token::{Bound, SessionId};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub(super) use self::playlist::LIST;
 pub(super) use self::roll::Sessions;
 use super::accounts::Account;
 use super::analytics::{self, Grown};

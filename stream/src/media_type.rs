@@ -53,16 +53,15 @@ pub struct MediaType {
 }
 
 impl MediaType {
-    /// A playlist that we wrote. One of a torrent's files isn't shown: what it names is a stranger's choice.
-    pub const PLAYLIST: MediaType = MediaType { mime: PLAYLIST, kind: Kind::Other, inline: true };
+    /// A playlist that we wrote. One of a torrent's files isn't shown: what it names is a stranger's choice. Under the type of HLS,
+    /// which looks the same, VLC takes it for HLS and plays nothing.
+    pub const PLAYLIST: MediaType = MediaType { mime: "audio/x-mpegurl", kind: Kind::Other, inline: true };
 
     /// The `Content-Type` it is served with: what may not be shown doesn't get to say what it is.
     pub fn content_type(&self) -> &'static str {
         if self.inline { self.mime } else { OCTETS }
     }
 }
-
-const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
 /// Bytes of unknown meaning.
 pub const OCTETS: &str = "application/octet-stream";
@@ -149,7 +148,7 @@ pub(crate) fn by_extension(extension: &str) -> (&'static str, Kind) {
         "iso" | "img" | "nrg" | "mdf" => ("application/x-iso9660-image", Archive),
         extension if is_rar_volume(extension) => ("application/vnd.rar", Archive),
         extension if crate::verdict::runs(extension) => (OCTETS, Executable),
-        "m3u8" => (PLAYLIST, Other),
+        "m3u8" => ("application/vnd.apple.mpegurl", Other),
         "torrent" => ("application/x-bittorrent", Other),
         _ => (OCTETS, Other),
     }

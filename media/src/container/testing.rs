@@ -3,9 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::{
-    Facts, Fault, Found, Inspection, Search, Seek, Step, TextOptions, TextTracks,
-};
+use super::{Facts, Fault, Found, Inspection, Search, Seek, Step, TextOptions, TextTracks};
 use crate::limits::{SEARCH_BYTES_MAX, SEARCH_READS_MAX};
 
 /// Drives an inspection to its end, as whoever has the whole file does. What came of it, and what it read.

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use afflux_media::release;
 use afflux_metainfo::{FileIndex, Layout};
-use afflux_stream::media_type::{Kind, MediaType};
 use afflux_stream::{BaseUrl, OpenError};
 
 use super::Session;
@@ -16,9 +15,6 @@ use crate::media_choice;
 use crate::service::{Shared, subtitles};
 use crate::shelf::encode;
 
-/// What a list is. Under the type of HLS, which looks the same, VLC takes it for HLS and plays nothing.
-pub(in crate::service) const LIST: MediaType =
-    MediaType { mime: "audio/x-mpegurl", kind: Kind::Other, inline: true };
 /// Films of a playlist whose names are read; of more it is the names themselves.
 const TITLES_MAX: usize = 500;
 /// Names of files that are compared with those of films to find the films' subtitles: ten milliseconds.
@@ -66,8 +62,9 @@ impl Session {
     /// The subtitles of a film, in the one line that players know. They take URLs there as they are, so these are whole.
     fn subtitle_line(&self, shared: &Shared, ready: &Ready, film: FileIndex, base: &BaseUrl) -> String {
         let links = subtitles::links(self, shared, ready, film).into_iter();
-        let urls = links.filter(|link| link.vtt_url.is_some()).take(SUBTITLES_MAX);
-        let urls: Vec<String> = urls.map(|link| format!("{base}{}", link.url)).collect();
+        // Players find what is inside of the film themselves.
+        let files = links.filter(|link| link.track.is_none() && link.vtt_url.is_some()).take(SUBTITLES_MAX);
+        let urls: Vec<String> = files.filter_map(|link| Some(format!("{base}{}", link.url?))).collect();
         if urls.is_empty() { String::new() } else { format!("#EXTVLCOPT:input-slave={}\n", urls.join("#")) }
     }
 }

@@ -29,8 +29,8 @@ impl Asked {
 
 fn number(query: Option<&str>, name: &str, least: i64) -> Result<Option<i64>, String> {
     let pairs = query.into_iter().flat_map(|query| query.split('&'));
-    let values = pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-    let Some(value) = values.last() else { return Ok(None) };
+    let mut values = pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let Some(value) = values.next_back() else { return Ok(None) };
     let number = value.parse().ok().filter(|number| (least..=MS_MAX).contains(number));
     let wrong = || format!("{name} is a number of milliseconds from {least} to {MS_MAX}, such as 1500");
     number.ok_or_else(wrong).map(Some)
