@@ -36,10 +36,14 @@ def begin_session():
 
 @schemathesis.hook
 def map_path_parameters(context, path_parameters):
-    """Half of all right hashes become that of the torrent that is there: nobody finds it by chance."""
+    """Half of all right hashes become that of the torrent that is there, and half of its files' numbers that of its film: nobody
+    finds them by chance."""
     hash_ = (path_parameters or {}).get("hash")
     if isinstance(hash_, str) and len(hash_) in (40, 64) and hash_[-1] in "02468ACEace":
-        return {**path_parameters, "hash": HASH}
+        path_parameters = {**path_parameters, "hash": HASH}
+        file = path_parameters.get("file")
+        if isinstance(file, int) and not isinstance(file, bool) and 0 <= file < 2**32 and file % 2 == 0:
+            return {**path_parameters, "file": 0}
     return path_parameters
 
 
