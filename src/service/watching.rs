@@ -5,6 +5,7 @@
 
 mod shapes;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use afflux_metainfo::{FileIndex, InfoHash, InfoHashes, Layout};
@@ -129,9 +130,18 @@ impl Shared {
         if rows.is_empty() || !self.keeps_watching() {
             return;
         }
+        let written: Vec<(User, InfoHash)> =
+            rows.iter().map(|row| (row.user.clone(), row.info_hash)).collect();
         if let Err(error) = self.database.watching().save(rows).await {
-            warn!(%error, "where users are in films can't be written down");
+            warn!(%error, "where users are in films can't be written down; it is tried again");
+            for session in written.iter().filter_map(|(user, hash)| self.session_of(user, *hash)) {
+                session.state().noted.run = None;
+            }
         }
+    }
+
+    fn session_of(&self, user: &User, hash: InfoHash) -> Option<Arc<Session>> {
+        self.sessions.find(user, hash).and_then(|id| self.sessions.get(id))
     }
 
     /// What a user has watched of a torrent, the last first.
@@ -173,8 +183,7 @@ impl Shared {
 
     /// A client said something of a file: what a session shows of it counts for less.
     fn hold(&self, user: &User, hash: InfoHash, file: FileIndex) {
-        let session = self.sessions.find(user, hash).and_then(|id| self.sessions.get(id));
-        if let Some(session) = session {
+        if let Some(session) = self.session_of(user, hash) {
             session.state().noted.told = Some((file, Instant::now()));
         }
     }
@@ -226,10 +235,11 @@ impl Session {
         let mut state = self.state();
         let run = state.machine.watched()?;
         let file = FileIndex(run.begun.file);
-        if !state.noted.is_news(&run) {
+        // Of a file that the session has left nothing is known any more but its bytes; it was noted while it was there.
+        if state.file != Some(file) || !state.noted.is_news(&run) {
             return None;
         }
-        let ready = std::sync::Arc::clone(&state.opened()?.ready);
+        let ready = Arc::clone(&state.opened()?.ready);
         let span = ready.layout.file(file).filter(|_| is_watched(&ready.layout, file))?;
         let film = state.film_of(file);
         let seconds = run.seconds(|offset| film.as_ref()?.seconds_at(offset));

@@ -274,6 +274,34 @@ fn what_nobody_reads_any_more_is_forgotten_after_a_while() {
 }
 
 #[test]
+fn what_lies_beside_stays_when_what_nobody_reads_is_forgotten() {
+    let config = Config {
+        keep_bytes_max: Some(8 * MIB),
+        open_bytes_max: 2 * MIB,
+        unread_max: Some(Duration::from_secs(30)),
+        ..config()
+    };
+    let mut world = World::new(config, layout(256 * KIB, FILM), 13);
+    world.seed(4 * MIB, 20, Manner::Honest);
+    let beside = Window {
+        kind: Kind::Beside,
+        soon_end: 32 * MIB + 512 * KIB,
+        file_end: 32 * MIB + 512 * KIB,
+        ..play(32 * MIB, FILM)
+    };
+    world.want(9, beside);
+    read_to(&mut world, 0, 16 * MIB, 10);
+    assert!(world.have(128) && world.have(129));
+    world.swarm.forget(ReaderKey(1), world.now);
+    world.run_for(Duration::from_secs(40));
+    assert!(world.have(128) && world.have(129));
+    assert_eq!(world.swarm.progress().pieces_have, 2);
+    let fetched = world.verified_order.len();
+    world.run_for(Duration::from_secs(40));
+    assert_eq!(world.verified_order.len(), fetched, "nothing is fetched again and again");
+}
+
+#[test]
 fn what_nobody_reads_is_forgotten_when_everybody_has_left_too() {
     let config =
         Config { keep_bytes_max: Some(8 * MIB), unread_max: Some(Duration::from_secs(30)), ..config() };

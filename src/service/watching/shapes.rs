@@ -55,18 +55,18 @@ pub struct WatchedFile {
 
 /// Where a user is in a file: exactly one of `positionSeconds`, `positionBytes` and `finished`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({"positionSeconds": 1234.5}))]
 pub struct WatchingWish {
     /// The second of the film.
     #[schema(minimum = 0, maximum = 1_000_000_000)]
     pub position_seconds: Option<f64>,
     /// The byte of the file.
-    #[serde(deserialize_with = "number")]
+    #[serde(default, deserialize_with = "number")]
     #[schema(maximum = 9_007_199_254_740_991u64)]
     pub position_bytes: Option<u64>,
     /// `true`: it was watched to its end.
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
     #[schema(schema_with = yes)]
     pub finished: Option<bool>,
     /// How long the film lasts, if the player knows it; counts where the file itself doesn't say.
