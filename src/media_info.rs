@@ -14,7 +14,8 @@ use utoipa::ToSchema;
     "audio": [{"codec": "aac", "channels": 6, "language": "en"}], "subtitles": [{"codec": "subrip", "language": "de"}],
 }))]
 pub struct MediaInfo {
-    /// `mp4`, `matroska`, `webm`, `avi` or `mpegts`.
+    /// `mp4`, `matroska`, `webm`, `avi` or `mpegts`; what ffprobe reads for us is `mpegps`, `mpegvideo`, `asf`, `ogg`, `flv`,
+    /// `realmedia`, `mp3`, `aac`, `flac`, `wav`, `aiff`, `ac3`, `eac3`, `dts`, `wavpack`, `ape` or `tta`.
     container: &'static str,
     /// How long it lasts.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -33,6 +33,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("container", media::container),
     ("dht_node", dht::dht_node),
     ("extension_handshake", peer::extension_handshake),
+    ("ffprobe_report", media::ffprobe_report),
     ("forwarded", stream::forwarded),
     ("intake", storage::intake),
     ("krpc", dht::krpc),

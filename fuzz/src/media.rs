@@ -3,10 +3,11 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use afflux_media::container::{Facts, Inspection, Search, Seek, Step};
+use afflux_media::container::ffprobe::Report;
+use afflux_media::container::{Codec, Facts, Foreign, HEAD_BYTES, Inspection, Search, Seek, Step, TrackKind};
 use afflux_media::limits::{
-    LEARNT_POINTS_MAX, POINTS_MAX, READ_BYTES_MAX, READS_MAX, SEARCH_BYTES_MAX, SEARCH_READS_MAX,
-    TITLE_BYTES_MAX, TRACKS_MAX,
+    CODEC_BYTES_MAX, FRAME_RATE_MAX, LEARNT_POINTS_MAX, MICROS_MAX, PICTURE_SIDE_MAX, POINTS_MAX,
+    READ_BYTES_MAX, READS_MAX, SEARCH_BYTES_MAX, SEARCH_READS_MAX, TITLE_BYTES_MAX, TRACKS_MAX,
 };
 
 /// A file, of which an inspection is given what it asks for.
@@ -75,6 +76,29 @@ fn ended(mut search: Seek, data: &[u8]) -> Search {
         search.supply(start, &data[start as usize..end as usize]);
     }
     search.step()
+}
+
+/// What ffprobe may say, for each container that it may be asked about, and the bytes as such a container's begin.
+///
+/// Whatever it says: what is told of it is within the limits of what we read ourselves, and can be kept. A container is known by a
+/// file's head alone.
+pub fn ffprobe_report(data: &[u8]) {
+    let head = &data[..data.len().min(HEAD_BYTES as usize)];
+    assert_eq!(Foreign::recognise(data), Foreign::recognise(head));
+    let Ok(report) = serde_json::from_slice::<Report>(data) else { return };
+    for foreign in Foreign::ALL {
+        let Some(facts) = report.facts(foreign) else { continue };
+        is_within_limits(&facts);
+        assert!(facts.duration.is_none_or(|duration| duration.as_micros() <= MICROS_MAX.into()));
+        for track in &facts.tracks {
+            assert!(!matches!(&track.codec, Codec::Other(name) if name.len() > CODEC_BYTES_MAX));
+            let TrackKind::Video(video) = track.kind else { continue };
+            assert!(video.width.max(video.height) <= PICTURE_SIDE_MAX);
+            assert!(video.frame_rate.is_none_or(|rate| rate > 0.0 && rate <= FRAME_RATE_MAX));
+        }
+        let kept = serde_json::to_string(&facts).expect("facts are JSON");
+        assert!(serde_json::from_str::<Facts>(&kept).is_ok(), "{kept}");
+    }
 }
 
 fn is_within_limits(facts: &Facts) {

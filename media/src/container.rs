@@ -4,6 +4,8 @@
 //! file of which only parts are there, and asks for those first. [`Seek`] is another: it finds a time in a file that has no index.
 //! [`TextTracks`] reads the subtitles in a file, as its parts come.
 //!
+//! What it doesn't read may be a [`Foreign`] container, which [`ffprobe`] has its say about.
+//!
 //! Not here: decoding, and anything about what isn't a film.
 
 mod avi;

@@ -6,20 +6,18 @@
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::limits::{
-    ANSWER_BYTES_MAX, COMPLAINT_BYTES_MAX, CPU_SECONDS_MAX, FILES_MAX, MEMORY_KIB_MAX, TIME_MAX,
-};
+use super::limits::{ANSWER_BYTES_MAX, COMPLAINT_BYTES_MAX, CPU_SECONDS_MAX, FILES_MAX, MEMORY_KIB_MAX};
 
 /// No core files, no files at all, so many open ones, so many seconds, so much memory; then the rest of the arguments, behind
-/// everything else that runs. What the shell itself has to say isn't the program's complaint.
-const CONFINE: &str =
-    "ulimit -c 0 && ulimit -f 0 && ulimit -n \"$1\" && ulimit -t \"$2\" && ulimit -v \"$3\" || exit 125
+/// everything else that runs.
+const CONFINE: &str = "ulimit -c 0 && ulimit -f 0 && ulimit -n \"$1\" && ulimit -t \"$2\" && { test \"$3\" = 0 || ulimit -v \"$3\"; } || exit 125
     shift 3
     exec nice -n 10 \"$@\"";
 
@@ -31,6 +29,8 @@ const UNCONFINED: i32 = 125;
 pub(super) struct Confined {
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<String>,
+    /// How long it may run.
+    pub(super) time_max: Duration,
 }
 
 /// Why a program didn't end well.
@@ -52,14 +52,16 @@ impl Confined {
     /// Runs it to its end, and gives what it said on standard output. Dropping this ends it, with all that it started.
     pub(super) async fn run(&self) -> Result<Vec<u8>, Unwell> {
         let mut group = Group(self.command().spawn().map_err(|error| Unwell::NotStarted(error.to_string()))?);
-        match timeout(TIME_MAX, group.answer()).await {
+        match timeout(self.time_max, group.answer()).await {
             Ok(answer) => answer,
             Err(_) => Err(Unwell::TimedOut),
         }
     }
 
     fn command(&self) -> Command {
-        let limits = [FILES_MAX, CPU_SECONDS_MAX, MEMORY_KIB_MAX].map(|limit| limit.to_string());
+        // macOS has no limit of address space that could be set, and goes without.
+        let memory = if cfg!(target_os = "macos") { 0 } else { MEMORY_KIB_MAX };
+        let limits = [FILES_MAX, CPU_SECONDS_MAX, memory].map(|limit| limit.to_string());
         let mut command = Command::new("/bin/sh");
         command.args(["-c", CONFINE, "sh"]).args(limits).arg(&self.program).args(&self.arguments);
         // Variables name proxies, among others; the shell finds `nice` by this one.

@@ -3,6 +3,9 @@
 //!
 //! The program behind it may be anybody by now, so it gets no more than the file that it is asked about. What it reads is fetched
 //! before everything else and nothing beside it: ffprobe asks for all that follows a place, reads some of it, and hangs up.
+//!
+//! A program's arguments are no secret on its machine: who may list processes there can read along while it runs, and what they read
+//! counts.
 
 use std::fmt::Write;
 use std::future::Future;

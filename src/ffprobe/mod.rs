@@ -122,7 +122,7 @@ impl Ffprobe {
 /// Runs the program while its URL is open. Both end when this is dropped.
 async fn ask(program: PathBuf, lent: &Arc<Lent>, foreign: Foreign) -> Result<Vec<u8>, Unwell> {
     let (url, serving) = lent.open().await.map_err(|error| Unwell::NotStarted(error.to_string()))?;
-    let confined = Confined { program, arguments: arguments(foreign, url) };
+    let confined = Confined { program, arguments: arguments(foreign, url), time_max: TIME_MAX };
     tokio::select! {
         answer = confined.run() => answer,
         () = serving => Err(Unwell::NotStarted("its URL was closed".to_owned())),

@@ -2,6 +2,7 @@ use std::fs::Permissions;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use afflux_stream::{MediaFacts, ReadError, Reader, Window};
 use bytes::Bytes;
@@ -72,8 +73,12 @@ impl Reader for MemoryReader {
 
 /// Runs a script as ffprobe is run.
 async fn run(script: &str) -> Result<Vec<u8>, Unwell> {
+    run_for(script, TIME_MAX).await
+}
+
+async fn run_for(script: &str, time_max: Duration) -> Result<Vec<u8>, Unwell> {
     let arguments = ["-c", script].map(str::to_owned).into();
-    Confined { program: "/bin/sh".into(), arguments }.run().await
+    Confined { program: "/bin/sh".into(), arguments, time_max }.run().await
 }
 
 async fn said(script: &str) -> String {
@@ -130,8 +135,20 @@ async fn a_child_that_takes_all_of_a_processor_is_ended_by_its_limit() {
 }
 
 #[tokio::test]
+async fn a_child_that_never_ends_is_ended() {
+    assert_eq!(run_for("exec sleep 100000", Duration::from_millis(100)).await, Err(Unwell::TimedOut));
+}
+
+#[tokio::test]
+async fn a_child_that_takes_too_much_memory_gets_none() {
+    let hungry = format!("head -c {}M /dev/zero | tail -n 1 | wc -c", MEMORY_KIB_MAX / 1024 * 2);
+    // `tail` keeps the last line, and all of this is one.
+    assert!(said(&hungry).await != (u64::from(MEMORY_KIB_MAX) * 1024 * 2).to_string());
+}
+
+#[tokio::test]
 async fn a_program_that_is_not_there_is_not_started() {
-    let nothing = Confined { program: "/nowhere/ffprobe".into(), arguments: Vec::new() };
+    let nothing = Confined { program: "/nowhere/ffprobe".into(), arguments: Vec::new(), time_max: TIME_MAX };
     let ran = nothing.run().await;
     assert!(matches!(ran, Err(Unwell::NotStarted(_))), "{ran:?}");
 }

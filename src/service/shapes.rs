@@ -138,7 +138,9 @@ pub struct StreamStatus {
     /// How long the film lasts, once that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<f64>,
-    /// Why nothing is known of the film, if that is so: its container is damaged, or none that we read. The file plays all the same.
+    /// Why nothing is known of the film, if that is so: its container is damaged, none that we read, or one that only ffprobe
+    /// reads and there is none. Without a length there are no seeks by seconds; the file plays all the same, and `?download=1`
+    /// saves it as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media_problem: Option<String>,
     /// Bytes that are there from the position on, without a gap.

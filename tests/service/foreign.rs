@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::daemon::{Daemon, Options, Person};
 use crate::film::{Film, MIB};
 use crate::harness::payload::noise;
+use crate::harness::process::tool;
 use crate::harness::{Scratch, wait_for};
 use crate::http::Ask;
 
@@ -84,14 +85,23 @@ fn what_ffprobe_says_is_told_as_what_we_read_and_kept() {
 fn without_ffprobe_everything_else_goes_on_and_the_status_says_what_is_missing() {
     let (film, other) = (program_stream(2, "film.mpg"), Film::new(3, MIB));
     let seeders = [film.seeder("127.0.11.2"), other.seeder("127.0.11.3")];
-    let options = Options::default().peers(&seeders.each_ref()).env("PATH", "/nowhere");
-    let daemon = options.start();
+    let scratch = Scratch::new();
+    let programs = scratch.folder("programs");
+    std::os::unix::fs::symlink(tool("nice", "coreutils"), programs.join("nice")).expect("our own folder");
+    let options = Options::default().peers(&seeders.each_ref()).env("PATH", &programs.display().to_string());
+    let daemon = Daemon::start(options, scratch);
     let anna = daemon.viewer("anna");
     let url = anna.watch(&film);
     let said = problem(&anna, &film);
     assert!(said.contains("ffprobe, which isn't installed") && said.contains("mpegps"), "{said}");
     assert!(Ask::get(&url).send().bytes() == film.bytes(), "it plays all the same");
     assert!(Ask::get(&anna.watch(&other)).send().bytes() == other.bytes());
+
+    // It is there as soon as it is there.
+    ffprobe(&daemon.scratch, ANSWER);
+    assert_eq!(anna.delete(&format!("/api/stream/{}", film.hash)).status, 204);
+    anna.start(&film);
+    anna.wait_status(&film, "a duration", |status| status["durationSeconds"] == json!(1234.5));
     daemon.end();
 }
 
@@ -112,7 +122,7 @@ fn ffprobe_is_never_shown_a_playlist_nor_what_is_no_media() {
         let anna = daemon.viewer("anna");
         let url = anna.watch(&film);
         let said = problem(&anna, &film);
-        assert!(said.contains("no container we know"), "{name}: {said}");
+        assert!(said.contains("doesn't begin as any container"), "{name}: {said}");
         assert_eq!(media(&anna, &film), Value::Null);
         let raw = Ask::get(&format!("{url}?download=1")).send();
         assert!(raw.header("content-disposition").is_some_and(|value| value.starts_with("attachment")));

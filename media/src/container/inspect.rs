@@ -24,7 +24,7 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Fault {
     /// It begins like no container that we read.
-    #[error("this is no container we know: MP4, QuickTime, Matroska, WebM, AVI or MPEG-TS")]
+    #[error("the file doesn't begin as any container we know, whatever it is called")]
     Unknown,
     /// It isn't what its container's rules allow.
     #[error("the file is damaged: {0}")]

@@ -184,7 +184,11 @@ pub(super) async fn programs() -> Vec<Finding> {
             ffmpeg,
             "HLS for browsers and TVs that can't play a file, and subtitles inside of films",
         ),
-        program("ffprobe", ffprobe, "facts about media that we can't read ourselves"),
+        program(
+            "ffprobe",
+            ffprobe,
+            "what is in containers that we don't read ourselves (MPEG-PS, WMV, Ogg, FLV, MP3, FLAC and more) and how long it lasts",
+        ),
     ]
 }
 
