@@ -172,6 +172,13 @@ impl Reader for LentReader {
     fn set_window(&mut self, _: Window) {}
 }
 
+/// Who hung up waits for nothing.
+impl Drop for LentReader {
+    fn drop(&mut self) {
+        self.account.waits.store(false, Ordering::Relaxed);
+    }
+}
+
 impl LentReader {
     /// Asks for a step from there on, and for nothing beyond.
     fn want(&mut self, at: u64) {

@@ -7,7 +7,7 @@
 //! - It reads through a URL of its own (`lent`), which leads to this file and nothing else, to a bounded number of bytes, and only
 //!   while it runs.
 //! - It runs below limits of memory, processor time, open files and time, writes no file, and ends with its whole process group when
-//!   nobody waits for it any more (`child`).
+//!   nobody waits for it any more (`child`). Should we be killed ourselves, its bytes end with us, and the system counts its seconds.
 //!
 //! What it says is read by `media` ([`Report`]), within the limits of what we read ourselves. Which files are asked about, and where
 //! answers are kept, isn't here.
@@ -104,18 +104,25 @@ impl Ffprobe {
         let answer = ask(program, &lent, foreign).await.map_err(|unwell| {
             // Whoever reads the log can't use the URL: it is over.
             debug!(file = name, ?unwell, "ffprobe tells nothing");
-            match unwell {
-                Unwell::NotStarted(why) => ProbeError::NotStarted(why),
-                Unwell::TimedOut if lent.waits() => ProbeError::Starved,
-                Unwell::TimedOut => ProbeError::TooSlow,
-                Unwell::TooLong | Unwell::Killed => ProbeError::TooMuch,
-                Unwell::Failed(_) if lent.is_used_up() => ProbeError::TooMuch,
-                Unwell::Failed(_) => ProbeError::Nothing(foreign),
-            }
+            unwell.told(foreign, lent.waits(), lent.is_used_up())
         })?;
         let report: Report = serde_json::from_slice(&answer).map_err(|_| ProbeError::Unreadable)?;
         debug!(file = name, bytes_read = READ_BYTES_MAX - lent.bytes_left(), "ffprobe has answered");
         report.facts(foreign).ok_or(ProbeError::Nothing(foreign))
+    }
+}
+
+impl Unwell {
+    /// What is told of it, by whether the file's bytes were waited for, and whether it was read as much as it may be.
+    fn told(self, foreign: Foreign, waits: bool, is_used_up: bool) -> ProbeError {
+        match self {
+            Self::NotStarted(why) => ProbeError::NotStarted(why),
+            Self::TimedOut if waits => ProbeError::Starved,
+            Self::TimedOut => ProbeError::TooSlow,
+            Self::TooLong | Self::Killed => ProbeError::TooMuch,
+            Self::Failed(_) if is_used_up => ProbeError::TooMuch,
+            Self::Failed(_) => ProbeError::Nothing(foreign),
+        }
     }
 }
 

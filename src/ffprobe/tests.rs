@@ -281,3 +281,21 @@ async fn a_lent_file_knows_that_its_bytes_are_waited_for() {
     }
     assert_eq!(lent.bytes_left(), READ_BYTES_MAX - 100_000);
 }
+
+#[test]
+fn a_file_whose_bytes_do_not_come_may_be_asked_about_again_and_one_that_asks_for_too_much_not() {
+    let failed = || Unwell::Failed(String::new());
+    for (unwell, waits, is_used_up, expected, may_pass) in [
+        (Unwell::TimedOut, true, false, ProbeError::Starved, true),
+        (Unwell::TimedOut, false, false, ProbeError::TooSlow, false),
+        (Unwell::Killed, false, false, ProbeError::TooMuch, false),
+        (Unwell::TooLong, false, false, ProbeError::TooMuch, false),
+        (failed(), false, true, ProbeError::TooMuch, false),
+        (failed(), false, false, ProbeError::Nothing(Foreign::Ogg), false),
+        (Unwell::NotStarted("no".to_owned()), false, false, ProbeError::NotStarted("no".to_owned()), true),
+    ] {
+        let told = unwell.told(Foreign::Ogg, waits, is_used_up);
+        assert_eq!((told.may_pass(), told), (may_pass, expected));
+    }
+    assert!(ProbeError::Missing(Foreign::Ogg).may_pass());
+}
