@@ -175,10 +175,7 @@ impl Parser for Mp4 {
         self.stage = match self.stage {
             Stage::Segments => Stage::RandomAccess,
             Stage::RandomAccess => Stage::Fragments,
-            Stage::Boxes | Stage::Fragments => {
-                movie.lose_fragments(self.is_indexed);
-                Stage::Done
-            }
+            Stage::Boxes | Stage::Fragments => movie.lose_fragments(self.is_indexed),
             Stage::Tail | Stage::Done => Stage::Done,
         };
         true
@@ -333,9 +330,7 @@ impl Mp4 {
             if self.hops.are_too_many(self.at, file.length())
                 || is_fragment && found.bytes() > FRAGMENT_BYTES_MAX
             {
-                movie.lose_fragments(self.is_indexed);
-                let is_said = self.is_indexed || movie.said_duration.is_some();
-                return Ok(if is_said { Stage::Done } else { Stage::Tail });
+                return Ok(movie.lose_fragments(self.is_indexed));
             }
             if is_fragment {
                 let fragment = Fragment::parse(found.content(file)?, movie);
@@ -384,12 +379,14 @@ impl Mp4 {
 }
 
 impl Movie {
-    /// Not all fragments could be seen.
-    fn lose_fragments(&mut self, is_indexed: bool) {
-        if !is_indexed {
-            self.points.clear();
-            self.end_micros = 0;
+    /// Not all fragments could be seen. What is read next, unless something said how long the film is.
+    fn lose_fragments(&mut self, is_indexed: bool) -> Stage {
+        if is_indexed {
+            return Stage::Done;
         }
+        self.points.clear();
+        self.end_micros = 0;
+        if self.said_duration.is_some() { Stage::Done } else { Stage::Tail }
     }
 
     fn lead_in_fragments(&self) -> Option<FragmentedTrack> {

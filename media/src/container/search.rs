@@ -229,7 +229,7 @@ impl Seek {
         let halvings = ((within.end - within.start) / NEAR_BYTES).checked_ilog2();
         let mut seek = Self {
             phase: if signs.are_everywhere() { Phase::Start } else { Phase::Between },
-            window: within.start..within.end.min(within.start + WINDOW_BYTES),
+            window: within.start..within.end.min(within.start.saturating_add(WINDOW_BYTES)),
             signs,
             goal,
             low: Place { offset: low.offset, micros: low.micros, end: None, is_key: None },
