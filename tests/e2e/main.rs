@@ -20,6 +20,7 @@ mod resume;
 mod scale;
 mod scheduler;
 mod schema;
+mod searches;
 mod serve;
 mod served;
 #[path = "../traces/mod.rs"]

@@ -31,6 +31,9 @@ const WINDOW_BYTES: u64 = TS_WINDOW_BYTES;
 /// What is read beyond a place that is known to be too late, so that one which begins right before it is seen whole.
 const OVERLAP_BYTES: u64 = 64;
 
+/// The same on the way back to a key frame: as far from the start of a Cluster as writers leave one, and a small fragment's `moof`.
+const BACK_OVERLAP_BYTES: u64 = 8 << 10;
+
 /// How long a Cluster or a fragment is, until one has shown it: programs end them after five seconds at the most.
 const SPACING_MICROS: u64 = 5_000_000;
 
@@ -432,9 +435,9 @@ impl Seek {
         if from <= floor {
             return self.tell(self.low);
         }
-        let begin = from.saturating_sub(SEARCH_WINDOW_BYTES_MAX - OVERLAP_BYTES).max(floor);
+        let begin = from.saturating_sub(SEARCH_WINDOW_BYTES_MAX - BACK_OVERLAP_BYTES).max(floor);
         self.phase = Phase::Back { from };
-        self.window = begin..from.saturating_add(OVERLAP_BYTES).min(self.within.end);
+        self.window = begin..from.saturating_add(BACK_OVERLAP_BYTES).min(self.within.end);
     }
 
     fn look_back(&mut self, offset: u64, bytes: &[u8], from: u64) {

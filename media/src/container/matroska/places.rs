@@ -9,11 +9,11 @@ use crate::container::ebml::{Header, number};
 use crate::container::search::{Looked, Place};
 use crate::limits::ELEMENTS_MAX;
 
-/// Bytes of a Cluster in which its first picture is looked for, which says whether it is a key frame: before it come sounds of a
-/// few hundred bytes, and hardly ever as many as this.
-const PICTURE_WITHIN_BYTES: u64 = 16 << 10;
+/// Bytes of a Cluster in which its first key frame is looked for: writers begin a Cluster with one, but for a Cluster that has hardly
+/// begun (ffmpeg: 4 KiB). Players begin there, so a Cluster's time is that frame's.
+const PICTURE_WITHIN_BYTES: usize = 16 << 10;
 
-/// Elements of a Cluster up to its first picture. What looks like Clusters may be everywhere, and would otherwise cost a walk through
+/// Elements of a Cluster up to that. What looks like Clusters may be everywhere, and would otherwise cost a walk through
 /// all that follows each.
 const ELEMENTS_TO_PICTURE: u32 = 256;
 
@@ -35,21 +35,28 @@ impl Places {
         let end = offset.saturating_add(bytes.len() as u64);
         let mut looked = Looked { resume: end.saturating_sub(HEAD_BYTES_MAX as u64), ..Looked::default() };
         each(&self.within, offset, bytes, |cluster, rest| {
-            let Some(micros) = micros(cluster.timestamp.into(), self.scale) else { return };
-            let mut blocks = Blocks { rest, elements: ELEMENTS_TO_PICTURE };
-            let first = self.pictures.and_then(|pictures| blocks.find(|block| block.track == pictures));
-            let is_cut = first.is_none() && (rest.len() as u64) < PICTURE_WITHIN_BYTES;
-            let goes_on = cluster.end.unwrap_or(u64::MAX).min(self.within.end) > end;
-            if self.pictures.is_some() && is_cut && goes_on {
+            let near = &rest[..rest.len().min(PICTURE_WITHIN_BYTES)];
+            let pictures = || self.pictures_in(near);
+            let key = pictures().find(|block| block.is_key == Some(true));
+            let is_cut = near.len() < PICTURE_WITHIN_BYTES && cluster.end.is_none_or(|cluster| cluster > end);
+            if key.is_none() && is_cut && self.pictures.is_some() && end < self.within.end {
                 looked.resume = cluster.offset;
-                looked.wanted = HEAD_BYTES_MAX as u64 + PICTURE_WITHIN_BYTES;
+                looked.wanted = (HEAD_BYTES_MAX + PICTURE_WITHIN_BYTES) as u64;
                 return;
             }
             looked.resume = looked.resume.max(cluster.blocks);
-            let is_key = first.and_then(|block| block.is_key);
-            looked.places.push(Place { offset: cluster.offset, micros, end: cluster.end, is_key });
+            let behind = key.as_ref().map_or(0, |key| key.time);
+            let time = micros(i128::from(cluster.timestamp) + i128::from(behind), self.scale);
+            let is_key = key.or_else(|| pictures().next()).and_then(|block| block.is_key);
+            let place = |micros| Place { offset: cluster.offset, micros, end: cluster.end, is_key };
+            looked.places.extend(time.map(place));
         });
         looked
+    }
+
+    fn pictures_in<'a>(&self, rest: &'a [u8]) -> impl Iterator<Item = Block> + 'a {
+        let pictures = self.pictures;
+        Blocks { rest, elements: ELEMENTS_TO_PICTURE }.filter(move |block| Some(block.track) == pictures)
     }
 }
 

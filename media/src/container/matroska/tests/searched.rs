@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::writer::*;
-use super::{facts, film, id};
+use super::{facts, film, id, void};
 use crate::container::testing::{damaged, inspect_without, seek};
 use crate::container::{Facts, Fault, Found, Point};
 
@@ -74,6 +74,32 @@ fn a_time_leads_to_the_last_cluster_before_it_that_begins_with_a_key_frame() {
             assert!(found.is_key_frame || key_every == 1, "{seconds} s");
             assert!(reads.len() <= 20 && bytes(&reads) <= 3 << 20, "{seconds} s: {reads:?}");
         }
+    }
+}
+
+#[test]
+fn a_key_frame_soon_after_the_start_of_a_cluster_is_the_clusters() {
+    let children = |nth: u64| {
+        let pictures = |time: i16, is_key: bool| {
+            if is_key { simple_block(1, time, [1; 700]) } else { dependent_block(1, time, [2; 700]) }
+        };
+        let content = [
+            uint(id::TIMESTAMP, nth * 1000),
+            pictures(0, false),
+            pictures(400, nth % 10 == 3),
+            pictures(440, false),
+        ];
+        parent(id::CLUSTER, &[&content[..], &[void(20_000)]].concat())
+    };
+    let clusters: Vec<_> = (0..100).map(children).collect();
+    let children = [vec![info(100_000.0), tracks()], clusters].concat();
+    let offset = |nth: usize| segment_start(&children) + children[..nth + 2].concat().len() as u64;
+    let file = file(&children);
+    let facts = facts(&file);
+    for (millis, nth) in [(53_399, 43), (53_400, 53), (58_000, 53), (93_500, 93)] {
+        let found = find(&file, &facts, Duration::from_millis(millis)).0.unwrap();
+        let expected = Point { micros: nth as u64 * 1_000_000 + 400_000, offset: offset(nth) };
+        assert_eq!((found.point, found.is_key_frame), (expected, true), "{millis} ms");
     }
 }
 
