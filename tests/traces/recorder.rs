@@ -117,12 +117,14 @@ fn converse(client: &TcpStream, state: &State, conn: usize) -> io::Result<()> {
         pass_on(&upstream, &line, &headers, Some(&state.upstream))?;
         upstream.set_read_timeout(None)?;
         let Some((status_line, answer)) = head(&mut answers)? else { return Ok(()) };
-        pass_on(client, &status_line, &answer, None)?;
         let method = line.split(' ').next().unwrap_or_default().to_owned();
         let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
         let length = find(&answer, "content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
         let length = if method == "HEAD" || status == 304 { 0 } else { length };
-        let (bytes_written, end) = body(client, &mut answers, length)?;
+        let (bytes_written, end) = match pass_on(client, &status_line, &answer, None) {
+            Ok(()) => body(client, &mut answers, length)?,
+            Err(_) => (0, End::ClientClosed),
+        };
         let kept = |name: &str| !["host", "range"].iter().any(|other| name.eq_ignore_ascii_case(other));
         let range = find(&headers, "range").map(str::to_owned);
         let closes = [&headers, &answer].iter().any(|headers| {
