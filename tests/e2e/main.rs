@@ -13,6 +13,7 @@ mod foreign;
 #[expect(dead_code, reason = "the interop tests use the rest")]
 mod harness;
 mod memory;
+mod mpv;
 mod players;
 mod probes;
 mod recordings;
@@ -25,4 +26,6 @@ mod serve;
 mod served;
 #[path = "../traces/mod.rs"]
 mod traces;
+mod vlc;
+mod watching;
 mod wire;

@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
+use serde_json::Value;
+
 use super::PATIENCE;
 
 /// A response whose body is still to be read.
@@ -33,7 +35,7 @@ pub(crate) fn get(url: &str, range: Option<(u64, u64)>) -> Response {
 }
 
 /// Asks for `url` as JSON, which must be there.
-pub(crate) fn json(url: &str) -> serde_json::Value {
+pub(crate) fn json(url: &str) -> Value {
     let response = request("GET", url, "Accept: application/json\r\n", &[]);
     let (status, bytes) = (response.status, response.bytes());
     assert_eq!(status, 200, "{url}: {}", String::from_utf8_lossy(&bytes));

@@ -1,0 +1,118 @@
+//! VLC, to the frame: what it shows goes to a file.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+
+use super::Player;
+use super::film::Moment;
+use super::screening::Screening;
+use super::time_code::{self, LUMA};
+use crate::harness::wait_for;
+use crate::vlc;
+
+/// What begins a picture in the file; its brightness follows, and its colours.
+const MARK: &[u8] = b"FRAME\n";
+const PICTURE: usize = LUMA * 3 / 2;
+/// Frames that it plays on: two seconds and a half, in which a line goes.
+const PLAYED_FRAMES: usize = 63;
+/// Frames between those that follow each other: it leaves out those it has no time for.
+const LEFT_OUT_MAX: u32 = 50;
+
+/// A picture as it was shown.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    frame: u32,
+    has_text: bool,
+}
+
+/// VLC, which plays all the time.
+pub(super) struct Vlc {
+    vlc: vlc::Vlc,
+    path: PathBuf,
+    /// Opened once it is there.
+    file: Option<File>,
+    /// What was read and isn't a whole picture yet.
+    rest: Vec<u8>,
+    shown: Vec<Shown>,
+}
+
+impl Vlc {
+    /// Takes in what was shown since.
+    fn look(&mut self) {
+        let Some(file) = self.file.as_mut() else {
+            self.file = File::open(&self.path).ok();
+            return;
+        };
+        file.read_to_end(&mut self.rest).expect("a file of ours");
+        while let Some(start) = self.rest.windows(MARK.len()).position(|window| window == MARK) {
+            let picture = start + MARK.len()..start + MARK.len() + PICTURE;
+            let Some(luma) = self.rest.get(picture.clone()) else { return };
+            let frame = time_code::number(luma).expect("a whole frame");
+            self.shown.push(Shown { frame, has_text: time_code::has_text(luma) });
+            self.rest.drain(..picture.end);
+        }
+    }
+
+    /// Where in `shown` it went on from another place than the one before, after `from`.
+    fn jump(&self, from: usize) -> Option<usize> {
+        let follows = |pair: &[Shown]| {
+            (pair[0].frame..pair[0].frame + LEFT_OUT_MAX).contains(&pair[1].frame)
+        };
+        self.shown[from..].windows(2).position(|pair| !follows(pair)).map(|at| from + at + 1)
+    }
+}
+
+impl Player for Vlc {
+    fn open(screening: &Screening) -> Self {
+        let path = screening.scratch.folder("vlc").join("pictures");
+        let pictures = format!("--yuv-file={}", path.display());
+        let subtitles = match screening.container.has_subtitles() {
+            true => "--sub-track=0".to_owned(),
+            false => format!("--sub-file={}", screening.subtitles_url),
+        };
+        let more = [
+            "--vout=yuv",
+            "--yuv-chroma=I420",
+            &pictures,
+            "--no-video-title-show",
+            "--no-osd",
+            // Thick enough to be told from an encoder's faults.
+            "--freetype-fontsize=24",
+            "--freetype-bold",
+            &subtitles,
+        ];
+        let vlc = vlc::Vlc::open(&screening.scratch, &screening.url, &more);
+        Self { vlc, path, file: None, rest: Vec::new(), shown: Vec::new() }
+    }
+
+    fn play(&mut self) {
+        let from = self.shown.len();
+        wait_for("VLC plays on", || {
+            self.look();
+            (self.shown.len() >= from + PLAYED_FRAMES).then_some(())
+        });
+        assert_eq!(self.jump(from), None, "{:?}", &self.shown[from..]);
+        let wrong = self.shown[from..].iter().find(|shown| {
+            Moment::line_is_on(shown.frame).is_some_and(|is_on| is_on != shown.has_text)
+        });
+        assert!(wrong.is_none(), "a line is on when it shouldn't be, or isn't: {wrong:?} of {:?}", &self.shown[from..]);
+    }
+
+    fn seek(&mut self, moment: Moment) {
+        let from = self.shown.len() - 1;
+        // It takes whole seconds.
+        self.vlc.say(&format!("seek {}", moment.seconds().floor()));
+        let at = wait_for("VLC arrives", || {
+            self.look();
+            self.jump(from)
+        });
+        assert_eq!(self.shown[at].frame, moment.frame(), "{:?}", &self.shown[from..]);
+        self.shown.drain(..at);
+    }
+
+    fn end(mut self) {
+        self.vlc.say("quit");
+        self.vlc.end();
+    }
+}
