@@ -77,7 +77,6 @@ fn a_film_is_gone_on_with_where_it_was_watched_also_after_a_kill() {
     let mut player = Player::open(&url, &film, 0);
     let entry = wait_for("it is noted that somebody watches", || {
         player.sip();
-        std::thread::sleep(std::time::Duration::from_millis(200));
         watching(&anna).pop()
     });
     assert_eq!((&entry["infoHash"], &entry["file"]), (&json!(film.hash), &json!(0)));
@@ -111,7 +110,6 @@ fn what_is_noted_last_survives_an_end_in_good_order_and_that_of_its_session() {
     let mut player = Player::open(&url, &film, 0);
     wait_for("somebody watches", || {
         player.sip();
-        std::thread::sleep(std::time::Duration::from_millis(200));
         watching(&anna).pop()
     });
     let before = watching(&anna).pop().expect("an entry");
@@ -203,6 +201,32 @@ fn a_series_goes_on_with_its_next_episode() {
     // After the last one there is nothing to go on with.
     anna.put(&place(&film, 4), &json!({"finished": true})).value();
     assert_eq!(watching(&anna), Vec::<Value>::new());
+    daemon.end();
+}
+
+/// A player that was sent all there is holds it, and plays on.
+#[test]
+fn an_episode_that_is_watched_to_its_credits_is_finished_and_the_next_one_comes() {
+    let clock = sample(CLOCK);
+    let length = clock.len();
+    let film = Film::folder(
+        "Show",
+        vec![("Show.S01E01.mkv".to_owned(), clock), ("Show.S01E02.mkv".to_owned(), film_bytes(6, MIB / 4))],
+    );
+    let seeder = film.seeder("127.0.13.9");
+    let daemon = Options::default().peers(&[&seeder]).start();
+    let anna = daemon.viewer("anna");
+    let url = anna.watch(&film);
+    anna.wait_status(&film, "a duration", |status| !status["durationSeconds"].is_null());
+    let from = length / 100 * 58;
+    assert!(
+        Ask::get(&url).range(from, length - 1).send().bytes() == film.bytes()[from..length],
+        "the film differs"
+    );
+    let entry =
+        wait_for("it is finished", || watching(&anna).pop().filter(|entry| entry["finished"] == true));
+    assert_eq!((&entry["nextFile"], &entry["positionSeconds"]), (&json!(1), &Value::Null));
+    assert_eq!(anna.start(&film).value()["file"], 1);
     daemon.end();
 }
 
