@@ -156,13 +156,13 @@ impl Session {
     }
 
     /// Turns to a file: it is fetched, its head is judged, and what players read first is there when they come. A subtitle is read
-    /// beside the film that the session is at.
+    /// beside the film that it belongs to: its head is judged, and the session stays with the film.
     pub(super) fn turn_to(&self, opened: &Opened, file: FileIndex, shared: &Arc<Shared>) {
-        let present = self.state().file;
-        if present == Some(file) {
+        let at = self.state().file;
+        if at == Some(file) {
             return;
         }
-        if present.is_some() && opened.ready.layout.file(file).is_some_and(content::is_subtitle) {
+        if at.is_some() && opened.ready.layout.file(file).is_some_and(content::is_subtitle) {
             self.state().checks.begin(opened, file);
             return;
         }

@@ -8,10 +8,11 @@ use crate::harness::process::{Process, tool};
 
 /// What it grumbles of whatever it plays: without a display there is no interface for hot keys, a decoder that starts between
 /// key frames isn't content, and pictures that a graphics card decodes are tried first, which don't go to a file.
-const NOISE: [&str; 8] = [
+const NOISE: [&str; 9] = [
     " interface error: ",
     " libvlc error: ",
     " decoder error: ",
+    " demux error: option sub-original-fps does not exist",
     " filter error: Too high level of recursion",
     " filter error: Failed to create video converter",
     " vout display error: Failed to create video converter",

@@ -152,6 +152,28 @@ fn databases_of_subtitles_know_a_film_by_the_hash_of_its_ends() {
 }
 
 #[test]
+fn a_session_stays_with_its_film_when_a_player_reads_a_subtitle_beside_it() {
+    let name = "Afflux Test Card (2026) 360p";
+    let line = b"1\n00:00:01,000 --> 00:00:02,000\nHello\n";
+    let film = Film::folder(
+        name,
+        vec![(format!("{name}.mp4"), mp4().bytes().to_vec()), (format!("{name}.srt"), line.to_vec())],
+    );
+    let seeder = film.seeder("127.0.10.10");
+    let daemon = Options::default().peers(&[&seeder]).start();
+    let anna = daemon.viewer("anna");
+    let session = anna.stream(&film);
+    let is_known = |status: &Value| !status["durationSeconds"].is_null();
+    anna.wait_status(&film, "a duration", is_known);
+    let subtitle = session["subtitles"][0]["url"].as_str().expect("a URL");
+    assert_eq!(Ask::get(subtitle).send().bytes(), line);
+    assert_eq!(seek(&anna, &film, &json!({"seconds": 30}))["method"], "stbl");
+    let status = anna.wait_status(&film, "its film", is_known);
+    assert_eq!((&status["file"], &status["mediaProblem"]), (&json!(0), &json!(null)), "{status}");
+    daemon.end();
+}
+
+#[test]
 fn films_that_nobody_has_never_hold_up_what_is_learnt_of_others() {
     let film = mp4();
     let seeder = film.seeder("127.0.10.6");

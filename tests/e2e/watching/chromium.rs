@@ -49,7 +49,11 @@ impl Chromium {
             .args(ALONE)
             .arg(format!("--user-data-dir={}", profile.display()))
             .args(["--remote-debugging-pipe", "about:blank"]);
-        Self { process: Process::start(&screening.scratch, "chromium", &mut command), asked: 0, session: None }
+        Self {
+            process: Process::start(&screening.scratch, "chromium", &mut command),
+            asked: 0,
+            session: None,
+        }
     }
 
     /// Its answer to a command of the DevTools protocol: JSON that ends with a zero byte, both ways.
@@ -95,9 +99,7 @@ impl Player for Chromium {
         let attach = json!({"targetId": target["targetId"], "flatten": true});
         let attached = chromium.command("Target.attachToTarget", attach);
         chromium.session = Some(attached["sessionId"].as_str().expect("a session").to_owned());
-        wait_for("the page is there", || {
-            (chromium.evaluate("typeof play") == "function").then_some(())
-        });
+        wait_for("the page is there", || (chromium.evaluate("typeof play") == "function").then_some(()));
         chromium
     }
 
@@ -128,7 +130,10 @@ fn serve_page(film: &str, subtitles: &str) -> String {
          <video crossorigin muted preload=auto width={WIDTH} height={HEIGHT} src=\"{film}\">\
          <track default kind=subtitles src=\"{subtitles}\"></video><script>{SCRIPT}</script>"
     );
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close", page.len());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close",
+        page.len()
+    );
     let answer = format!("{head}\r\n\r\n{page}");
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
     let address = listener.local_addr().expect("a bound socket has an address");

@@ -31,7 +31,8 @@ const NEEDED_SECONDS: f64 = 0.5;
 /// Bits per second of picture. Noise makes use of all of it.
 const ENCODER: &str = "-g 100 -keyint_min 100 -b:v 400k -minrate 400k -maxrate 400k -bufsize 400k";
 const AVC: &str = "-c:v libx264 -preset ultrafast -bf 2 -sc_threshold 0 -c:a aac -b:a 64k";
-const XVID: &str = "-c:v mpeg4 -sc_threshold 1000000000 -c:a libmp3lame -b:a 64k";
+/// AVI says no times: sound that begins before the picture, as most encoders' does, would move the picture by a frame.
+const XVID: &str = "-c:v mpeg4 -sc_threshold 1000000000 -c:a pcm_mulaw -ar 8000 -ac 1";
 const VP9: &str =
     "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -lag-in-frames 0 -c:a libopus -b:a 64k -c:s webvtt";
 
@@ -67,7 +68,7 @@ impl Container {
         match self {
             Self::Mp4IndexLast => "-c:s mov_text",
             Self::Mp4IndexFirst => "-c:s mov_text -movflags +faststart",
-            Self::Mp4Fragmented => "-c:s mov_text -movflags frag_keyframe+delay_moov+default_base_moof",
+            Self::Mp4Fragmented => "-sn -movflags frag_keyframe+delay_moov+default_base_moof",
             // A head without checksums can be changed.
             Self::MkvWithoutCues => "-write_crc32 0",
             Self::MkvCuesLast | Self::Webm => "",
@@ -75,15 +76,15 @@ impl Container {
         }
     }
 
-    /// What the daemon may keep of it in memory. Without Cues players read their way to a moment, and nothing that they passed
-    /// would be missing: so little is kept that it goes again.
-    pub(crate) fn cache_bytes(self) -> &'static str {
-        if self == Self::MkvWithoutCues { "2097152" } else { "104857600" }
+    /// Whether players can only read their way to a moment, through all that comes before.
+    pub(crate) fn is_read_through(self) -> bool {
+        self == Self::MkvWithoutCues
     }
 
-    /// Whether the subtitles are in the film itself. These containers know none that are text.
+    /// Whether the subtitles are in the film itself. TS and AVI know none that are text, and mpv shows none that are in fragments,
+    /// of a local file either.
     pub(crate) fn has_subtitles(self) -> bool {
-        !matches!(self, Self::Ts | Self::Avi)
+        !matches!(self, Self::Ts | Self::Avi | Self::Mp4Fragmented)
     }
 }
 

@@ -35,10 +35,14 @@ fn watch<P: Player>(container: Container) {
     let screening = Screening::of(container);
     let mut player = P::open(&screening);
     player.play();
-    for cues in [&AHEAD[..], &BETWEEN[..]] {
-        player.seek(screening.missing_moment(cues));
-        player.play();
-    }
+    player.seek(screening.missing_moment(&AHEAD));
+    player.play();
+    player.seek(match container.is_read_through() {
+        // Nothing of what lies behind is missing.
+        true => Moment::of_cue(BETWEEN[0]),
+        false => screening.missing_moment(&BETWEEN),
+    });
+    player.play();
     player.end();
     screening.end();
 }

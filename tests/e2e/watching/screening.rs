@@ -53,7 +53,6 @@ impl Screening {
             .args(["serve", "--port", "0", "--json", "--peer", &seeder.address])
             .args(ALONE)
             .env("STREAM_AUTH_REQUIRED", "false")
-            .env("STREAM_CACHE_SIZE", container.cache_bytes())
             .start();
         let base = daemon.event("listening")["url"].as_str().expect("a URL").to_owned();
         let torrent = std::fs::read(&torrent).expect("our own file");
@@ -83,9 +82,7 @@ impl Screening {
         let status = http::json(&format!("{}/api/stream/{}/status", self.base, self.hash));
         assert!(status["error"].is_null() && status["mediaProblem"].is_null(), "{status}");
         let ranges = status["bufferedRanges"].as_array().expect("ranges").iter();
-        ranges
-            .map(|range| range[0].as_u64().expect("a place")..range[1].as_u64().expect("a place"))
-            .collect()
+        ranges.map(|range| range[0].as_u64().expect("a place")..range[1].as_u64().expect("a place")).collect()
     }
 
     /// The first of these moments of which nothing is there.
