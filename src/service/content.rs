@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use afflux_metainfo::layout::FileSpan;
 use afflux_metainfo::{FileIndex, Layout};
 use afflux_stream::magic::{ContentPolicy, HEAD_BYTES, HeadVerdict, judge_head};
-use afflux_stream::{Media, Verdict, verdict};
+use afflux_stream::{Kind, Media, Verdict, verdict};
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -88,6 +88,14 @@ pub(super) fn refusal_by_name(layout: &Layout, file: FileIndex) -> Option<String
 
 /// Whether a file is a subtitle by its name.
 pub(super) fn is_subtitle(file: &FileSpan) -> bool {
-    let name = file.path.last().map_or("", String::as_str);
-    afflux_stream::media_type(name).kind == afflux_stream::Kind::Subtitle
+    kind(file) == Kind::Subtitle
+}
+
+/// Whether a file is something that is played.
+pub(super) fn plays(file: &FileSpan) -> bool {
+    matches!(kind(file), Kind::Video | Kind::Audio)
+}
+
+fn kind(file: &FileSpan) -> Kind {
+    afflux_stream::media_type(file.path.last().map_or("", String::as_str)).kind
 }

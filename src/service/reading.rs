@@ -14,7 +14,7 @@ use afflux_stream::library::FilePart;
 use afflux_stream::pace::{Allowance, Purpose};
 use afflux_stream::session::{self, Place, ReaderKey, ReaderKind};
 use afflux_stream::token::{MediaToken, TokenError};
-use afflux_stream::{Kind, Media, MediaFacts, MediaRequest, MediaType, OpenError, ReadError, Reader, Window};
+use afflux_stream::{Media, MediaFacts, MediaRequest, MediaType, OpenError, ReadError, Reader, Window};
 use bytes::Bytes;
 use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -65,13 +65,8 @@ pub(super) fn open(
     shared.check_content(session, opened, opening.file)?;
     let inner = opened.viewing.open(&opened.ready, opening.file);
     let inner = inner.map_err(|failure| Refusal::from_failure(Code::NoFile, &failure))?;
-    let plays = matches!(inner.facts().media_type.kind, Kind::Video | Kind::Audio);
-    let beside = !plays && session.state().file.is_some_and(|film| film != opening.file);
-    if beside {
-        session.state().checks.begin(opened, opening.file);
-    } else {
-        session.turn_to(opened, opening.file, shared);
-    }
+    let beside = session.is_beside(opened, opening.file);
+    session.turn_to(opened, opening.file, shared);
     let (shared, session) = (Arc::clone(shared), Arc::clone(session));
     Ok(Arc::new(SessionMedia { shared, session, opening, beside, inner: Arc::new(inner) }))
 }

@@ -155,14 +155,19 @@ impl Session {
         Ok(opened)
     }
 
-    /// Turns to a file: it is fetched, its head is judged, and what players read first is there when they come. A subtitle is read
-    /// beside the film that it belongs to: its head is judged, and the session stays with the film.
+    /// Whether a file is no film itself but goes with the one that the session is at: a subtitle, a cover.
+    pub(super) fn is_beside(&self, opened: &Opened, file: FileIndex) -> bool {
+        let plays = opened.ready.layout.file(file).is_some_and(content::plays);
+        !plays && self.state().file.is_some_and(|film| film != file)
+    }
+
+    /// Turns to a file: it is fetched, its head is judged, and what players read first is there when they come. Of what goes beside
+    /// the film only the head is judged, and the session stays with the film.
     pub(super) fn turn_to(&self, opened: &Opened, file: FileIndex, shared: &Arc<Shared>) {
-        let at = self.state().file;
-        if at == Some(file) {
+        if self.state().file == Some(file) {
             return;
         }
-        if at.is_some() && opened.ready.layout.file(file).is_some_and(content::is_subtitle) {
+        if self.is_beside(opened, file) {
             self.state().checks.begin(opened, file);
             return;
         }
