@@ -41,8 +41,9 @@ const LONG_SECONDS: f64 = 20.0 * 60.0;
 /// What was noted of a session.
 #[derive(Debug, Default)]
 pub(super) struct Noted {
-    /// The run as it was noted last.
+    /// The run as it was noted last, and what was written down of it.
     run: Option<Run>,
+    row: Option<Watched>,
     /// What a client said of which file, and when.
     told: Option<(FileIndex, Instant)>,
     /// What comes after a file. It takes reading all names to say.
@@ -135,7 +136,7 @@ impl Shared {
         if let Err(error) = self.database.watching().save(rows).await {
             warn!(%error, "where users are in films can't be written down; it is tried again");
             for session in written.iter().filter_map(|(user, hash)| self.session_of(user, *hash)) {
-                session.state().noted.run = None;
+                session.state().noted.forget();
             }
         }
     }
@@ -184,7 +185,9 @@ impl Shared {
     /// A client said something of a file: what a session shows of it counts for less.
     fn hold(&self, user: &User, hash: InfoHash, file: FileIndex) {
         if let Some(session) = self.session_of(user, hash) {
-            session.state().noted.told = Some((file, Instant::now()));
+            let noted = &mut session.state().noted;
+            noted.forget();
+            noted.told = Some((file, Instant::now()));
         }
     }
 
@@ -260,11 +263,18 @@ impl Session {
         };
         row.conclude();
         state.noted.run = Some(run);
-        Some(row)
+        // A player that has come to the end plays no further.
+        let is_known = state.noted.row.as_ref().is_some_and(|known| row.is_same_place(known));
+        (!is_known).then(|| state.noted.row.insert(row).clone())
     }
 }
 
 impl Noted {
+    /// What was noted counts no more.
+    fn forget(&mut self) {
+        (self.run, self.row) = (None, None);
+    }
+
     fn is_news(&self, run: &Run) -> bool {
         let held =
             self.told.is_some_and(|(file, at)| file.0 == run.begun.file && run.sent_at < at + TOLD_HOLDS);
@@ -282,6 +292,11 @@ impl Noted {
 }
 
 impl Watched {
+    fn is_same_place(&self, other: &Self) -> bool {
+        let place = |row: &Self| (row.file, row.finished, row.position, row.seconds, row.duration);
+        place(self) == place(other)
+    }
+
     /// Near its end a film is finished, and there is no place to go on from.
     fn conclude(&mut self) {
         let in_credits = self.duration.zip(self.seconds).is_some_and(|(duration, seconds)| {
@@ -466,6 +481,9 @@ mod tests {
         assert!(noted.is_news(&first));
         noted.run = Some(first);
         assert!(!noted.is_news(&first), "once");
+        noted.forget();
+        assert!(noted.is_news(&first), "it couldn't be written down");
+        noted.run = Some(first);
         noted.told = Some((FileIndex(0), began + Duration::from_secs(29)));
         assert!(!noted.is_news(&play(30..80)));
         noted.told = Some((FileIndex(1), began + Duration::from_secs(79)));

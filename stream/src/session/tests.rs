@@ -626,6 +626,10 @@ proptest! {
             prop_assert_eq!(session.state(), state);
             prop_assert_eq!(state == State::Stalled, stalled);
             prop_assert!(session.deadline().is_none_or(|deadline| deadline > now));
+            if let Some(run) = session.watched() {
+                prop_assert!(run.sent_to >= run.begun.offset && run.sent_at <= now);
+                prop_assert!((WATCHED_MIN..=now - began).contains(&run.played));
+            }
             let figures = session.figures(now);
             prop_assert_eq!(figures.stalls.since.is_some(), stalled);
             prop_assert!(figures.stalls.count >= known.stalls.count && figures.stalls.total >= known.stalls.total);
