@@ -76,6 +76,12 @@ impl Container {
         }
     }
 
+    /// Frames by which players miss a moment. A TS doesn't say where its key frames are: they look at times here and there, and
+    /// begin with one nearby, of a local file too.
+    pub(crate) fn frames_off_max(self) -> u32 {
+        if self == Self::Ts { CUE_SECONDS * RATE } else { 0 }
+    }
+
     /// Whether players can only read their way to a moment, through all that comes before.
     pub(crate) fn is_read_through(self) -> bool {
         self == Self::MkvWithoutCues
@@ -124,6 +130,11 @@ impl Moment {
     /// The line that is shown then.
     pub(crate) fn line(self) -> String {
         format!("Line {}", self.cue)
+    }
+
+    /// The moment that is nearest to a frame.
+    pub(crate) fn around(frame: u32) -> Self {
+        Self::of_cue(frame / (CUE_SECONDS * RATE))
     }
 
     /// Whether a line is shown while a frame is; `None` where it begins or ends.
