@@ -185,6 +185,7 @@ impl Session {
         state.checks.begin(opened, file);
         state.looking = Some(looking);
         state.texts = None;
+        state.machine.turn_to(file.0, Instant::now());
         let length = opened.ready.layout.file(file).map_or(0, |file| file.length);
         state.pace.set_media(length, None, Instant::now());
         drop(state);

@@ -390,6 +390,14 @@ impl Session {
         self.settle(now);
     }
 
+    /// Another file is watched from now on, from its start until a player reads elsewhere.
+    pub fn turn_to(&mut self, file: u32, now: Instant) {
+        if self.place.file != file && self.wakes(now) {
+            self.place = Place { file, offset: 0 };
+            self.settle(now);
+        }
+    }
+
     /// Somebody asks about the session: it isn't forgotten.
     pub fn touch(&mut self, now: Instant) {
         if self.wakes(now) {

@@ -187,6 +187,21 @@ fn films_that_nobody_has_never_hold_up_what_is_learnt_of_others() {
     daemon.end();
 }
 
+#[test]
+fn a_session_is_at_the_file_that_it_was_asked_for_before_a_player_comes() {
+    let film = with_subtitles();
+    let seeder = film.seeder("127.0.10.11");
+    let daemon = Options::default().peers(&[&seeder]).start();
+    let anna = daemon.viewer("anna");
+    anna.parse(&film);
+    for file in [0, 4, 0] {
+        let ask = anna.ask("GET", &format!("/api/stream/{}?file={file}", film.hash));
+        assert_eq!(ask.header("Accept", "application/json").send().value()["file"], file);
+        assert_eq!(anna.status(&film)["file"], file);
+    }
+    daemon.end();
+}
+
 /// A film with its subtitles, and another one with its own.
 fn with_subtitles() -> Film {
     let russian = b"1\n00:00:01,000 --> 00:00:02,500\n\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0!\n\n2\n00:00:03,000 --> 00:00:04,000\n<i>\xc4\xe0</i> & \xed\xe5\xf2\n";
