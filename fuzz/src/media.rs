@@ -42,7 +42,9 @@ pub fn seek(data: &[u8]) {
     let mut facts = loop {
         match inspection.step() {
             // The second half of some files can't be had.
-            Step::Read(Range { start, .. }) if data.len().is_multiple_of(7) && start > data.len() as u64 / 2 => {
+            Step::Read(Range { start, .. })
+                if data.len().is_multiple_of(7) && start > data.len() as u64 / 2 =>
+            {
                 inspection.cannot_read();
             }
             Step::Read(Range { start, end }) => {
