@@ -6,13 +6,15 @@ use std::process::Command;
 use crate::harness::Scratch;
 use crate::harness::process::{Process, tool};
 
-/// What it grumbles of whatever it plays: without a display there is no interface for hot keys, a decoder that starts between
-/// key frames isn't content, and pictures that a graphics card decodes are tried first, which don't go to a file.
-const NOISE: [&str; 9] = [
+/// What it grumbles of whatever it plays: without a display there is no interface for hot keys; a decoder that starts between key
+/// frames isn't content, nor is one of TS packets that weren't next to each other; pictures that a graphics card decodes are
+/// tried first, and don't go to a file.
+const NOISE: [&str; 10] = [
     " interface error: ",
     " libvlc error: ",
     " decoder error: ",
     " demux error: option sub-original-fps does not exist",
+    " ts demux error: libdvbpsi error (PSI decoder): TS discontinuity",
     " filter error: Too high level of recursion",
     " filter error: Failed to create video converter",
     " vout display error: Failed to create video converter",

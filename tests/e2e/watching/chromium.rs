@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use super::Player;
-use super::film::Moment;
+use super::film::{Container, Moment};
 use super::screening::Screening;
 use super::time_code::{self, HEIGHT, WIDTH};
 use crate::harness::process::{Process, tool};
@@ -84,7 +84,22 @@ impl Chromium {
         result["result"]["value"].take()
     }
 
-    /// The frame that it shows.
+    /// It opens a film, and has no use for what it is in.
+    pub(super) fn refuses(container: Container) {
+        let screening = Screening::of(container);
+        let mut chromium = Self::open(&screening);
+        let said = wait_for("Chromium refuses the film", || {
+            let said = chromium.evaluate("complaints");
+            said.as_array().is_some_and(|said| !said.is_empty()).then_some(said)
+        });
+        assert!(
+            said[0].as_str().is_some_and(|said| said.starts_with("video 4: ")),
+            "not unsupported: {said}"
+        );
+        screening.end();
+    }
+
+    /// The frame that a picture shows.
     fn frame(picture: &Value) -> u32 {
         let luma = BASE64_STANDARD.decode(picture.as_str().expect("a picture")).expect("Base64");
         time_code::number(&luma).expect("a whole frame")

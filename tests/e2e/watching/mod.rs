@@ -94,3 +94,14 @@ watch! {
         chromium_watches_a_webm: Webm,
     }
 }
+
+/// The rest of the table: what Chromium says no to, whoever serves it.
+#[test]
+fn chromium_knows_no_ts() {
+    Chromium::refuses(Container::Ts);
+}
+
+#[test]
+fn chromium_knows_no_avi() {
+    Chromium::refuses(Container::Avi);
+}

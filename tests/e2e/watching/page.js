@@ -10,7 +10,7 @@ const NEAR_SECONDS = 1;
 
 // Everything that went wrong with the film or its subtitles.
 const complaints = [];
-video.addEventListener("error", () => complaints.push(`video: ${video.error.message}`));
+video.addEventListener("error", () => complaints.push(`video ${video.error.code}: ${video.error.message}`));
 document.querySelector("track").addEventListener("error", () => complaints.push("the track failed"));
 
 const isShown = () => new Promise((done) => video.requestVideoFrameCallback((_, frame) => done(frame)));

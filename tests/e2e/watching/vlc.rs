@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use super::Player;
-use super::film::{Container, Moment};
+use super::film::{Container, Moment, SECONDS};
 use super::screening::Screening;
 use super::time_code::{self, LUMA};
 use crate::harness::{http, wait_for};
@@ -38,8 +38,7 @@ pub(super) struct Vlc {
     /// Frames by which it may miss a moment, one way and the other.
     early_max: u32,
     late_max: u32,
-    /// Whether it shows lines.
-    has_lines: bool,
+    is_ts: bool,
 }
 
 impl Vlc {
@@ -72,9 +71,9 @@ impl Player for Vlc {
     fn open(screening: &Screening) -> Self {
         let path = screening.scratch.folder("vlc").join("pictures");
         let pictures = format!("--yuv-file={}", path.display());
-        // Of a TS with a file of subtitles beside it, a local one too, it shows no picture.
-        let has_lines = screening.container != Container::Ts;
-        let subtitles = match screening.container.has_subtitles() || !has_lines {
+        // Of a TS with a file of subtitles beside it, a local one too, it shows no picture: there it does without.
+        let is_ts = screening.container == Container::Ts;
+        let subtitles = match screening.container.has_subtitles() || is_ts {
             true => "--sub-track=0".to_owned(),
             false => {
                 // It takes files only.
@@ -101,7 +100,7 @@ impl Player for Vlc {
         // Where sound begins before the picture, the second begins before the frame.
         let early_max = off_max.max(1);
         let vlc = vlc::Vlc::open(&screening.scratch, &screening.url, &more);
-        Self { vlc, path, file: None, rest: Vec::new(), shown: Vec::new(), early_max, late_max, has_lines }
+        Self { vlc, path, file: None, rest: Vec::new(), shown: Vec::new(), early_max, late_max, is_ts }
     }
 
     fn play(&mut self) {
@@ -112,7 +111,7 @@ impl Player for Vlc {
         });
         assert_eq!(self.jump(from), None, "{:?}", &self.shown[from..]);
         let wrong = self.shown[from..].iter().find(|shown| {
-            Moment::line_is_on(shown.frame).is_some_and(|is_on| (is_on && self.has_lines) != shown.has_text)
+            Moment::line_is_on(shown.frame).is_some_and(|is_on| (is_on && !self.is_ts) != shown.has_text)
         });
         assert!(
             wrong.is_none(),
@@ -123,8 +122,13 @@ impl Player for Vlc {
 
     fn seek(&mut self, moment: Moment) {
         let from = self.shown.len() - 1;
-        // It takes whole seconds.
-        self.vlc.say(&format!("seek {}", moment.seconds().floor()));
+        let place = match self.is_ts {
+            // In a TS that comes over HTTP it finds no time, from whatever server.
+            true => format!("{:.0}%", moment.seconds() * 100.0 / f64::from(SECONDS)),
+            // It takes whole seconds.
+            false => format!("{:.0}", moment.seconds().floor()),
+        };
+        self.vlc.say(&format!("seek {place}"));
         let left = self.shown[from].frame;
         // On the way it shows what it had decoded ahead.
         let at = wait_for("VLC arrives", || {
