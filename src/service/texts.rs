@@ -4,6 +4,7 @@
 //! A reading is shared by all sessions that are at the film, and ends with the last of them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -25,9 +26,9 @@ const FILMS_MAX: usize = 256;
 const ALL_BYTES_MAX: usize = 64 << 20;
 /// Between two looks at what has come of a film: a player shows a text seconds after its piece came.
 const ROUND: Duration = Duration::from_millis(500);
-/// Reads of a round, each of a few kilobytes: three times what a film plays in that time. More would take a tenth of a core for a film that
-/// is there as a whole, of which nobody sees more than what is played.
-const READS_A_ROUND: usize = 500;
+/// Reads of a round, each of a few kilobytes: four times what a film plays in that time. Of a film that lies on disk as a whole more
+/// would be read than anybody sees. Once somebody has asked for a text, rounds follow each other as long as there is more.
+const READS_A_ROUND: usize = 60;
 
 /// The texts of all films that are watched.
 #[derive(Debug, Default)]
@@ -37,6 +38,10 @@ pub(super) struct Texts(Mutex<BTreeMap<(InfoHash, FileIndex), Weak<Reading>>>);
 #[derive(Debug)]
 pub(super) struct Reading {
     at: Mutex<At>,
+    /// Somebody has asked for a text.
+    is_asked: AtomicBool,
+    /// All that was there at the last look has been read.
+    is_caught_up: AtomicBool,
     /// Told whenever something was read.
     news: watch::Sender<()>,
 }
@@ -49,7 +54,16 @@ enum At {
     /// Its texts are read as they come.
     Texts(TextTracks),
     /// All of it was read, or no more can be.
-    Over(Option<TextTracks>),
+    Over { tracks: Option<TextTracks>, end: End },
+}
+
+/// How a reading ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// There is no more that could be read.
+    Whole,
+    /// The torrent has moved, or memory was short: who comes later begins anew.
+    CutShort,
 }
 
 /// Whether a film has subtitles that could be text.
@@ -66,24 +80,35 @@ impl Reading {
     /// What was read so far; `None` while the film's head is read, and if there is nothing that could be.
     pub(super) fn with<T>(&self, ask: impl FnOnce(&TextTracks) -> T) -> Option<T> {
         match &*self.at() {
-            At::Texts(tracks) | At::Over(Some(tracks)) => Some(ask(tracks)),
-            At::Head | At::Over(None) => None,
+            At::Texts(tracks) | At::Over { tracks: Some(tracks), .. } => Some(ask(tracks)),
+            At::Head | At::Over { tracks: None, .. } => None,
         }
     }
 
-    /// Waits until `is_enough` is said of what was read, or nothing more is going to be.
+    /// Waits until `is_enough` is said of what was read, or nothing more is going to be: somebody asks for a text.
     pub(super) async fn wait(&self, is_enough: impl Fn(&TextTracks) -> bool) {
+        self.is_asked.store(true, Ordering::Relaxed);
         let mut news = self.news.subscribe();
         let is_over = || match &*self.at() {
             At::Head => false,
             At::Texts(tracks) => is_enough(tracks),
-            At::Over(_) => true,
+            At::Over { .. } => true,
         };
         while !is_over() {
             if news.changed().await.is_err() {
                 return;
             }
         }
+    }
+
+    /// Whether all that is there has been read, so that only more of the film brings more text.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.is_caught_up.load(Ordering::Relaxed)
+    }
+
+    /// Whether somebody waits for what is there.
+    fn goes_on(&self) -> bool {
+        self.is_asked.load(Ordering::Relaxed) && !self.is_caught_up()
     }
 
     /// Reads first what is from a place of the file on.
@@ -98,24 +123,22 @@ impl Reading {
     }
 
     fn is_cut_short(&self) -> bool {
-        match &*self.at() {
-            At::Over(None) => true,
-            At::Over(Some(tracks)) => !tracks.is_complete(),
-            At::Head | At::Texts(_) => false,
-        }
+        matches!(&*self.at(), At::Over { end: End::CutShort, .. })
     }
 
     fn bytes(&self) -> usize {
         self.with(TextTracks::bytes).unwrap_or_default()
     }
 
-    /// No more is read. Whoever asks later may begin anew.
-    fn end(&self) {
+    /// No more is read; what was stays.
+    fn end(&self, end: End) {
         let mut at = self.at();
-        *at = match std::mem::replace(&mut *at, At::Over(None)) {
-            At::Texts(tracks) | At::Over(Some(tracks)) => At::Over(Some(tracks)),
-            At::Head | At::Over(None) => At::Over(None),
+        let tracks = match std::mem::replace(&mut *at, At::Head) {
+            At::Texts(tracks) => Some(tracks),
+            At::Over { tracks, .. } => tracks,
+            At::Head => None,
         };
+        *at = At::Over { tracks, end };
         drop(at);
         self.news.send_replace(());
     }
@@ -165,25 +188,35 @@ impl Shared {
         if all.len() >= FILMS_MAX {
             return None;
         }
-        let reading = Arc::new(Reading { at: Mutex::new(At::Head), news: watch::Sender::new(()) });
+        let reading = Reading {
+            at: Mutex::new(At::Head),
+            is_asked: AtomicBool::new(false),
+            is_caught_up: AtomicBool::new(false),
+            news: watch::Sender::new(()),
+        };
+        let reading = Arc::new(reading);
         all.insert(key, Arc::downgrade(&reading));
         drop(all);
         tokio::spawn(follow(Arc::downgrade(self), Arc::downgrade(&reading), opened.clone(), file));
         Some(reading)
     }
 
-    /// Reads what of a film's texts is there. Whether there may be more.
-    async fn read_on(&self, reading: &Reading, ready: &Ready, file: FileIndex) -> bool {
+    /// Reads what of a film's texts is there; how it has ended, unless there may be more.
+    async fn read_on(&self, reading: &Reading, ready: &Ready, file: FileIndex) -> Option<End> {
         let there = buffer::ranges(ready, file, usize::MAX);
+        reading.is_caught_up.store(false, Ordering::Relaxed);
         for _ in 0..READS_A_ROUND {
             let next = match &mut *reading.at() {
                 At::Texts(tracks) if !tracks.is_complete() => tracks.next(|offset| end_at(&there, offset)),
-                At::Texts(_) | At::Head | At::Over(_) => return false,
+                At::Texts(_) | At::Head | At::Over { .. } => return Some(End::Whole),
             };
-            let Some(range) = next else { break };
+            let Some(range) = next else {
+                reading.is_caught_up.store(true, Ordering::Relaxed);
+                break;
+            };
             let bytes = match read_stored(ready, file, range.clone()).await {
                 Ok(bytes) => bytes,
-                Err(ReadError::Closed) => return false,
+                Err(ReadError::Closed) => return Some(End::CutShort),
                 // What has gone since is read when it comes again; a disk that is busy or fails may do better later.
                 Err(_) => break,
             };
@@ -192,7 +225,7 @@ impl Shared {
             }
         }
         reading.news.send_replace(());
-        true
+        None
     }
 }
 
@@ -221,34 +254,36 @@ async fn follow(shared: Weak<Shared>, reading: Weak<Reading>, opened: Opened, fi
     let ready = Arc::clone(&opened.ready);
     drop(opened);
     match (reading.upgrade(), tracks) {
-        (Some(reading), Some(tracks)) => *reading.at() = At::Texts(tracks),
-        (Some(reading), None) => return reading.end(),
+        (Some(reading), Ok(tracks)) => *reading.at() = At::Texts(tracks),
+        (Some(reading), Err(end)) => return reading.end(end),
         (None, _) => return,
     }
     loop {
         {
             let (Some(shared), Some(reading)) = (shared.upgrade(), reading.upgrade()) else { return };
-            if !shared.read_on(&reading, &ready, file).await {
-                return reading.end();
+            if let Some(end) = shared.read_on(&reading, &ready, file).await {
+                return reading.end(end);
             }
             if shared.texts.is_too_much(&reading) {
                 warn!("all films together have too much text: that of the largest isn't read on");
-                return reading.end();
+                return reading.end(End::Whole);
             }
         }
-        tokio::time::sleep(ROUND).await;
+        let goes_on = reading.upgrade().is_some_and(|reading| reading.goes_on());
+        if goes_on { tokio::task::yield_now().await } else { tokio::time::sleep(ROUND).await }
     }
 }
 
 impl Shared {
     /// The text tracks of a film, by its head.
-    async fn texts_of(&self, opened: &Opened, file: FileIndex) -> Option<TextTracks> {
-        let media = opened.viewing.open(&opened.ready, file).ok()?;
-        let (inspection, facts) = self.inspect(&media).await?.ok()?;
+    async fn texts_of(&self, opened: &Opened, file: FileIndex) -> Result<TextTracks, End> {
+        let media = opened.viewing.open(&opened.ready, file).map_err(|_| End::Whole)?;
+        let inspected = self.inspect(&media).await.ok_or(End::CutShort)?;
+        let (inspection, facts) = inspected.map_err(|_| End::Whole)?;
         let length = afflux_stream::Media::facts(&media).length;
-        let tracks = TextTracks::new(&inspection, &facts, length)?;
+        let tracks = TextTracks::new(&inspection, &facts, length).ok_or(End::Whole)?;
         debug!(tracks = tracks.tracks().count(), "texts inside of a film");
-        Some(tracks)
+        Ok(tracks)
     }
 }
 

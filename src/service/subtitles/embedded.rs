@@ -23,6 +23,9 @@ use crate::service::texts::Reading;
 /// How long a player waits for a film's head before it is told that there is nothing yet.
 const HEAD_PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a player waits for all that has come of a film to be read.
+const READ_PATIENCE: Duration = Duration::from_secs(20);
+
 /// The subtitle tracks of a film, with URLs for those that can be given as text.
 pub(super) fn links(
     token: &str,
@@ -106,10 +109,14 @@ pub(super) async fn open(
 ) -> Result<Arc<dyn Media>, OpenError> {
     opened.ready.layout.file(file).filter(|span| !span.pad).ok_or(OpenError::NotFound)?;
     let reading = reading(shared, session, opened, file).await?;
-    let waiting = reading.wait(|tracks| asked.window_ms.as_ref().is_none_or(|wanted| has(tracks, wanted)));
+    let patience = if asked.window_ms.is_some() { PATIENCE } else { READ_PATIENCE };
+    let waiting = reading.wait(|tracks| match &asked.window_ms {
+        Some(wanted) => has(tracks, wanted),
+        None => reading.is_caught_up(),
+    });
     // What hasn't come by then is missing in the answer: a player does better with some of its subtitles than with none.
     tokio::select! {
-        _ = tokio::time::timeout(PATIENCE, waiting) => {}
+        _ = tokio::time::timeout(patience, waiting) => {}
         () = session.ended.cancelled() => return Err(OpenError::Gone),
     }
     let late = || OpenError::Unavailable("the film's head hasn't come from the swarm yet".to_owned());
