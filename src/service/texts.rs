@@ -21,8 +21,8 @@ use crate::engine::torrent::Ready;
 
 /// Films of which texts are read at once. Beyond, those of a new one aren't, until another one is over.
 const FILMS_MAX: usize = 256;
-/// Bytes of text that all films together may have; one that is larger than the others is given up. A film has 200 KB a language, so
-/// this is hundreds of them, and one hostile film doesn't fill it.
+/// Bytes of text that all films together may have; beyond, the largest loses its own. A film has 200 KB a language, so this is hundreds
+/// of them, and who fills it with a hostile film takes nothing from others.
 const ALL_BYTES_MAX: usize = 64 << 20;
 /// Between two looks at what has come of a film: a player shows a text seconds after its piece came.
 const ROUND: Duration = Duration::from_millis(500);
@@ -37,6 +37,8 @@ pub(super) struct Texts(Mutex<BTreeMap<(InfoHash, FileIndex), Weak<Reading>>>);
 /// The texts of one film.
 #[derive(Debug)]
 pub(super) struct Reading {
+    /// Where its bytes are.
+    ready: Weak<Ready>,
     at: Mutex<At>,
     /// Somebody has asked for a text.
     is_asked: AtomicBool,
@@ -122,8 +124,11 @@ impl Reading {
         self.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_cut_short(&self) -> bool {
-        matches!(&*self.at(), At::Over { end: End::CutShort, .. })
+    /// Whether more may be read of a film that is there.
+    fn is_of(&self, ready: &Arc<Ready>) -> bool {
+        let is_cut_short = matches!(&*self.at(), At::Over { end: End::CutShort, .. });
+        // A torrent that has moved is another one, and what comes from now on comes there.
+        std::ptr::eq(self.ready.as_ptr(), Arc::as_ptr(ready)) && !is_cut_short
     }
 
     fn bytes(&self) -> usize {
@@ -149,11 +154,20 @@ impl Texts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a reading is the one that goes when all together have become too many bytes.
-    fn is_too_much(&self, reading: &Reading) -> bool {
+    /// Takes the largest film's texts from it, if all together have become too many bytes.
+    fn relieve(&self) {
         let all: Vec<Arc<Reading>> = self.lock().values().filter_map(Weak::upgrade).collect();
-        let bytes: Vec<usize> = all.iter().map(|reading| reading.bytes()).collect();
-        bytes.iter().sum::<usize>() > ALL_BYTES_MAX && bytes.iter().all(|&other| other <= reading.bytes())
+        if all.iter().map(|reading| reading.bytes()).sum::<usize>() <= ALL_BYTES_MAX {
+            return;
+        }
+        if let Some(largest) = all.iter().max_by_key(|reading| reading.bytes()) {
+            warn!(
+                bytes = largest.bytes(),
+                "all films together have too much text: the largest loses its own"
+            );
+            *largest.at() = At::Over { tracks: None, end: End::Whole };
+            largest.news.send_replace(());
+        }
     }
 }
 
@@ -164,7 +178,7 @@ impl Session {
             let state = self.state();
             (state.opened()?.clone(), state.file?, state.film()?, state.texts.clone())
         };
-        if known.as_ref().is_some_and(|known| !known.is_cut_short()) || !has_texts(&film.facts) {
+        if known.as_ref().is_some_and(|known| known.is_of(&opened.ready)) || !has_texts(&film.facts) {
             return known;
         }
         let reading = shared.read_texts(&opened, file).or(known);
@@ -181,7 +195,8 @@ impl Shared {
     pub(super) fn read_texts(self: &Arc<Self>, opened: &Opened, file: FileIndex) -> Option<Arc<Reading>> {
         let key = (opened.viewing.torrent().info_hash(), file);
         let mut all = self.texts.lock();
-        if let Some(known) = all.get(&key).and_then(Weak::upgrade).filter(|known| !known.is_cut_short()) {
+        if let Some(known) = all.get(&key).and_then(Weak::upgrade).filter(|known| known.is_of(&opened.ready))
+        {
             return Some(known);
         }
         all.retain(|_, known| known.strong_count() > 0);
@@ -189,6 +204,7 @@ impl Shared {
             return None;
         }
         let reading = Reading {
+            ready: Arc::downgrade(&opened.ready),
             at: Mutex::new(At::Head),
             is_asked: AtomicBool::new(false),
             is_caught_up: AtomicBool::new(false),
@@ -264,10 +280,7 @@ async fn follow(shared: Weak<Shared>, reading: Weak<Reading>, opened: Opened, fi
             if let Some(end) = shared.read_on(&reading, &ready, file).await {
                 return reading.end(end);
             }
-            if shared.texts.is_too_much(&reading) {
-                warn!("all films together have too much text: that of the largest isn't read on");
-                return reading.end(End::Whole);
-            }
+            shared.texts.relieve();
         }
         let goes_on = reading.upgrade().is_some_and(|reading| reading.goes_on());
         if goes_on { tokio::task::yield_now().await } else { tokio::time::sleep(ROUND).await }
