@@ -1,7 +1,8 @@
 //! Pictures that say which one they are, in marks that survive any encoder: a strip of sixteen blocks is the number of the
 //! frame in binary, a strip below it the same upside down, so that half a picture of one frame and half of another is none.
 //!
-//! Below that is faint noise, which keeps the rate of the film steady, and a grey field where players that burn subtitles in write them.
+//! Below that is faint noise, which keeps the rate of the film steady, and a grey field where players that burn subtitles in
+//! write them.
 
 use crate::harness::payload::noise;
 
