@@ -133,9 +133,9 @@ async fn examine(patient: Patient, offline: bool) -> Vec<Finding> {
         let patient = patient.clone();
         tokio::task::spawn_blocking(move || system::examine(&patient))
     };
-    let (local, programs, network) = tokio::join!(
+    let (local, ffprobe, network) = tokio::join!(
         tokio::time::timeout(LOCAL_TIMEOUT, local),
-        system::programs(),
+        system::ffprobe(),
         network::examine(&patient, offline),
     );
     let mut findings = match local {
@@ -146,7 +146,7 @@ async fn examine(patient: Patient, offline: bool) -> Vec<Finding> {
             "look whether its disk or network folder hangs",
         )],
     };
-    findings.extend(programs);
+    findings.push(ffprobe);
     findings.extend(network);
     findings
 }

@@ -175,21 +175,10 @@ fn clock(seconds: u64) -> Finding {
     )
 }
 
-/// Programs that do some things for us.
-pub(super) async fn programs() -> Vec<Finding> {
-    let (ffmpeg, ffprobe) = tokio::join!(version("ffmpeg"), version("ffprobe"));
-    vec![
-        program(
-            "ffmpeg",
-            ffmpeg,
-            "HLS for browsers and TVs that can't play a file, and subtitles inside of films",
-        ),
-        program(
-            "ffprobe",
-            ffprobe,
-            "what is in containers that we don't read ourselves (MPEG-PS, WMV, Ogg, FLV, MP3, FLAC and more) and how long it lasts",
-        ),
-    ]
+/// The program that does some things for us.
+pub(super) async fn ffprobe() -> Finding {
+    let without = "what is in containers that we don't read ourselves (MPEG-PS, WMV, Ogg, FLV, MP3, FLAC and more) and how long it lasts";
+    program("ffprobe", version("ffprobe").await, without)
 }
 
 fn program(name: &'static str, version: Option<String>, without: &str) -> Finding {
@@ -270,6 +259,6 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_is_not_there_is_gone_without() {
         assert_eq!(version("afflux-no-such-program").await, None);
-        assert_eq!(program("ffmpeg", None, "HLS").verdict, Verdict::Warn);
+        assert_eq!(program("ffprobe", None, "lengths").verdict, Verdict::Warn);
     }
 }
