@@ -56,11 +56,6 @@ impl Checks {
             _ => None,
         }
     }
-
-    /// All that turned out wrong.
-    pub(super) fn refused(&self) -> bool {
-        self.0.keys().any(|&file| self.refusal(file).is_some())
-    }
 }
 
 /// Reads the head of a file and judges it. A head that can't be had is fine: nothing of the file can be had then.

@@ -102,7 +102,8 @@ impl Session {
         if !self.account.has_quota() {
             return Some(Trouble::Quota);
         }
-        if state.checks.refused() {
+        // Another file's head is no trouble of this one.
+        if state.file.is_some_and(|file| state.checks.refusal(file).is_some()) {
             return Some(Trouble::BlockedContent);
         }
         match status.fault {

@@ -89,6 +89,26 @@ fn a_program_named_as_a_film_is_blocked_when_its_head_is_seen() {
     daemon.end();
 }
 
+#[test]
+fn a_blocked_file_is_no_trouble_of_the_film_that_is_watched_instead() {
+    let film = Film::folder(
+        "Both",
+        vec![("fake.mkv".to_owned(), program_bytes()), ("film.mkv".to_owned(), film_bytes(9, 1 << 20))],
+    );
+    let (daemon, anna, _seeder) = setting(&film, "127.0.8.34", "block");
+    let watch = |file: u32| {
+        let ask = anna.ask("GET", &format!("/api/stream/{}?file={file}", film.hash));
+        ask.header("Accept", "application/json").send()
+    };
+    anna.parse(&film);
+    watch(0);
+    anna.wait_status(&film, "blocked", |status| status["error"]["code"] == "blocked_content");
+    assert_eq!(watch(1).value()["file"], 1);
+    let status = anna.wait_status(&film, "the film", |status| status["error"].is_null());
+    assert_ne!(status["state"], "error", "{status}");
+    daemon.end();
+}
+
 /// A range far from the head waits for the head's judgement all the same.
 #[test]
 fn no_range_is_served_before_the_head_is_judged() {
