@@ -17,8 +17,8 @@ use crate::shelf::encode;
 
 /// Films of a playlist whose names are read; of more it is the names themselves.
 const TITLES_MAX: usize = 500;
-/// Names of files that are compared with those of films to find the films' subtitles: ten milliseconds.
-const NAMES_COMPARED_MAX: usize = 50_000;
+/// Names of files that are compared with those of films to find the films' subtitles: some ten milliseconds.
+const NAMES_COMPARED_MAX: usize = 20_000;
 /// Subtitles of one film: a menu that fits a screen.
 const SUBTITLES_MAX: usize = 10;
 
